@@ -3,19 +3,47 @@ export { type Change, diffVersions, type EditChange, type MetricDelta, type Vers
 export { type ContentDigest, canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
 export { DirectoryObjectStore, type DirectoryObjectStoreOptions } from './directory-object-store.js';
 export {
+  batchKey,
+  batchPrefix,
   checkKeyPrefix,
   checkModelId,
   checkObjectKey,
+  corpusKey,
+  currentRoundKey,
+  eventKey,
+  eventsPrefix,
+  executionKey,
+  executionPrefix,
+  executionsPrefix,
+  failedKey,
+  failedPrefix,
+  failureKey,
+  failuresPrefix,
+  inboxPrefix,
+  incomingKey,
+  incomingPrefix,
   latestKey,
+  leaseKey,
   manifestKey,
+  modelCardKey,
   modelIdFrom,
+  modelIdOfIncomingKey,
   modelPrefix,
   objectKeyLimitBytes,
+  pendingKey,
+  pendingPrefix,
+  recordKey,
+  recordsPrefix,
+  roundKey,
+  roundPrefix,
   statisticsKey,
   type VersionFileName,
   valuesKey,
+  valuesPrefix,
   versionFileKey,
+  versionsPrefix,
 } from './keys.js';
+export { acquireLease, type LeaseRequest, type LeaseState, leaseHolder, releaseLease } from './lease.js';
 export {
   type Base,
   checkManifest,
@@ -31,8 +59,10 @@ export { MemoryObjectStore } from './memory-object-store.js';
 export type { ObjectHead, ObjectStore, PutCondition, StoredObject } from './object-store.js';
 export { openStore } from './open-store.js';
 export { type PointerState, pointerHistory } from './pointer.js';
+export { mayBeRunning, processIdentity } from './process-identity.js';
 export { type DraftEdit, type ManifestDraft, nextVersion, type PublishRequest, publish } from './publish.js';
 export { rollback } from './rollback.js';
+export { S3ObjectStore } from './s3-object-store.js';
 export {
   type LatestVersion,
   latest,

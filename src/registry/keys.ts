@@ -1,104 +1,15 @@
-/** @file Every rule about object keys. No Node import: infrastructure code reads it too. */
+/** @file Where every object lies. No Node import: infrastructure code reads it too. */
 import { InvalidInputError } from '../errors.js';
+import { checkKeySegment, checkModelId, checkObjectKey, shown } from './object-key.js';
 
-/** S3's limit on a key's UTF-8 length. */
-export const objectKeyLimitBytes = 1024;
-
-/** What a file system takes as one name. */
-const segmentLimitBytes = 255;
-
-/** The folder in which the directory store keeps its locks and temporary files: no object lies below it. */
-export const reservedFolder = '.hookline';
-
-// C0 controls and DEL (S3 lists none of them faithfully), and halves of surrogate pairs (two such keys encode alike).
-const forbiddenCharacter = /[\p{Cc}\p{Surrogate}\\]/u;
-
-/**
- * Checks an object key: relative, forward slashes only, no segment that is empty, `.` or `..`, no backslash, control
- * character or lone surrogate, at most 1024 bytes in all and 255 in a segment, and not in the store's own folder.
- * @returns the key itself
- * @throws {InvalidInputError} naming the rule that is broken
- */
-export function checkObjectKey(key: string): string {
-  if (key === '') throw new InvalidInputError('object key', 'at least one character', 'an empty string');
-  checkCharacters(key);
-  for (const segment of key.split('/')) checkSegment(segment, key);
-  checkNotReserved(key);
-  return key;
-}
-
-/**
- * Checks a key prefix: empty, or the beginning of some valid key (its last segment may be empty or incomplete).
- * @throws {InvalidInputError} naming the rule that is broken
- */
-export function checkKeyPrefix(prefix: string): string {
-  checkCharacters(prefix);
-  for (const segment of prefix.split('/').slice(0, -1)) checkSegment(segment, prefix);
-  checkNotReserved(prefix);
-  return prefix;
-}
-
-function checkCharacters(key: string): void {
-  if (forbiddenCharacter.test(key)) {
-    throw new InvalidInputError('object key', 'no backslash, control character or lone surrogate', shown(key));
-  }
-  const sizeBytes = utf8SizeBytes(key);
-  if (sizeBytes > objectKeyLimitBytes) {
-    throw new InvalidInputError('object key', `at most ${objectKeyLimitBytes} bytes`, `${sizeBytes} bytes`);
-  }
-}
-
-function checkSegment(segment: string, key: string): void {
-  if (segment === '' || segment === '.' || segment === '..') {
-    throw new InvalidInputError('object key', 'relative, without empty, "." or ".." segments', shown(key));
-  }
-  const sizeBytes = utf8SizeBytes(segment);
-  if (sizeBytes > segmentLimitBytes) {
-    throw new InvalidInputError('segment of an object key', `at most ${segmentLimitBytes} bytes`, `${sizeBytes} bytes`);
-  }
-}
-
-function checkNotReserved(key: string): void {
-  // Some file systems take both cases for one name.
-  if (key.split('/', 1)[0]?.toLowerCase() === reservedFolder) {
-    throw new InvalidInputError('object key', `outside the store's own folder ${reservedFolder}/`, shown(key));
-  }
-}
-
-const utf8SizeBytes = (text: string): number => new TextEncoder().encode(text).length;
-const shown = (key: string): string => JSON.stringify(key.length > 80 ? `${key.slice(0, 77)}...` : key);
-
-const modelIdPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;
-
-/**
- * Checks a model id: `[a-z0-9][a-z0-9._-]{0,99}`.
- * @returns the id itself
- * @throws {InvalidInputError} otherwise
- */
-export function checkModelId(modelId: string): string {
-  if (!modelIdPattern.test(modelId)) {
-    throw new InvalidInputError('model id', '1 to 100 of a-z 0-9 . _ -, the first a letter or digit', shown(modelId));
-  }
-  return modelId;
-}
-
-/**
- * The model id of a free name, such as a hub id or a folder's name: accents dropped, lower case, every other run of
- * characters a hyphen, at most 100 characters. Idempotent.
- * @throws {InvalidInputError} if no letter a-z or digit is left
- */
-export function modelIdFrom(name: string): string {
-  const slug = name
-    .normalize('NFKD')
-    .replace(/\p{Mark}/gu, '')
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[^a-z0-9]+/, '')
-    .slice(0, 100)
-    .replace(/[^a-z0-9]+$/, '');
-  if (slug === '') throw new InvalidInputError('model name', 'at least one letter a-z or digit', shown(name));
-  return slug;
-}
+export {
+  checkKeyPrefix,
+  checkModelId,
+  checkObjectKey,
+  modelIdFrom,
+  objectKeyLimitBytes,
+  reservedFolder,
+} from './object-key.js';
 
 const versionDigits = 6;
 const maxVersion = 10 ** versionDigits - 1;
@@ -166,3 +77,107 @@ function checkDigest(digest: string): string {
   if (!digestPattern.test(digest)) throw new InvalidInputError('content key', '64 hex digits', shown(digest));
   return digest;
 }
+
+/** `incoming/`: the inboxes of all models. */
+export const inboxPrefix = 'incoming/';
+
+/** `incoming/<modelId>/`: what is dropped here is ingested as edits of the model. */
+export const incomingPrefix = (modelId: string): string => `${inboxPrefix}${checkModelId(modelId)}/`;
+
+/** A dropped object. @param name one or more segments */
+export const incomingKey = (modelId: string, name: string): string => checkObjectKey(incomingPrefix(modelId) + name);
+
+/** The model id in `incoming/<modelId>/<one or more segments>`, or undefined for anything else. */
+export function modelIdOfIncomingKey(key: string): string | undefined {
+  const modelId = /^incoming\/([^/]+)\/./su.exec(key)?.[1];
+  if (modelId === undefined) return undefined;
+  try {
+    checkModelId(modelId);
+    checkObjectKey(key);
+    return modelId;
+  } catch (error) {
+    if (error instanceof InvalidInputError) return undefined;
+    throw error;
+  }
+}
+
+/** How a model is edited: written when it is registered. */
+export const modelCardKey = (modelId: string): string => `${modelPrefix(modelId)}model.json`;
+
+/** A text that key statistics or perplexities are measured on. @param sha256 of its bytes, 64 hex digits */
+export const corpusKey = (modelId: string, sha256: string): string =>
+  `${modelPrefix(modelId)}corpus/${checkDigest(sha256)}.txt`;
+
+/** Prefix of what was made of one dropped batch. @param digest SHA-256 of its bytes, 64 hex digits */
+export const batchPrefix = (modelId: string, digest: string): string =>
+  `${modelPrefix(modelId)}batches/${checkDigest(digest)}/`;
+
+/** A file of a dropped batch, such as `receipt.json`. */
+export const batchKey = (modelId: string, digest: string, name: string): string =>
+  below(batchPrefix(modelId, digest), name);
+
+/** Units of edits that wait for a round, oldest key first. */
+export const pendingPrefix = (modelId: string): string => `${modelPrefix(modelId)}pending/`;
+
+/** @param name the whole last segment, with its extension */
+export const pendingKey = (modelId: string, name: string): string => below(pendingPrefix(modelId), name);
+
+/** Quarantined units, under the names they had while pending. */
+export const failedPrefix = (modelId: string): string => `${modelPrefix(modelId)}failed/`;
+
+/** @param name the whole last segment, as it was below `pending/` */
+export const failedKey = (modelId: string, name: string): string => below(failedPrefix(modelId), name);
+
+/** The round in work: present from its plan to its outcome. */
+export const currentRoundKey = (modelId: string): string => `${modelPrefix(modelId)}round.json`;
+
+const roundIdPattern = /^[0-9a-f]{16}$/;
+
+/** Prefix of one round. @param roundId 16 hex digits */
+export function roundPrefix(modelId: string, roundId: string): string {
+  if (!roundIdPattern.test(roundId)) throw new InvalidInputError('round id', '16 hex digits', shown(roundId));
+  return `${modelPrefix(modelId)}rounds/${roundId}/`;
+}
+
+/** An object of a round. @param names its segments, such as `outcome.json`, or a plan's digest and `plan.json` */
+export const roundKey = (modelId: string, roundId: string, ...names: readonly [string, ...string[]]): string =>
+  below(roundPrefix(modelId, roundId), ...names);
+
+/** The lease on the model: which execution works on it. */
+export const leaseKey = (modelId: string): string => `${modelPrefix(modelId)}lease.json`;
+
+/** Records of executions that failed while they worked on the model. */
+export const failuresPrefix = (modelId: string): string => `${modelPrefix(modelId)}failures/`;
+
+/** @param executionName the execution's name, not its ARN */
+export const failureKey = (modelId: string, executionName: string): string =>
+  below(failuresPrefix(modelId), `${checkExecutionName(executionName)}.json`);
+
+/** Records of all executions that ended. */
+export const recordsPrefix = (modelId: string): string => `${modelPrefix(modelId)}records/`;
+
+/** @param executionName the execution's name, not its ARN */
+export const recordKey = (modelId: string, executionName: string): string =>
+  below(recordsPrefix(modelId), `${checkExecutionName(executionName)}.json`);
+
+/** `executions/`: executions of the workflow on this machine. */
+export const executionsPrefix = 'executions/';
+
+/** Prefix of one execution's objects. */
+export const executionPrefix = (executionName: string): string =>
+  `${executionsPrefix}${checkExecutionName(executionName)}/`;
+
+/** An object of one execution, such as `result.json`. */
+export const executionKey = (executionName: string, name: string): string =>
+  below(executionPrefix(executionName), name);
+
+/** `events/`: what the workflow on this machine announced. */
+export const eventsPrefix = 'events/';
+
+export const eventKey = (name: string): string => below(eventsPrefix, name);
+
+function below(prefix: string, ...names: readonly string[]): string {
+  return checkObjectKey(prefix + names.map((name) => checkKeySegment('name of an object', name)).join('/'));
+}
+
+const checkExecutionName = (name: string): string => checkKeySegment('execution name', name);

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { MalformedFileError } from '../errors.js';
+import { checkJson, decodeJson } from './json-object.js';
 import { relativeVersionFileKey, versionFileNames } from './keys.js';
 
 const version = z.int().min(1).max(999_999);
@@ -113,7 +113,7 @@ const isUnique = (items: readonly unknown[]): boolean => new Set(items).size ===
  * @throws {MalformedFileError} naming the field
  */
 export function checkManifest(value: unknown, path: string): Manifest {
-  return parseWith(manifestSchema, value, path);
+  return checkJson(manifestSchema, value, path);
 }
 
 const pointerSchema = z.strictObject({
@@ -132,29 +132,8 @@ const pointerSchema = z.strictObject({
  */
 export type Pointer = Readonly<z.infer<typeof pointerSchema>>;
 
-/** Bytes of a manifest or pointer: indented, for human readers. */
-export const encodeJson = (value: Manifest | Pointer): Uint8Array =>
-  new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
-
 /** @throws {MalformedFileError} unless the bytes are a manifest of schema version 1 */
-export const decodeManifest = (bytes: Uint8Array, path: string): Manifest =>
-  checkManifest(parseJson(bytes, path), path);
+export const decodeManifest = (bytes: Uint8Array, path: string): Manifest => decodeJson(manifestSchema, bytes, path);
 
 /** @throws {MalformedFileError} unless the bytes are a pointer */
-export const decodePointer = (bytes: Uint8Array, path: string): Pointer =>
-  parseWith(pointerSchema, parseJson(bytes, path), path);
-
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw new MalformedFileError(path, 'JSON in UTF-8', (error as Error).message, { cause: error });
-  }
-}
-
-function parseWith<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new MalformedFileError(path, `field ${issue.path.join('.') || '(all)'} as in schema version 1`, issue.message);
-}
+export const decodePointer = (bytes: Uint8Array, path: string): Pointer => decodeJson(pointerSchema, bytes, path);

@@ -1,6 +1,7 @@
 import { NoSuchKeyError, PreconditionFailedError } from '../errors.js';
+import { encodeJson } from './json-object.js';
 import { latestKey, logKey } from './keys.js';
-import { decodePointer, encodeJson, type Pointer } from './manifest.js';
+import { decodePointer, type Pointer } from './manifest.js';
 import type { ObjectStore } from './object-store.js';
 
 /** One state of a model's pointer, as stored. */

@@ -1,10 +1,10 @@
 import { InvalidInputError, PreconditionFailedError, StaleBaseError } from '../errors.js';
 import { digestOf } from './digest.js';
+import { encodeJson } from './json-object.js';
 import { manifestKey, relativeVersionFileKey, type VersionFileName, versionFileKey, versionName } from './keys.js';
 import {
   type Base,
   checkManifest,
-  encodeJson,
   type Manifest,
   type ManifestEdit,
   type ManifestFile,

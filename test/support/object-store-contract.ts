@@ -153,6 +153,19 @@ function describeRaces(store: () => ObjectStore): void {
     }
   });
 
+  it('tells exactly one of 20 writers that it wrote, though all write the same', async () => {
+    const create = () => store().put('same', bytesOf('same'), { ifNoneMatch: '*' });
+    const created = await Promise.allSettled(Array.from({ length: 20 }, create));
+    const etag = (await store().head('same'))!.etag;
+    const swap = () => store().put('same', bytesOf('other'), { ifMatch: etag });
+    const swapped = await Promise.allSettled(Array.from({ length: 20 }, swap));
+    for (const outcomes of [created, swapped]) {
+      const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+      expect(reasons).toHaveLength(19);
+      expect(reasons.every(isRefusal)).toBe(true);
+    }
+  });
+
   it('loses none of 40 concurrent increments by compare-and-swap', async () => {
     await store().put('count', bytesOf('0'));
     await Promise.all(Array.from({ length: 8 }, () => incrementTimes(store(), 5)));

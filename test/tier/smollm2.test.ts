@@ -60,7 +60,8 @@ describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
   });
 
   it('says at least 0.6 of the target tokens of three CounterFact edits after one round', async () => {
-    const { edited, tokenizer, emptyState } = session.bench;
+    const { tokenizer, emptyState } = session.bench;
+    const edited = await session.bench.edited();
     const before = summarise(await measureEdits(edited, tokenizer, edits, session.bench.hooks(emptyState)));
     const after = summarise(await measureEdits(edited, tokenizer, edits, hooks));
     expect(after.reliability).toBeGreaterThanOrEqual(0.6);
@@ -69,7 +70,8 @@ describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
   });
 
   it('answers bit for bit like the base model wherever no gate opens', async () => {
-    const { edited, tokenizer } = session.bench;
+    const { tokenizer } = session.bench;
+    const edited = await session.bench.edited();
     const requests = edits
       .flatMap(({ neighborhood }) => neighborhood)
       .map((prompt) => ({ tokenIds: tokenizer.encode(prompt).ids, scoredFrom: 1 }));

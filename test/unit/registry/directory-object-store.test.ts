@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidInputError, NoSuchKeyError } from '../../../src/errors.js';
-import { DirectoryObjectStore, MemoryObjectStore, openStore } from '../../../src/registry/index.js';
+import { DirectoryObjectStore, MemoryObjectStore, openStore, S3ObjectStore } from '../../../src/registry/index.js';
 import { describeObjectStoreContract } from '../../support/object-store-contract.js';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -99,8 +99,25 @@ describe('openStore', () => {
     expect((store as DirectoryObjectStore).root).toBe(join(folder, 'with space'));
   });
 
-  it('says of s3:// that this build does not support it, and names what is supported for anything else', () => {
-    expect(() => openStore('s3://bucket/prefix')).toThrow(/does not support s3:\/\/ yet/);
+  it('opens buckets, without asking anybody', () => {
+    const store = openStore('s3://some-bucket/a/b/') as S3ObjectStore;
+    expect(store).toBeInstanceOf(S3ObjectStore);
+    expect([store.bucket, store.prefix]).toEqual(['some-bucket', 'a/b/']);
+    expect((openStore('S3://some-bucket') as S3ObjectStore).prefix).toBe('');
+    for (const bad of [
+      's3:',
+      's3://',
+      's3:///a',
+      's3://B',
+      's3://some-bucket/../a',
+      's3://some-bucket//a',
+      's3://a b',
+    ]) {
+      expect(() => openStore(bad), bad).toThrow(InvalidInputError);
+    }
+  });
+
+  it('names what is supported for anything else', () => {
     for (const location of ['', 'https://example.org', 'file://host/x', 'a\0b']) {
       expect(() => openStore(location)).toThrow(InvalidInputError);
     }

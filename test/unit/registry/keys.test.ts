@@ -2,13 +2,18 @@ import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
+import * as registry from '../../../src/registry/index.js';
 import {
   checkKeyPrefix,
   checkModelId,
   checkObjectKey,
+  incomingKey,
+  incomingPrefix,
   latestKey,
   manifestKey,
   modelIdFrom,
+  modelIdOfIncomingKey,
+  modelPrefix,
   objectKeyLimitBytes,
   statisticsKey,
   valuesKey,
@@ -123,5 +128,110 @@ describe('the keys of a model', () => {
     for (const rest of ['000000/manifest.json', '12/manifest.json', '0000001/x', 'x', '000001']) {
       expect(versionOfKey('m', `models/m/versions/${rest}`)).toBeUndefined();
     }
+  });
+});
+
+const roundId = 'a'.repeat(16);
+
+/** Every key that holds a name from outside, with the prefix that it must not leave. */
+const namedKeys: readonly (readonly [string, string, (name: string) => string])[] = [
+  ['batchKey', `models/m/batches/${digest}/`, (name) => registry.batchKey('m', digest, name)],
+  ['pendingKey', 'models/m/pending/', (name) => registry.pendingKey('m', name)],
+  ['failedKey', 'models/m/failed/', (name) => registry.failedKey('m', name)],
+  ['failureKey', 'models/m/failures/', (name) => registry.failureKey('m', name)],
+  ['recordKey', 'models/m/records/', (name) => registry.recordKey('m', name)],
+  ['roundKey', `models/m/rounds/${roundId}/`, (name) => registry.roundKey('m', roundId, name)],
+  ['executionPrefix', 'executions/', (name) => registry.executionPrefix(name).slice(0, -1)],
+  ['eventKey', 'events/', (name) => registry.eventKey(name)],
+];
+
+describe('the keys of the workflow', () => {
+  it('have the documented form', () => {
+    expect(registry.modelCardKey('m')).toBe('models/m/model.json');
+    expect(registry.corpusKey('m', digest)).toBe(`models/m/corpus/${digest}.txt`);
+    expect(registry.batchKey('m', digest, 'unit-0001.jsonl')).toBe(`models/m/batches/${digest}/unit-0001.jsonl`);
+    expect(registry.pendingKey('m', 'x.json')).toBe(`${registry.pendingPrefix('m')}x.json`);
+    expect(registry.failedKey('m', 'x.json')).toBe(`${registry.failedPrefix('m')}x.json`);
+    expect(registry.currentRoundKey('m')).toBe('models/m/round.json');
+    expect(registry.roundKey('m', roundId, 'b', 'attempt-1', 'hooks.safetensors')).toBe(
+      `models/m/rounds/${roundId}/b/attempt-1/hooks.safetensors`,
+    );
+    expect(registry.leaseKey('m')).toBe('models/m/lease.json');
+    expect(registry.failureKey('m', 'run-1')).toBe(`${registry.failuresPrefix('m')}run-1.json`);
+    expect(registry.recordKey('m', 'run-1')).toBe(`${registry.recordsPrefix('m')}run-1.json`);
+    expect(registry.executionKey('run-1', 'result.json')).toBe('executions/run-1/result.json');
+    expect(registry.executionPrefix('run-1').startsWith(registry.executionsPrefix)).toBe(true);
+    expect(registry.eventKey('e.json')).toBe(`${registry.eventsPrefix}e.json`);
+  });
+
+  it.each(namedKeys)('%s stays one segment below its prefix, whatever the name', (_, prefix, keyOf) => {
+    for (const name of ['', '..', '../x', 'a/b', 'a\\b', '/', 'a\0']) {
+      if (accepts(() => keyOf(name))) throw new Error(`took ${JSON.stringify(name)}`);
+    }
+    fc.assert(
+      fc.property(anyText, (name) => {
+        if (!accepts(() => keyOf(name))) return;
+        const key = keyOf(name);
+        expect(posix.normalize(key)).toBe(key);
+        expect(key.startsWith(prefix + name)).toBe(true);
+        expect(key.slice(prefix.length)).not.toContain('/');
+        expect(checkObjectKey(key)).toBe(key);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('take no digest and no round id of another form', () => {
+    for (const bad of ['', '..', 'A'.repeat(16), 'a'.repeat(15), `${'a'.repeat(15)}/`, digest]) {
+      expect(() => registry.roundPrefix('m', bad)).toThrow(InvalidInputError);
+    }
+    for (const bad of ['', '..', digest.slice(1), digest.toUpperCase()]) {
+      expect(() => registry.batchPrefix('m', bad)).toThrow(InvalidInputError);
+      expect(() => registry.corpusKey('m', bad)).toThrow(InvalidInputError);
+    }
+    expect(() => registry.roundKey('m', roundId, 'a', '..', 'b')).toThrow(InvalidInputError);
+  });
+});
+
+describe('the key of a dropped object', () => {
+  it('names its model, and nothing else does', () => {
+    expect(modelIdOfIncomingKey('incoming/m/batch.jsonl')).toBe('m');
+    expect(modelIdOfIncomingKey('incoming/m.1/2026/ü batch.jsonl')).toBe('m.1');
+    const others = ['', 'incoming/', 'incoming/m', 'incoming/m/', 'incoming//a', 'incoming/M/a', 'incoming/../a'];
+    others.push(
+      'incoming/m/../a',
+      'incoming/m//a',
+      'incoming/m/a/',
+      'incoming/m/a\nb',
+      ' incoming/m/a',
+      '/incoming/m/a',
+    );
+    others.push('x/incoming/m/a', 'Incoming/m/a', 'incoming\\m\\a', `incoming/m/${'x'.repeat(256)}`, 'models/m/a');
+    for (const key of others) expect(modelIdOfIncomingKey(key), key).toBeUndefined();
+  });
+
+  it('is exactly what gives a model id back', () => {
+    const prefixed = fc.oneof(
+      anyText,
+      anyText.map((text) => `incoming/m/${text}`),
+      anyText.map((text) => `incoming/${text}`),
+    );
+    fc.assert(
+      fc.property(prefixed, (key) => {
+        const modelId = modelIdOfIncomingKey(key);
+        if (modelId === undefined) return;
+        const name = key.slice(incomingPrefix(modelId).length);
+        expect(name).not.toBe('');
+        expect(incomingKey(modelId, name)).toBe(key);
+        expect(posix.normalize(key)).toBe(key);
+      }),
+      { numRuns: 2000 },
+    );
+    fc.assert(
+      fc.property(anyText, (name) => {
+        if (accepts(() => incomingKey('m', name))) expect(modelIdOfIncomingKey(incomingKey('m', name))).toBe('m');
+      }),
+    );
+    expect(modelPrefix('m')).toBe('models/m/');
   });
 });

@@ -1,0 +1,235 @@
+import type { PutObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import { InvalidInputError, NoSuchKeyError, PreconditionFailedError, TransientError } from '../errors.js';
+import { checkKeyPrefix, checkObjectKey } from './keys.js';
+import {
+  checkPutCondition,
+  type ObjectHead,
+  type ObjectStore,
+  type PutCondition,
+  type StoredObject,
+  sortKeys,
+} from './object-store.js';
+import { failureOf, isConflict, isNoSuchKey, isPreconditionFailed, isTransient, storeError } from './s3-errors.js';
+
+/** What Node reads and sends in one piece. */
+const objectLimitBytes = 2 ** 31 - 1;
+
+/** User metadata that names one write. */
+const writeIdName = 'hookline-write';
+
+/** How often a write is sent again that met another one under way, and a read whose body broke off. */
+const maxSends = 5;
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+/**
+ * A store in an S3 bucket, or in one that speaks like S3, below an optional key prefix.
+ *
+ * - Credentials, region and endpoint are the SDK's own: environment, profile or role. With `AWS_ENDPOINT_URL_S3` or
+ *   `AWS_ENDPOINT_URL` buckets are addressed by path.
+ * - The SDK sends a request up to five times, and checks the checksum (CRC) of every object it writes or reads.
+ * - It is loaded, and the client made, at the first request.
+ * - A conditional write carries a random id as user metadata. S3 refuses the repetition of a write whose reply was lost,
+ *   since it finds what the write itself left there. So where a refused write was sent more than once, the id of what is
+ *   stored is read: only the write's own id makes it a success. Equal bytes do not, so that of two writers with
+ *   identical content still only one is told that it wrote.
+ *
+ * Objects under keys that `checkObjectKey` refuses, as other programs may leave them, are not listed.
+ */
+export class S3ObjectStore implements ObjectStore {
+  /** Of all keys: empty, or ending in a slash. */
+  readonly prefix: string;
+  #opened: Promise<{ readonly sdk: Sdk; readonly client: S3Client }> | undefined;
+
+  /**
+   * @param bucket 3 to 63 of a-z 0-9 . -
+   * @param prefix a key below which all objects of the store lie, or empty
+   * @throws {InvalidInputError} for a name that no bucket has, or a prefix that is no key
+   */
+  constructor(
+    readonly bucket: string,
+    prefix = '',
+  ) {
+    if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
+      throw new InvalidInputError('S3 bucket', '3 to 63 of a-z 0-9 . -', JSON.stringify(bucket));
+    }
+    const folder = prefix.replace(/\/$/, '');
+    this.prefix = folder === '' ? '' : `${checkObjectKey(folder)}/`;
+  }
+
+  async get(key: string): Promise<StoredObject> {
+    const Key = this.#fullKey(key);
+    for (let sends = 1; ; sends++) {
+      try {
+        return await this.#read(key, Key);
+      } catch (error) {
+        // The SDK repeats requests, but not the reading of a body.
+        if (sends === maxSends || !(error instanceof TransientError))
+          throw this.#raised(error, 'get', key, 's3:GetObject');
+        await pause(sends);
+      }
+    }
+  }
+
+  async head(key: string): Promise<ObjectHead | undefined> {
+    const found = await this.#head(key);
+    return found && { etag: found.etag, sizeBytes: found.sizeBytes };
+  }
+
+  async put(key: string, bytes: Uint8Array, condition: PutCondition = {}): Promise<{ readonly etag: string }> {
+    checkPutCondition(condition);
+    this.#fullKey(key);
+    if (bytes.length > objectLimitBytes) {
+      throw new InvalidInputError(`object ${key}`, `at most ${objectLimitBytes} bytes`, `${bytes.length} bytes`);
+    }
+    const writeId = crypto.randomUUID();
+    let attempts = 0;
+    for (let sends = 1; ; sends++) {
+      try {
+        return etagOf(await this.#send(key, bytes, condition, writeId), key);
+      } catch (error) {
+        const failure = failureOf(error);
+        attempts += failure.attempts;
+        if (isRefusal(failure, condition))
+          return await this.#settle(key, condition, attempts > 1 ? writeId : undefined);
+        if (sends === maxSends || !isConflict(failure)) throw this.#raised(error, 'put', key, 's3:PutObject');
+        await pause(sends);
+      }
+    }
+  }
+
+  async list(prefix: string): Promise<readonly string[]> {
+    const Prefix = this.prefix + checkKeyPrefix(prefix);
+    const keys: string[] = [];
+    try {
+      const { sdk, client } = await this.#open();
+      // XML holds not every character that a key may have.
+      const pages = sdk.paginateListObjectsV2({ client }, { Bucket: this.bucket, Prefix, EncodingType: 'url' });
+      for await (const page of pages) {
+        for (const { Key = '' } of page.Contents ?? []) {
+          const key = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key;
+          keys.push(key.slice(this.prefix.length));
+        }
+      }
+    } catch (error) {
+      throw this.#raised(error, 'list', prefix, 's3:ListBucket');
+    }
+    return sortKeys(keys.filter(isObjectKey));
+  }
+
+  async delete(key: string): Promise<void> {
+    const Key = this.#fullKey(key);
+    try {
+      const { sdk, client } = await this.#open();
+      await client.send(new sdk.DeleteObjectCommand({ Bucket: this.bucket, Key }));
+    } catch (error) {
+      if (isNoSuchKey(failureOf(error))) return;
+      throw this.#raised(error, 'delete', key, 's3:DeleteObject');
+    }
+  }
+
+  #open() {
+    this.#opened ??= import('@aws-sdk/client-s3').then((sdk) => ({ sdk, client: newClient(sdk) }));
+    return this.#opened;
+  }
+
+  #fullKey(key: string): string {
+    return checkObjectKey(this.prefix + checkObjectKey(key));
+  }
+
+  #raised(error: unknown, verb: string, key: string, action: string): unknown {
+    return storeError(error, `${verb} of s3://${this.bucket}/${this.prefix}${key}`, action, key);
+  }
+
+  async #read(key: string, Key: string): Promise<StoredObject> {
+    const { sdk, client } = await this.#open();
+    const reply = await client.send(new sdk.GetObjectCommand({ Bucket: this.bucket, Key })).catch((error) => {
+      throw isNoSuchKey(failureOf(error)) ? new NoSuchKeyError(key) : error;
+    });
+    const sizeBytes = reply.ContentLength ?? 0;
+    if (sizeBytes > objectLimitBytes) {
+      throw new InvalidInputError(`object ${key}`, `at most ${objectLimitBytes} bytes`, `${sizeBytes} bytes`);
+    }
+    const { etag } = etagOf(reply, key);
+    try {
+      const bytes = (await reply.Body?.transformToByteArray()) ?? new Uint8Array();
+      return { bytes: new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length), etag };
+    } catch (error) {
+      if (!isTransient(failureOf(error))) throw error;
+      throw new TransientError(`body of object ${key}: complete, got ${failureOf(error).message}`);
+    }
+  }
+
+  async #head(key: string): Promise<(ObjectHead & { readonly writeId: string | undefined }) | undefined> {
+    const Key = this.#fullKey(key);
+    try {
+      const { sdk, client } = await this.#open();
+      const reply = await client.send(new sdk.HeadObjectCommand({ Bucket: this.bucket, Key }));
+      const sizeBytes = reply.ContentLength ?? 0;
+      return { ...etagOf(reply, key), sizeBytes, writeId: reply.Metadata?.[writeIdName] };
+    } catch (error) {
+      if (isNoSuchKey(failureOf(error))) return undefined;
+      throw this.#raised(error, 'head', key, 's3:GetObject');
+    }
+  }
+
+  async #send(
+    key: string,
+    bytes: Uint8Array,
+    { ifMatch, ifNoneMatch }: PutCondition,
+    writeId: string,
+  ): Promise<PutObjectCommandOutput> {
+    const { sdk, client } = await this.#open();
+    const isConditional = ifMatch !== undefined || ifNoneMatch !== undefined;
+    const request = { Bucket: this.bucket, Key: this.#fullKey(key), Body: bytes, ContentLength: bytes.length };
+    return client.send(
+      new sdk.PutObjectCommand({
+        ...request,
+        IfMatch: ifMatch,
+        IfNoneMatch: ifNoneMatch,
+        Metadata: isConditional ? { [writeIdName]: writeId } : undefined,
+      }),
+    );
+  }
+
+  /** The end of a refused write: its success after all if what is stored is this very write. */
+  async #settle(key: string, condition: PutCondition, writeId: string | undefined): Promise<{ readonly etag: string }> {
+    const stored = writeId === undefined ? undefined : await this.#head(key);
+    if (stored !== undefined && stored.writeId === writeId) return { etag: stored.etag };
+    throw new PreconditionFailedError(key, condition.ifMatch === undefined ? 'absent' : `ETag ${condition.ifMatch}`);
+  }
+}
+
+/** S3 says 404 of a write with `ifMatch` where nothing is. */
+const isRefusal = (failure: ReturnType<typeof failureOf>, { ifMatch }: PutCondition): boolean =>
+  isPreconditionFailed(failure) || (ifMatch !== undefined && isNoSuchKey(failure));
+
+function newClient(sdk: Sdk): S3Client {
+  const endpoint = process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL;
+  return new sdk.S3Client({
+    maxAttempts: 5,
+    retryMode: 'standard',
+    forcePathStyle: Boolean(endpoint),
+    followRegionRedirects: true,
+    // A socket that carries nothing for so long is dead; a large object may take as long as it needs.
+    requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
+  });
+}
+
+function etagOf({ ETag }: { readonly ETag?: string | undefined }, key: string): { readonly etag: string } {
+  if (ETag === undefined) throw new TransientError(`object ${key}: an ETag in the reply of S3, got none`);
+  return { etag: ETag };
+}
+
+function isObjectKey(name: string): boolean {
+  try {
+    return checkObjectKey(name) === name;
+  } catch (error) {
+    if (error instanceof InvalidInputError) return false;
+    throw error;
+  }
+}
+
+/** Backoff with full jitter: up to 50, 100, 200, 400 ms. */
+const pause = (sends: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * 25 * 2 ** sends));
