@@ -121,3 +121,26 @@ export class StaleBaseError extends TransientError {
     );
   }
 }
+
+/** A round did not hold what is required of a version, so nothing was published. */
+export class RoundRejectedError extends HooklineError {
+  constructor(
+    readonly modelId: string,
+    readonly reason: string,
+  ) {
+    super(`round of model ${modelId}: what is required of a version, got ${reason}`);
+  }
+}
+
+/** Rounds failed so often, or so surely, that they wait for somebody to drive them again. */
+export class RoundsSetAsideError extends HooklineError {
+  constructor(
+    readonly modelId: string,
+    readonly units: number,
+  ) {
+    super(
+      `rounds of model ${modelId}: published or rejected, got ${units} set aside ` +
+        '(hookline executions says why; hookline redrive tries again)',
+    );
+  }
+}

@@ -5,10 +5,10 @@ import type { RoundOutcome } from '../pipeline/index.js';
 import { type BatchOptions, batchOptions } from './batch-options.js';
 import { addExamples, addOptions } from './frame-command.js';
 import { heldOutOption } from './held-out.js';
-import { ratioAsText } from './metric.js';
 import { type ModelOptions, memoryBudgetBytes, modelOptions, wholeNumber } from './model-options.js';
+import { printRounds, publishedRoundOf } from './round-tables.js';
 import { type SettingOptions, settingOptions } from './setting-options.js';
-import { type Cell, createTerminal, type Terminal } from './terminal.js';
+import { createTerminal } from './terminal.js';
 
 /** The options of `hookline edit`. */
 export interface EditOptions extends ModelOptions, SettingOptions, BatchOptions {
@@ -45,13 +45,12 @@ export function editCommand(): Command {
 /** Edits as the command line asks for it. */
 export async function edit(paths: readonly string[], options: EditOptions): Promise<void> {
   const terminal = createTerminal(options);
-  const [{ editRounds, openEditSession }, { openStore }, { resolveDevice }] = await Promise.all([
+  const [{ editRounds, heldOutSequences, openEditSession }, { openStore }, { resolveDevice }] = await Promise.all([
     import('../pipeline/index.js'),
     import('../registry/index.js'),
     import('../runtime/index.js'),
   ]);
   const { readEditFiles } = await import('./batch-options.js');
-  const { heldOutSequences } = await import('./held-out.js');
   const { givenSettings } = await import('./setting-options.js');
   const { stageProgress } = await import('./stage-progress.js');
   const { statedModelId } = await import('./open-versions.js');
@@ -108,7 +107,7 @@ export async function edit(paths: readonly string[], options: EditOptions): Prom
     versions: outcomes.map(({ manifest }) => ({ version: manifest.version, metrics: manifest.metrics })),
     rejected,
   });
-  printOutcomes(terminal, outcomes, { store: options.store, modelId });
+  printRounds(terminal, outcomes.map(publishedRoundOf), { store: options.store, modelId });
 }
 
 function inRounds(edits: readonly Edit[], size = edits.length): Edit[][] {
@@ -116,77 +115,3 @@ function inRounds(edits: readonly Edit[], size = edits.length): Edit[][] {
   for (let start = 0; start < edits.length; start += size) rounds.push(edits.slice(start, start + size));
   return rounds;
 }
-
-function printOutcomes(
-  terminal: Terminal,
-  outcomes: readonly RoundOutcome[],
-  place: { readonly store: string; readonly modelId: string },
-): void {
-  terminal.print();
-  terminal.table(roundHead, outcomes.map(roundRow));
-  const last = outcomes[outcomes.length - 1];
-  if (last.gates.length > 0) {
-    terminal.print();
-    terminal.table(
-      ['gate', 'reliability', 'generality', 'locality', 'same subject', 'perplexity'],
-      last.gates.map((row) => [
-        row.gate,
-        ratioAsText(row.reliability),
-        ratioAsText(row.generality),
-        ratioAsText(row.locality),
-        ratioAsText(row.sameSubjectLocality),
-        timesAsText(row.perplexityRatio),
-      ]),
-    );
-  }
-  terminal.print();
-  for (const outcome of outcomes) printExamples(terminal, outcome);
-  const folder = `${place.store}/models/${place.modelId}/versions/${String(last.version).padStart(6, '0')}`;
-  terminal.print(`report: ${folder}/report.html`);
-}
-
-const roundHead = [
-  'version',
-  'edits',
-  'reliability',
-  'generality',
-  'locality',
-  'same subject',
-  'retention',
-  'live match',
-  'perplexity',
-  'seconds',
-];
-
-function roundRow({ version, round, validation }: RoundOutcome): Cell[] {
-  const { summary, retention, liveExactMatch, drift } = validation;
-  return [
-    version,
-    round.edits.length,
-    ratioAsText(summary.reliability),
-    ratioAsText(summary.generality),
-    ratioAsText(summary.locality),
-    ratioAsText(summary.sameSubjectLocality),
-    ratioAsText(retention),
-    ratioAsText(liveExactMatch),
-    timesAsText(drift?.perplexityRatio),
-    (round.secondsForValues + round.secondsForSolve).toFixed(1),
-  ];
-}
-
-const timesAsText = (ratio: number | null | undefined): string | undefined =>
-  ratio == null ? undefined : `x${ratio.toFixed(3)}`;
-
-/** Before and after of a round's first edits. */
-function printExamples(terminal: Terminal, { round, validation }: RoundOutcome): void {
-  const { bold, dim, green } = terminal.colors;
-  for (const [e, edit] of round.edits.slice(0, 2).entries()) {
-    const prompt = edit.prompt.replace('{}', () => edit.subject);
-    terminal.print(`${bold(prompt)}`);
-    terminal.print(`  before ${dim(oneLine(validation.before[e].text))}`);
-    terminal.print(`  after  ${green(oneLine(validation.answers[e].text))}`);
-  }
-  terminal.print();
-}
-
-const oneLine = (text: string): string => text.replace(/\s+/g, ' ');

@@ -74,10 +74,9 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
 
 async function measureBase(edits: readonly Edit[], options: EvalOptions, listener: Listener): Promise<Outcome> {
   const { loadModel, loadTokenizer } = await import('../model/index.js');
-  const { evaluateVersion } = await import('../pipeline/index.js');
+  const { evaluateVersion, heldOutSequences } = await import('../pipeline/index.js');
   const { resolveDevice } = await import('../runtime/index.js');
   const { EditedModel } = await import('../serving/index.js');
-  const { heldOutSequences } = await import('./held-out.js');
   const model = await loadModel(options.model);
   const tokenizer = await loadTokenizer(options.model);
   const device = await resolveDevice(options.device, listener);
@@ -98,9 +97,8 @@ async function measureVersion(
   options: EvalOptions,
   listener: Listener,
 ): Promise<Outcome> {
-  const { evaluateVersion, explainGates, layerChanges } = await import('../pipeline/index.js');
+  const { evaluateVersion, explainGates, heldOutSequences, layerChanges } = await import('../pipeline/index.js');
   const { OnnxGemmEngine } = await import('../runtime/index.js');
-  const { heldOutSequences } = await import('./held-out.js');
   const { state, editIds, tokenizer, manifest } = opened;
   const { modelId, version } = manifest;
   const gate = options.gate ?? manifest.gate.kind;

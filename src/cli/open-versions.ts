@@ -30,7 +30,8 @@ export function statedModelId({ modelId, model }: Pick<StoreOptions, 'modelId' |
   return model === undefined ? undefined : modelIdFrom(modelFolderName(model));
 }
 
-function openExistingStore(location: string): ObjectStore {
+/** Opens a store that must be there already. @throws {InvalidInputError} */
+export function openExistingStore(location: string): ObjectStore {
   const store = openStore(location);
   if (!location.includes(':') && !existsSync(location)) {
     throw new InvalidInputError(`store ${location}`, 'an existing folder (--store or HOOKLINE_STORE)', 'nothing there');
@@ -38,9 +39,13 @@ function openExistingStore(location: string): ObjectStore {
   return store;
 }
 
+/** Models with versions, statistics or a registration; what was dropped for an unknown one leaves records only. */
 async function modelIds(store: ObjectStore): Promise<ReadonlySet<string>> {
-  return new Set((await store.list('models/')).map((key) => key.split('/')[1]));
+  const parts = (await store.list('models/')).map((key) => key.split('/'));
+  return new Set(parts.filter(([, , folder]) => !traces.has(folder)).map(([, id]) => id));
 }
+
+const traces: ReadonlySet<string | undefined> = new Set(['records', 'failures', 'batches', 'stalls', 'lease.json']);
 
 function onlyModelId(ids: ReadonlySet<string>, location: string): string {
   if (ids.size === 1) return [...ids][0];

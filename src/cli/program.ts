@@ -4,19 +4,33 @@ import { demoCommand } from './demo-command.js';
 import { diffCommand } from './diff-command.js';
 import { editCommand } from './edit-command.js';
 import { evalCommand } from './eval-command.js';
+import { executionCommand } from './execution-command.js';
+import { executionsCommand } from './executions-command.js';
 import { frameCommand } from './frame-command.js';
 import { generateCommand } from './generate-command.js';
 import { modelCommand } from './model-command.js';
+import { redriveCommand } from './redrive-command.js';
 import { rollbackCommand } from './rollback-command.js';
+import { runCommand } from './run-command.js';
 import { showCommand } from './show-command.js';
 import { statsCommand } from './stats-command.js';
+import { statusCommand } from './status-command.js';
+import { submitCommand } from './submit-command.js';
 import { tuneCommand } from './tune-command.js';
+import { upCommand } from './up-command.js';
 import { verifyCommand } from './verify-command.js';
 import { versionsCommand } from './versions-command.js';
 
 /** Every command, in the order of the help. */
 const commands: readonly (() => Command)[] = [
   demoCommand,
+  upCommand,
+  runCommand,
+  executionsCommand,
+  executionCommand,
+  submitCommand,
+  statusCommand,
+  redriveCommand,
   editCommand,
   evalCommand,
   statsCommand,

@@ -77,10 +77,9 @@ async function tuneModel(paths: readonly string[], options: TuneOptions): Promis
 async function search(edits: readonly Edit[], options: TuneOptions, listener: StageProgress): Promise<TuneResult> {
   const { defaultMemoryBudgetBytes } = await import('../editing/index.js');
   const { loadModel, loadTokenizer } = await import('../model/index.js');
-  const { tune } = await import('../pipeline/index.js');
+  const { heldOutSequences, tune } = await import('../pipeline/index.js');
   const { openStore } = await import('../registry/index.js');
   const { resolveDevice } = await import('../runtime/index.js');
-  const { heldOutSequences } = await import('./held-out.js');
   const { statedModelId } = await import('./open-versions.js');
   const { givenSettings } = await import('./setting-options.js');
   const { corpus, maxTokens, layers } = options;

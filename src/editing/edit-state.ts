@@ -20,6 +20,9 @@ export interface KeyStatistics {
   readonly sketch: Matrix;
 }
 
+/** The part of a layer's statistics that the key gate needs, and that a first segment ships. */
+export type LayerSketch = Pick<KeyStatistics, 'layer' | 'sketch'>;
+
 /** The edits of one layer. */
 export interface LayerState {
   readonly layer: number;
@@ -113,7 +116,7 @@ export function replaySegment(before: EditState, segment: HookSegment): EditStat
 }
 
 /** The hooks of a state as the forward pass takes them, float32. */
-export function hooksOf(state: EditState, statistics: readonly Pick<KeyStatistics, 'layer' | 'sketch'>[]): HookLayer[] {
+export function hooksOf(state: EditState, statistics: readonly LayerSketch[]): HookLayer[] {
   return state.layers.map((layer) => hookOf(layer, statisticsOf(statistics, layer.layer).sketch));
 }
 

@@ -8,6 +8,7 @@ export {
   hooksOf,
   type KeyStatistics,
   type LayerSegment,
+  type LayerSketch,
   type LayerState,
   replaySegment,
   withoutEdits,
@@ -44,6 +45,7 @@ export { decodeHookFile, encodeHookFile, type HookFile, roundSketch, segmentStor
 export { objectiveGraph } from './value-graphs.js';
 export {
   defaultMemoryBudgetBytes,
+  type FoundTarget,
   targetMatrix,
   ValueSearch,
   type ValueSearchOptions,

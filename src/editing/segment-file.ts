@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
 import { type Matrix, matrix, type RoundStorage, transpose } from '../linalg/index.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor, tensor, toFloat16, toFloat32 } from '../tensor/index.js';
-import type { HookSegment, KeyStatistics, LayerSegment } from './edit-state.js';
+import type { HookSegment, LayerSegment, LayerSketch } from './edit-state.js';
 
 /** A segment, and in a snapshot's first segment the sketches that consumers need beside it. */
 export interface HookFile {
   readonly segment: HookSegment;
-  readonly sketches: readonly Pick<KeyStatistics, 'layer' | 'sketch'>[];
+  readonly sketches: readonly LayerSketch[];
 }
 
 const metadataSchema = z.strictObject({

@@ -26,6 +26,12 @@ export interface ValueTarget {
   readonly hit: boolean;
 }
 
+/** A target and the index of its edit among those searched for. */
+export interface FoundTarget {
+  readonly index: number;
+  readonly target: ValueTarget;
+}
+
 /** How a search is run. */
 export interface ValueSearchOptions {
   /** Bytes that the activations of one micro-batch may take. */
@@ -74,11 +80,23 @@ export class ValueSearch {
     hooks: readonly HookLayer[],
     options: ValueSearchOptions = {},
   ): Promise<ValueTarget[]> {
+    const results = new Array<ValueTarget>(edits.length);
+    for await (const batch of this.searchBatches(edits, hooks, options)) {
+      for (const { index, target } of batch) results[index] = target;
+    }
+    return results;
+  }
+
+  /** The same, each micro-batch as soon as it is done: what was found so far can be kept when the search is stopped. */
+  async *searchBatches(
+    edits: readonly TokenizedEdit[],
+    hooks: readonly HookLayer[],
+    options: ValueSearchOptions = {},
+  ): AsyncGenerator<readonly FoundTarget[]> {
     const budget = options.memoryBudgetBytes ?? defaultMemoryBudgetBytes;
     const rowsPerBatch = Math.max(1, Math.floor(budget / bytesPerRow(this.model, this.settings)));
     const rowsOf = (edit: TokenizedEdit) =>
       objectiveSequences(edit, 0, this.settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
-    const results = new Array<ValueTarget>(edits.length);
     let finished = 0;
     for (const batch of batchByRows(bySuffix(edits), ({ edit }) => rowsOf(edit), rowsPerBatch)) {
       const found = await this.searchBatch(
@@ -86,12 +104,9 @@ export class ValueSearch {
         hooks,
         (activeEdits) => options.onStep?.({ finishedEdits: finished + batch.length - activeEdits, activeEdits }),
       );
-      batch.forEach(({ index }, i) => {
-        results[index] = found[i];
-      });
       finished += batch.length;
+      yield batch.map(({ index }, i) => ({ index, target: found[i] }));
     }
-    return results;
   }
 
   /** The objective of a batch of edits at `delta = 0`, ready to be evaluated. */

@@ -1,8 +1,9 @@
 export { type Overwrite, overwrites } from './batch-conflicts.js';
 export { type Drift, measureDrift } from './drift.js';
+export { contentId } from './edit-record.js';
 export { decodeEdits, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
-export { type BatchReading, type RejectedLine, readBatch } from './read-batch.js';
+export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './read-batch.js';
 export { readParagraphs } from './read-text.js';
 export { renderReport } from './report/render-report.js';
 export type {

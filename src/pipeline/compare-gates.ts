@@ -47,7 +47,9 @@ async function measureGate(
   const { layers } = settings;
   const compared = { model, tokenizer, settings, ...deviceOf(bench) };
   const own = gate === bench.settings.gate;
-  const edited = own ? bench.edited : await EditedModel.compile(bench.model, { layers, gate, ...deviceOf(bench) });
+  const edited = own
+    ? await bench.edited()
+    : await EditedModel.compile(bench.model, { layers, gate, ...deviceOf(bench) });
   const stored = bench.hooks(state);
   const hooks =
     gate === 'sequence' && !own ? await withSequenceThresholds({ ...compared, hooks: stored, edits }) : stored;
@@ -76,10 +78,11 @@ export async function gateSeparation(
 ): Promise<GateSeparation | undefined> {
   if (bench.settings.gate !== 'key') return undefined;
   const sample = evenly(edits, comparedEdits);
+  const edited = await bench.edited();
   const strongest = async (prompts: readonly string[]) => {
     if (prompts.length === 0) return [];
     const sequences = prompts.map((prompt) => bench.tokenizer.encode(prompt).ids);
-    const compared = await bench.edited.compare(sequences, bench.hooks(state));
+    const compared = await edited.compare(sequences, bench.hooks(state));
     return compared.map(({ strengths }) => strengths.reduce((a, b) => Math.max(a, b)));
   };
   return {

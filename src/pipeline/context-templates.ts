@@ -6,17 +6,21 @@ import type { EditedModel } from '../serving/index.js';
 import { parseStored } from './parse-stored.js';
 import { getIfPresent, putOnce } from './put-once.js';
 
-/** Which context templates are wanted. */
-export interface ContextTemplatesRequest {
+/** What context templates are stored under. */
+export interface StoredContextsRequest {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly modelDigest: string;
-  /** Writes the prefixes, without hooks. */
-  readonly edited: Pick<EditedModel, 'generate'>;
-  readonly tokenizer: Tokenizer;
   /** Length of each prefix in tokens beyond its opening; 0 is no prefixes. */
   readonly contextTokens: number;
   readonly seed: number;
+}
+
+/** Which context templates are wanted. */
+export interface ContextTemplatesRequest extends StoredContextsRequest {
+  /** Writes the prefixes, without hooks. */
+  readonly edited: Pick<EditedModel, 'generate'>;
+  readonly tokenizer: Tokenizer;
 }
 
 const openings = ['The', 'Therefore', 'Because', 'I', 'You'];
@@ -31,17 +35,28 @@ const bareTemplate = '{}';
  * @throws {MalformedFileError} if the stored ones are damaged
  */
 export async function contextTemplates(request: ContextTemplatesRequest): Promise<readonly string[]> {
-  const { store, modelId, modelDigest, contextTokens, seed } = request;
-  if (contextTokens === 0) return [bareTemplate];
-  const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens, seed };
-  const key = statisticsKey(modelId, contentKey(inputs), 'contexts.json');
-  const stored = await getIfPresent(store, key);
-  if (stored) return decode(stored, key);
+  const stored = await storedContexts(request);
+  if (stored) return stored;
+  const { store } = request;
+  const { inputs, key } = placeOf(request);
   const templates = [bareTemplate, ...(await writePrefixes(request)).map((prefix) => `${prefix}. ${bareTemplate}`)];
   const bytes = new TextEncoder().encode(
     canonicalJson({ inputs, templates, sha256: contentKey({ inputs, templates }) }),
   );
   return decode(await putOnce(store, key, bytes), key);
+}
+
+/** The templates where they are stored already or none are drawn; reads no model. @throws {MalformedFileError} if damaged */
+export async function storedContexts(request: StoredContextsRequest): Promise<readonly string[] | undefined> {
+  if (request.contextTokens === 0) return [bareTemplate];
+  const { key } = placeOf(request);
+  const stored = await getIfPresent(request.store, key);
+  return stored && decode(stored, key);
+}
+
+function placeOf({ modelId, modelDigest, contextTokens, seed }: StoredContextsRequest) {
+  const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens, seed };
+  return { inputs, key: statisticsKey(modelId, contentKey(inputs), 'contexts.json') };
 }
 
 async function writePrefixes({ edited, tokenizer, contextTokens, seed }: ContextTemplatesRequest): Promise<string[]> {

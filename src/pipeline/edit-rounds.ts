@@ -1,20 +1,14 @@
 import type { Edit, EditState } from '../editing/index.js';
-import { type GateRow, type GateSeparation, overwrites, type RejectedLine } from '../evaluation/index.js';
-import {
-  type Base,
-  type LatestVersion,
-  type Manifest,
-  nextVersion,
-  type ObjectStore,
-  readManifest,
-} from '../registry/index.js';
+import { type GateRow, overwrites, type RejectedLine } from '../evaluation/index.js';
+import { type Base, type LatestVersion, type Manifest, nextVersion, type ObjectStore } from '../registry/index.js';
 import { compareGates, gateSeparation } from './compare-gates.js';
+import { roundMeasures, solvedRound } from './measured-round.js';
 import type { Listener } from './progress.js';
 import { publishRound } from './publish-round.js';
-import { roundReport } from './round-report.js';
+import { ancestorsOf, roundReport } from './round-report.js';
 import { runRound, type WrittenRound } from './run-round.js';
 import { type Validation, validateRound } from './validate-round.js';
-import { median, versionMetrics } from './version-metrics.js';
+import { versionMetrics } from './version-metrics.js';
 import type { Workbench } from './workbench.js';
 
 /** Consecutive rounds to run on top of a store's latest version. */
@@ -69,23 +63,17 @@ export async function* editRounds(
     const gates =
       isLast && request.compareGates ? await compareGates(bench, round.state, edits, request.heldOut, listener) : [];
     const separation = await gateSeparation(bench, round.state, edits, validation.textStrengths);
-    const metrics = versionMetrics(validation, {
-      writtenShareMedian: median(round.writtenShare.flatMap((share) => Array.from(share))),
-      secondsForValues: round.secondsForValues,
-      secondsForSolve: round.secondsForSolve,
-    });
-    const report = await roundReport(bench, {
+    const measures = roundMeasures(round, validation, { gates, separation });
+    const solved = await solvedRound(bench, round);
+    const metrics = versionMetrics(measures, solved);
+    const { settings, model } = bench;
+    const report = roundReport({
       modelName: request.modelName,
       modelDigest: request.modelDigest,
+      ...{ settings, dModel: model.config.dModel, dInner: model.config.dInner },
       version: await nextVersion(store, modelId),
-      round,
-      validation,
-      metrics,
-      ancestors,
-      gates,
-      separation,
+      ...{ edits, solved, measures, metrics, ancestors },
       rejected: b === 0 ? request.rejected : [],
-      notes: reportNotes(request, edits, separation),
       createdAt: new Date(),
     });
     const published = await publishRound(bench, { ...request, round, base, metrics, report });
@@ -109,30 +97,4 @@ function overwrittenIds(edits: readonly Edit[], base: Manifest | undefined, list
   for (const { newId, oldId } of pairs)
     listener.onNotice?.(`edit ${newId} overwrites edit ${oldId} of an earlier version`);
   return pairs.map(({ oldId }) => oldId);
-}
-
-/** Manifests from the first version to this one. */
-async function ancestorsOf(store: ObjectStore, modelId: string, manifest: Manifest): Promise<Manifest[]> {
-  const chain = [manifest];
-  while (chain[0].parent !== null) chain.unshift(await readManifest(store, modelId, chain[0].parent));
-  return chain;
-}
-
-function reportNotes(
-  { heldOut }: EditRoundsRequest,
-  edits: readonly Edit[],
-  separation: GateSeparation | undefined,
-): string[] {
-  return [
-    ...(heldOut.length === 0
-      ? ['No held-out text was given: perplexity, KL to base and swap rate were not measured.']
-      : []),
-    ...(edits.some((edit) => edit.keep.length === 0)
-      ? [
-          'Some edits bring no keep prompts: generic relation prompts stood in for them, in the value search and, in other phrasings, in same-subject locality.',
-        ]
-      : []),
-    ...(separation ? ['Gate separation: the strongest token of each prompt; every token of the held-out text.'] : []),
-    'Locality is agreement of the most probable tokens with the base model, never with an edited one.',
-  ];
 }

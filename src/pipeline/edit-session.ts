@@ -1,20 +1,14 @@
-import {
-  type EditState,
-  type Hyperparameters,
-  hyperparametersSchema,
-  resolveHyperparameters,
-} from '../editing/index.js';
+import { type EditState, resolveHyperparameters } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
-import { loadModel, loadTokenizer, modelDigest } from '../model/index.js';
-import { canonicalJson, type LatestVersion, latest, type ObjectStore } from '../registry/index.js';
+import { type LatestVersion, latest, type ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
-import { EditedModel } from '../serving/index.js';
-import { contextTemplates } from './context-templates.js';
+import { continuedSettings } from './continued-settings.js';
 import { loadVersionHooks } from './load-version.js';
+import { digestOfModel, openModel } from './open-model.js';
 import { type PresetSettings, presetFor } from './presets.js';
 import type { Listener } from './progress.js';
 import { ensureStatistics, loadStatistics, type StatisticsResult } from './statistics.js';
-import { rowsPerBatch, Workbench } from './workbench.js';
+import { rowsPerBatch, Workbench, type WorkbenchParts } from './workbench.js';
 
 /** What a model is to be edited with. */
 export interface EditSessionRequest {
@@ -44,39 +38,37 @@ export interface EditSession {
  * @throws {InvalidInputError} if the store's versions are another model's, or a setting contradicts them
  */
 export async function openEditSession(request: EditSessionRequest, listener: Listener = {}): Promise<EditSession> {
-  const { store, modelId, device } = request;
-  const model = await loadModel(request.modelDirectory);
-  const tokenizer = await loadTokenizer(request.modelDirectory);
-  listener.onProgress?.({ stage: 'digest', done: 0, total: 1, unit: 'models' });
-  const digest = await modelDigest(model);
-  listener.onProgress?.({ stage: 'digest', done: 1, total: 1, unit: 'models' });
+  const { store, modelId, device, memoryBudgetBytes } = request;
+  const { model, tokenizer } = await openModel(request.modelDirectory);
+  const digest = await digestOfModel(model, listener);
   const base = await openBase(store, modelId, digest);
   const settings = base
     ? continuedSettings(base.latest, request.settings)
     : resolveHyperparameters({ ...(await presetFor(model)).settings, ...request.settings }, model.config);
-  const engine = new OnnxGemmEngine({ device });
-  const place = { store, modelId, model, modelDigest: digest, tokenizer, engine, device, seed: settings.seed };
-  const statistics: StatisticsResult = base
+  const parts = { store, modelId, modelDigest: digest, model, tokenizer, settings, device, memoryBudgetBytes };
+  const statistics = base
     ? await loadStatistics({ store, modelId, model }, base.latest.manifest.statistics)
-    : await ensureStatistics({
-        ...place,
-        layers: settings.layers,
-        corpus: request.corpusPath === undefined ? undefined : { path: request.corpusPath },
-        rowsPerBatch,
-        ...(listener.onProgress && { onProgress: listener.onProgress }),
-      });
+    : await computedStatistics(parts, request.corpusPath, listener);
   for (const notice of statistics.notices) listener.onNotice?.(notice);
-  const edited = await EditedModel.compile(model, {
-    layers: settings.layers,
-    gate: settings.gate,
-    device,
-    rowsPerBatch,
-  });
-  const contexts = await contextTemplates({ ...place, edited, contextTokens: settings.contextTokens });
-  const { memoryBudgetBytes } = request;
-  const parts = { model, tokenizer, settings, statistics: statistics.statistics, contexts };
-  const bench = await Workbench.open({ ...parts, edited, engine, device, memoryBudgetBytes });
+  const bench = new Workbench({ ...parts, statistics: statistics.statistics });
   return { bench, modelDigest: digest, statisticsDigests: statistics.digests, base };
+}
+
+async function computedStatistics(
+  parts: WorkbenchParts & { readonly device: Device },
+  corpusPath: string | undefined,
+  { onProgress }: Listener,
+): Promise<StatisticsResult> {
+  const { settings, ...place } = parts;
+  const { layers, seed } = settings;
+  const engine = new OnnxGemmEngine({ device: parts.device });
+  const corpus = corpusPath === undefined ? undefined : { path: corpusPath };
+  const request = { ...place, engine, layers, seed, corpus, rowsPerBatch };
+  try {
+    return await ensureStatistics({ ...request, ...(onProgress && { onProgress }) });
+  } finally {
+    await engine.dispose();
+  }
 }
 
 async function openBase(store: ObjectStore, modelId: string, digest: string): Promise<EditSession['base']> {
@@ -91,22 +83,4 @@ async function openBase(store: ObjectStore, modelId: string, digest: string): Pr
   }
   const { state } = await loadVersionHooks(store, modelId, current.version);
   return { latest: current, state };
-}
-
-/** Settings that all versions of a model share. */
-const fixedSettings = ['layers', 'momentWeight', 'gate', 'sequenceThreshold', 'seed', 'contextTokens'] as const;
-
-function continuedSettings({ version, manifest }: LatestVersion, given: Partial<PresetSettings>): Hyperparameters {
-  const settled = hyperparametersSchema.parse(manifest.hyperparameters);
-  for (const name of fixedSettings) {
-    const value = given[name];
-    if (value !== undefined && canonicalJson(value) !== canonicalJson(settled[name])) {
-      throw new InvalidInputError(
-        `hyperparameter ${name}`,
-        `${JSON.stringify(settled[name])} as in version ${version}, or another --model-id`,
-        JSON.stringify(value),
-      );
-    }
-  }
-  return hyperparametersSchema.parse({ ...settled, ...given });
 }

@@ -7,6 +7,7 @@ import {
   type Hyperparameters,
   hooksOf,
   hyperparametersSchema,
+  type LayerSketch,
   replaySegment,
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
@@ -17,6 +18,8 @@ export interface VersionHooks {
   /** One for each hooked layer, as the forward pass takes them. */
   readonly hooks: readonly HookLayer[];
   readonly state: EditState;
+  /** Of every hooked layer. */
+  readonly sketches: readonly LayerSketch[];
   /** Ids of the edits in the order of the hooks' rows: a firing's `editIndex` is an index of this list. */
   readonly editIds: readonly string[];
   readonly manifest: Manifest;
@@ -38,11 +41,8 @@ export async function loadVersionHooks(store: ObjectStore, modelId: string, vers
     emptyState(manifest, settingsOf(manifest)),
   );
   requireActiveEdits(manifest, state);
-  const hooks = hooksOf(
-    state,
-    files.flatMap((file) => file.sketches),
-  );
-  return { hooks, state, editIds: state.editIds, manifest };
+  const sketches = files.flatMap((file) => file.sketches);
+  return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };
 }
 
 function hookFilesOf({ manifest, files }: PulledVersion): HookFile[] {

@@ -25,8 +25,8 @@ export interface MomentPass {
   readonly onProgress?: Listener['onProgress'] | undefined;
 }
 
-/** Sums over the first sequences of a corpus. */
-interface Checkpoint {
+/** Sums over the first sequences of a pass. */
+export interface Checkpoint {
   readonly sums: KeyMomentSums;
   readonly sequencesDone: number;
 }
@@ -69,7 +69,7 @@ async function addRemaining(pass: MomentPass, program: KeyMomentProgram, start: 
     const isLast = sequencesDone === pass.sequences.length;
     const isAborted = pass.signal?.aborted ?? false;
     if (isLast || isAborted || performance.now() - savedAt >= pass.checkpointSeconds * 1000) {
-      await pass.store.put(pass.checkpointKey, encodeCheckpoint({ sums, sequencesDone }));
+      await pass.store.put(pass.checkpointKey, encodeSums({ sums, sequencesDone }));
       savedAt = performance.now();
     }
     pass.signal?.throwIfAborted();
@@ -77,12 +77,25 @@ async function addRemaining(pass: MomentPass, program: KeyMomentProgram, start: 
   }
 }
 
+/** The unfinished sums, or undefined where there are none for all of these layers. */
+async function readCheckpoint(pass: MomentPass): Promise<Checkpoint | undefined> {
+  const { store, checkpointKey, model, layers, sequences } = pass;
+  const bytes = await getIfPresent(store, checkpointKey);
+  const found = bytes && decodeSums(bytes, checkpointKey, layers, model.config.dInner);
+  if (found && found.sequencesDone > sequences.length) {
+    const got = `${found.sequencesDone} sequences`;
+    throw new MalformedFileError(checkpointKey, `a place in ${sequences.length} sequences`, got);
+  }
+  return found;
+}
+
 const metadataSchema = z.looseObject({
-  sequencesDone: z.coerce.number().int().positive(),
-  tokens: z.coerce.number().int().positive(),
+  sequencesDone: z.coerce.number().int().nonnegative(),
+  tokens: z.coerce.number().int().nonnegative(),
 });
 
-function encodeCheckpoint({ sums: { sums, tokens }, sequencesDone }: Checkpoint): Uint8Array {
+/** Sums as one sealed file, exact. */
+export function encodeSums({ sums: { sums, tokens }, sequencesDone }: Checkpoint): Uint8Array {
   const tensors = Array.from(sums, ([layer, data]) => {
     const size = Math.sqrt(data.length);
     return [`sum.${layer}`, packLower(matrix(size, size, data))] as const;
@@ -90,23 +103,23 @@ function encodeCheckpoint({ sums: { sums, tokens }, sequencesDone }: Checkpoint)
   return encodeSealed(new Map(tensors), { sequencesDone: String(sequencesDone), tokens: String(tokens) });
 }
 
-/** The unfinished sums, or undefined where there are none for all of these layers. */
-async function readCheckpoint({
-  store,
-  checkpointKey,
-  model,
-  layers,
-  sequences,
-}: MomentPass): Promise<Checkpoint | undefined> {
-  const bytes = await getIfPresent(store, checkpointKey);
-  if (bytes === undefined) return undefined;
-  const { metadata, tensors } = decodeSealed(bytes, checkpointKey);
+/**
+ * Undoes {@link encodeSums}: of the sums, the lower triangle; undefined where it lacks one of these layers.
+ *
+ * @param what the file's name for messages
+ * @throws {DigestMismatchError | MalformedFileError} if the file is damaged
+ */
+export function decodeSums(
+  bytes: Uint8Array,
+  what: string,
+  layers: readonly number[],
+  dInner: number,
+): Checkpoint | undefined {
+  const { metadata, tensors } = decodeSealed(bytes, what);
   const parsed = metadataSchema.safeParse(metadata);
-  if (!parsed.success || parsed.data.sequencesDone > sequences.length) {
-    throw new MalformedFileError(checkpointKey, `a place in ${sequences.length} sequences`, JSON.stringify(metadata));
-  }
+  if (!parsed.success) throw new MalformedFileError(what, 'sums of key moments', JSON.stringify(metadata));
   if (!layers.every((layer) => tensors.has(`sum.${layer}`))) return undefined;
-  const sumOf = (layer: number) => unpackLower(tensors.get(`sum.${layer}`), model.config.dInner, checkpointKey).data;
+  const sumOf = (layer: number) => unpackLower(tensors.get(`sum.${layer}`), dInner, what).data;
   const { sequencesDone, tokens } = parsed.data;
   return { sequencesDone, sums: { tokens, sums: new Map(layers.map((layer) => [layer, sumOf(layer)])) } };
 }

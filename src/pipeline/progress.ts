@@ -1,6 +1,8 @@
 /** Where a long job stands. `total` may grow or shrink while it runs. */
 export interface Progress {
   readonly stage:
+    | 'upload'
+    | 'download'
     | 'digest'
     | 'statistics'
     | 'factor'

@@ -1,68 +1,66 @@
+import type { Edit, Hyperparameters } from '../editing/index.js';
 import {
   type EditRow,
-  type GateRow,
-  type GateSeparation,
   type LayerRow,
   type RejectedLine,
   type ReportData,
   type RoundRow,
   renderReport,
+  summarise,
 } from '../evaluation/index.js';
-import type { Manifest } from '../registry/index.js';
-import { layerChanges } from './layer-changes.js';
-import type { WrittenRound } from './run-round.js';
-import type { Validation } from './validate-round.js';
-import { median, type VersionMetrics, versionMetricsSchema } from './version-metrics.js';
-import type { Workbench } from './workbench.js';
+import { type Manifest, type ObjectStore, readManifest } from '../registry/index.js';
+import type { RoundMeasures, SolvedRound } from './measured-round.js';
+import { type VersionMetrics, versionMetricsSchema } from './version-metrics.js';
 
 /** All that a report of one version is made of. */
 export interface RoundReportRequest {
   readonly modelName: string;
   readonly modelDigest: string;
+  readonly dModel: number;
+  readonly dInner: number;
+  readonly settings: Hyperparameters;
   readonly version: number;
-  readonly round: WrittenRound;
-  readonly validation: Validation;
+  /** In the order of the measures. */
+  readonly edits: readonly Edit[];
+  readonly solved: SolvedRound;
+  readonly measures: RoundMeasures;
   readonly metrics: VersionMetrics;
   /** Manifests of the versions before, oldest first. */
   readonly ancestors: readonly Manifest[];
-  readonly gates: readonly GateRow[];
-  readonly separation: GateSeparation | undefined;
   readonly rejected: readonly RejectedLine[];
-  readonly notes: readonly string[];
+  /** Notes beside those that follow from the measures. */
+  readonly notes?: readonly string[];
   readonly createdAt: Date;
 }
 
 /** The version's report as one self-contained HTML page. */
-export async function roundReport(bench: Workbench, request: RoundReportRequest): Promise<string> {
-  const { validation, round, metrics } = request;
-  const { dModel, dInner } = bench.model.config;
+export function roundReport(request: RoundReportRequest): string {
+  const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
   const data: ReportData = {
     title: `${request.modelName}, version ${request.version}`,
-    model: {
-      name: request.modelName,
-      digest: request.modelDigest,
-      hookedLayers: bench.settings.layers,
-      dModel,
-      dInner,
-    },
+    model: { name: request.modelName, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
     version: request.version,
-    parent: request.ancestors.at(-1)?.version ?? null,
+    parent: ancestors.at(-1)?.version ?? null,
     createdAt: request.createdAt.toISOString(),
-    hyperparameters: bench.settings,
-    rounds: [...request.ancestors.map(ancestorRow), roundRow(request.ancestors.length + 1, request.version, metrics)],
-    counterfact: validation.summary,
-    gates: request.gates,
-    gateSeparation: request.separation ?? null,
-    layers: await layerRows(bench, round),
-    valueSearch: {
-      steps: round.targets.map((target) => target.losses.length - 1),
-      losses: round.targets.map((target) => target.losses.at(-1)!),
-    },
-    edits: editRows(request),
+    hyperparameters: settings,
+    rounds: [...ancestors.map(ancestorRow), roundRow(ancestors.length + 1, request.version, metrics)],
+    counterfact: summarise(measures.measurements),
+    gates: measures.gates,
+    gateSeparation: measures.separation,
+    layers: layerRows(request),
+    valueSearch: { steps: solved.valueSteps, losses: solved.valueLosses },
+    edits: request.edits.map((_, e) => editRow(request, e)),
     rejected: request.rejected,
-    notes: request.notes,
+    notes: notesOf(request),
   };
   return renderReport(data);
+}
+
+/** Manifests from the first version to this one. */
+export async function ancestorsOf(store: ObjectStore, modelId: string, manifest: Manifest): Promise<Manifest[]> {
+  const chain = [manifest];
+  while (chain[0].parent !== null) chain.unshift(await readManifest(store, modelId, chain[0].parent));
+  return chain;
 }
 
 function ancestorRow(manifest: Manifest, index: number): RoundRow {
@@ -76,14 +74,8 @@ function roundRow(round: number, version: number, metrics: VersionMetrics): Roun
 }
 
 /** What each layer holds, and how much of its weight that is. */
-async function layerRows(bench: Workbench, round: WrittenRound): Promise<LayerRow[]> {
-  const { dInner, dModel } = bench.model.config;
-  const changes = await layerChanges(bench.model, round.state, bench.engine);
-  return changes.map((change, i) => ({
-    ...change,
-    writtenShareMedian: median(Array.from(round.writtenShare[i])),
-    sizeBytes: segmentBytes(change.edits, dInner, dModel),
-  }));
+function layerRows({ solved, dInner, dModel }: RoundReportRequest): LayerRow[] {
+  return solved.layers.map((layer) => ({ ...layer, sizeBytes: segmentBytes(layer.edits, dInner, dModel) }));
 }
 
 /** Bytes of a layer's edits in a segment: keys and targets in eight bits, half of the gram matrix in float32. */
@@ -91,29 +83,45 @@ function segmentBytes(edits: number, dInner: number, dModel: number): number {
   return edits * (dInner + dModel) + 2 * edits * (edits + 1);
 }
 
-function editRows({ round, validation, ancestors }: RoundReportRequest): EditRow[] {
-  return round.edits.map((edit, e) => {
-    const measured = validation.measurements[e];
-    const shares = round.writtenShare.map((share) => share[e]);
-    const firedBy = measured.firing && round.state.editIds[measured.firing.editIndex];
-    return {
-      id: edit.id,
-      subject: edit.subject,
-      prompt: edit.prompt,
-      targetNew: edit.targetNew,
-      targetTrue: edit.targetTrue ?? null,
-      before: validation.before[e].text,
-      after: validation.answers[e].text,
-      reliability: measured.reliability,
-      paraphrasesRight: measured.generality.filter((share) => share === 1).length,
-      paraphrasesTotal: measured.generality.length,
-      neighborhoodKept: measured.locality.filter((share) => share === 1).length,
-      neighborhoodTotal: measured.locality.length,
-      firedBy: firedBy ?? null,
-      similarity: measured.firing?.strength,
-      writtenShare: shares.reduce((sum, share) => sum + share, 0) / shares.length,
-      round: ancestors.length + 1,
-      status: measured.reliability === 1 ? 'applied' : 'failed',
-    };
-  });
+function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: number): EditRow {
+  const edit = edits[e];
+  const measured = measures.measurements[e];
+  const shares = solved.writtenShare.map((share) => share[e]);
+  return {
+    id: edit.id,
+    subject: edit.subject,
+    prompt: edit.prompt,
+    targetNew: edit.targetNew,
+    targetTrue: edit.targetTrue ?? null,
+    before: measures.before[e].text,
+    after: measures.answers[e].text,
+    reliability: measured.reliability,
+    paraphrasesRight: measured.generality.filter((share) => share === 1).length,
+    paraphrasesTotal: measured.generality.length,
+    neighborhoodKept: measured.locality.filter((share) => share === 1).length,
+    neighborhoodTotal: measured.locality.length,
+    firedBy: measures.firedBy[e],
+    similarity: measured.firing?.strength,
+    writtenShare: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+    round: ancestors.length + 1,
+    status: measured.reliability === 1 ? 'applied' : 'failed',
+  };
+}
+
+function notesOf({ edits, measures, notes = [] }: RoundReportRequest): string[] {
+  return [
+    ...notes,
+    ...(measures.drift === null
+      ? ['No held-out text was given: perplexity, KL to base and swap rate were not measured.']
+      : []),
+    ...(edits.some((edit) => edit.keep.length === 0)
+      ? [
+          'Some edits bring no keep prompts: generic relation prompts stood in for them, in the value search and, in other phrasings, in same-subject locality.',
+        ]
+      : []),
+    ...(measures.separation
+      ? ['Gate separation: the strongest token of each prompt; every token of the held-out text.']
+      : []),
+    'Locality is agreement of the most probable tokens with the base model, never with an edited one.',
+  ];
 }

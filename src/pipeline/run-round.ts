@@ -31,9 +31,12 @@ export async function runRound(
   removedIds: readonly string[],
   listener: Listener = {},
 ): Promise<WrittenRound> {
-  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, bench.contexts));
+  const contexts = await bench.contexts();
+  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, contexts));
+  const values = await bench.values();
+  const context = await bench.roundContext();
   const started = performance.now();
-  const targets = await bench.values.search(tokenized, bench.hooks(before), {
+  const targets = await values.search(tokenized, bench.hooks(before), {
     memoryBudgetBytes: bench.memoryBudgetBytes,
     onStep: ({ finishedEdits, activeEdits }) =>
       listener.onProgress?.({
@@ -46,7 +49,7 @@ export async function runRound(
   });
   const searched = performance.now();
   const targetValues = targetMatrix(targets, bench.model.config.dModel);
-  const result = await writeRound(bench.roundContext, before, tokenized, targetValues, removedIds);
+  const result = await writeRound(context, before, tokenized, targetValues, removedIds);
   return {
     ...result,
     edits,

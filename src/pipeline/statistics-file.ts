@@ -1,7 +1,7 @@
 /** @file What is stored of key statistics: their inputs, the moment and its factor, one set per layer. */
 import { z } from 'zod';
 import type { KeyStatistics } from '../editing/index.js';
-import { MalformedFileError } from '../errors.js';
+import { InvalidInputError, MalformedFileError } from '../errors.js';
 import { type Matrix, matrix } from '../linalg/index.js';
 import { canonicalJson, contentKey, modelPrefix, type ObjectStore, statisticsKey } from '../registry/index.js';
 import { tensor } from '../tensor/index.js';
@@ -84,6 +84,11 @@ function decodeMoment(bytes: Uint8Array, dInner: number, key: string): KeyMoment
   return { mean: unpackLower(tensors.get('moment'), dInner, key), tokens: tokensOf(metadata, key) };
 }
 
+/** Whether the statistics of this content key are complete. Reads none of them. */
+export async function hasFactor({ store, modelId }: StatisticsPlace, digest: string): Promise<boolean> {
+  return (await store.head(statisticsKey(modelId, digest, names.factor))) !== undefined;
+}
+
 /** The stored factor and sketch, or undefined. @throws as {@link readMoment} */
 export async function readFactor(
   { store, modelId }: StatisticsPlace,
@@ -125,20 +130,63 @@ interface FactorPlace {
   readonly key: string;
 }
 
-function decodeFactor(bytes: Uint8Array, { digest, layer, dInner, key }: FactorPlace): StoredStatistics {
+function decodeFactor(bytes: Uint8Array, place: FactorPlace): StoredStatistics {
+  const { layer, digest, dInner, key } = place;
+  const { inputs, tokens, tensors } = openFactor(bytes, place);
+  const sketch = requireShape(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
+  return {
+    layer,
+    digest,
+    tokens,
+    inverseFactor: unpackLower(tensors.get('inverseFactor'), dInner, key),
+    sketch: matrix(inputs.sketchRank, dInner, sketch.data),
+  };
+}
+
+function openFactor(bytes: Uint8Array, { digest, layer, key }: Omit<FactorPlace, 'dInner'>) {
   const { metadata, tensors } = decodeSealed(bytes, key);
   const inputs = parseInputs(metadata.inputs, key);
   if (inputs.layer !== layer || contentKey(inputs) !== digest) {
     throw new MalformedFileError(key, `the statistics of layer ${layer} that its key names`, `layer ${inputs.layer}'s`);
   }
-  const sketch = requireShape(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
-  return {
-    layer,
-    digest,
-    tokens: tokensOf(metadata, key),
-    inverseFactor: unpackLower(tensors.get('inverseFactor'), dInner, key),
-    sketch: matrix(inputs.sketchRank, dInner, sketch.data),
-  };
+  return { inputs, tensors, tokens: tokensOf(metadata, key) };
+}
+
+/**
+ * As {@link hasFactor}; what is stored is compared with its own digest and its key, without unpacking it.
+ *
+ * @throws {DigestMismatchError | MalformedFileError} naming an object that is damaged
+ */
+export async function verifyFactor(place: StatisticsPlace, digest: string, layer: number): Promise<boolean> {
+  const key = statisticsKey(place.modelId, digest, names.factor);
+  const bytes = await getIfPresent(place.store, key);
+  if (bytes !== undefined) openFactor(bytes, { digest, layer, key });
+  return bytes !== undefined;
+}
+
+/**
+ * The digests of the one stored set of each layer, in their order.
+ *
+ * @throws {InvalidInputError} if none or several are stored of a layer
+ */
+export async function onlyStored(
+  place: StatisticsPlace,
+  modelDigest: string,
+  layers: readonly number[],
+): Promise<string[]> {
+  const all = [...(await listStatistics(place))].filter(([, inputs]) => inputs.modelDigest === modelDigest);
+  const candidates = layers.map((layer) => all.filter(([, inputs]) => inputs.layer === layer));
+  const without = layers.filter((_, i) => candidates[i].length === 0);
+  if (without.length > 0) {
+    const why = `a text file to compute the key statistics of layers ${without.join(', ')} from, as none are stored`;
+    throw new InvalidInputError('--corpus', why, 'nothing');
+  }
+  const ambiguous = layers.filter((_, i) => candidates[i].length > 1);
+  if (ambiguous.length > 0) {
+    const why = `the text whose key statistics to use, as several are stored for layers ${ambiguous.join(', ')}`;
+    throw new InvalidInputError('--corpus', why, 'nothing');
+  }
+  return candidates.map(([[digest]]) => digest);
 }
 
 /** The inputs of all complete statistics of a model id, by their digest. Reads no large object. */

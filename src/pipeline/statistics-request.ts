@@ -1,10 +1,11 @@
 import { InvalidInputError } from '../errors.js';
-import { defaultRelativeRidge, type GemmEngine } from '../linalg/index.js';
+import type { GemmEngine } from '../linalg/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import { contentKey, digestOfFile, statisticsKey } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import type { Listener } from './progress.js';
-import { type LayerInputs, layerInputsSchema, type StatisticsPlace } from './statistics-file.js';
+import type { LayerInputs, StatisticsPlace } from './statistics-file.js';
+import { layerInputs } from './statistics-inputs.js';
 
 /** Which statistics are wanted, and what they are made from. */
 export interface StatisticsRequest extends StatisticsPlace {
@@ -35,8 +36,6 @@ export interface StatisticsRequest extends StatisticsPlace {
   readonly onProgress?: Listener['onProgress'];
 }
 
-const kind = { kind: 'key-statistics', formatVersion: 1 } as const;
-
 /** @throws {InvalidInputError} unless they are different layers of the model */
 export function checkLayers(layers: readonly number[], available: number): void {
   const isLayer = (layer: number) => Number.isInteger(layer) && layer >= 0 && layer < available;
@@ -59,17 +58,12 @@ export function checkPace({ rowsPerBatch = 1024, checkpointSeconds = 20 }: Stati
 
 /** The inputs of each layer's statistics. @throws {InvalidInputError} if one is out of range or the corpus unreadable */
 export async function inputsOf(request: StatisticsRequest, path: string): Promise<LayerInputs[]> {
-  const { modelDigest, model, maxTokens = 200_000, sequenceTokens = 128 } = request;
-  const { relativeRidge = defaultRelativeRidge, sketchRank = 64, seed } = request;
-  const limits = { maxTokens, sequenceTokens: Math.min(sequenceTokens, model.config.maxTokens) };
-  const settings = { modelDigest, ...limits, relativeRidge, sketchRank, seed };
-  const checked = layerInputsSchema.omit({ layer: true, corpusDigest: true }).safeParse({ ...kind, ...settings });
-  if (!checked.success) {
-    const { path: where, message } = checked.error.issues[0];
-    throw new InvalidInputError(`${where.join('.')} of key statistics`, message, JSON.stringify(settings));
-  }
-  const corpusDigest = await digestOfCorpus(path);
-  return request.layers.map((layer) => ({ ...checked.data, layer, corpusDigest }));
+  const { model, modelDigest, layers, maxTokens, sequenceTokens, relativeRidge, sketchRank, seed } = request;
+  const options = { modelDigest, maxTokens, sequenceTokens, relativeRidge, sketchRank, seed };
+  const longest = model.config.maxTokens;
+  // What is out of range is told before a large text is read.
+  layerInputs({ ...options, longest, corpusDigest: '0'.repeat(64) }, layers);
+  return layerInputs({ ...options, longest, corpusDigest: await digestOfCorpus(path) }, layers);
 }
 
 async function digestOfCorpus(path: string): Promise<string> {

@@ -2,12 +2,12 @@
 import type { KeyStatistics } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import { inverseFactor, keySketch, regularise } from '../linalg/index.js';
-import type { Model } from '../model/index.js';
+import type { ModelConfig } from '../model/index.js';
 import { contentKey } from '../registry/index.js';
 import {
   type KeyMoment,
   type LayerInputs,
-  listStatistics,
+  onlyStored,
   readFactor,
   type StatisticsPlace,
   type StoredStatistics,
@@ -51,7 +51,7 @@ export async function ensureStatistics(request: StatisticsRequest): Promise<Stat
  * @throws {DigestMismatchError | MalformedFileError} naming a stored object that is damaged
  */
 export async function loadStatistics(
-  place: StatisticsPlace & { readonly model: Model },
+  place: StatisticsPlace & { readonly model: { readonly config: Pick<ModelConfig, 'dInner'> } },
   digests: Readonly<Record<number, string>>,
 ): Promise<StatisticsResult> {
   const { dInner } = place.model.config;
@@ -82,19 +82,8 @@ function resultOf(stored: readonly StoredStatistics[], dInner: number): Statisti
 /** The one stored set of each layer. */
 async function onlyStatistics(request: StatisticsRequest): Promise<StoredStatistics[]> {
   const { modelDigest, layers, model } = request;
-  const all = [...(await listStatistics(request))].filter(([, inputs]) => inputs.modelDigest === modelDigest);
-  const candidates = layers.map((layer) => all.filter(([, inputs]) => inputs.layer === layer));
-  const without = layers.filter((_, i) => candidates[i].length === 0);
-  if (without.length > 0) {
-    const why = `a text file to compute the key statistics of layers ${without.join(', ')} from, as none are stored`;
-    throw new InvalidInputError('--corpus', why, 'nothing');
-  }
-  const ambiguous = layers.filter((_, i) => candidates[i].length > 1);
-  if (ambiguous.length > 0) {
-    const why = `the text whose key statistics to use, as several are stored for layers ${ambiguous.join(', ')}`;
-    throw new InvalidInputError('--corpus', why, 'nothing');
-  }
-  const stored = layers.map((layer, i) => readFactor(request, candidates[i][0][0], layer, model.config.dInner));
+  const digests = await onlyStored(request, modelDigest, layers);
+  const stored = layers.map((layer, i) => readFactor(request, digests[i], layer, model.config.dInner));
   return (await Promise.all(stored)).map((found) => found!);
 }
 
@@ -122,8 +111,9 @@ async function computeStatistics(request: StatisticsRequest, path: string): Prom
   return request.layers.map((layer) => factors.get(layer)!);
 }
 
-async function factorise(
-  request: StatisticsRequest,
+/** Stores the factor and the sketch that belong to a moment. @returns what is stored */
+export async function factorise(
+  request: StatisticsPlace & Pick<StatisticsRequest, 'engine'>,
   inputs: LayerInputs,
   { mean, tokens }: KeyMoment,
 ): Promise<StoredStatistics> {

@@ -1,7 +1,8 @@
+import type { KeyMomentSums } from '../editing/index.js';
 import { matrix } from '../linalg/index.js';
 import { corpusSequences } from './corpus-sequences.js';
 import { sumKeyMoments } from './moment-pass.js';
-import { type KeyMoment, type LayerInputs, readMoment, storeMoment } from './statistics-file.js';
+import { type KeyMoment, type LayerInputs, readMoment, type StatisticsPlace, storeMoment } from './statistics-file.js';
 import type { StatisticsRequest } from './statistics-request.js';
 
 /**
@@ -29,15 +30,19 @@ async function computeMoments(
   checkpointKey: string,
 ): Promise<KeyMoment[]> {
   const { model, tokenizer, store, device, rowsPerBatch = 1024, checkpointSeconds = 20, signal, onProgress } = request;
-  const { dInner } = model.config;
   const sequences = await corpusSequences(path, tokenizer, missing[0]);
   const layers = missing.map(({ layer }) => layer);
   const pace = { rowsPerBatch, checkpointSeconds, signal, onProgress };
-  const { sums, tokens } = await sumKeyMoments({ model, layers, sequences, device, store, checkpointKey, ...pace });
+  const sums = await sumKeyMoments({ model, layers, sequences, device, store, checkpointKey, ...pace });
   const moments: KeyMoment[] = [];
-  for (const inputs of missing) {
-    const mean = sums.get(inputs.layer)!.map((sum) => sum / tokens);
-    moments.push(await storeMoment(request, inputs, { mean: matrix(dInner, dInner, mean), tokens }));
-  }
+  for (const inputs of missing) moments.push(await storeMean(request, inputs, sums));
   return moments;
+}
+
+/** Stores the mean of a layer's sums. @returns the moment that is stored */
+export function storeMean(place: StatisticsPlace, inputs: LayerInputs, sums: KeyMomentSums): Promise<KeyMoment> {
+  const { tokens } = sums;
+  const mean = sums.sums.get(inputs.layer)!.map((sum) => sum / tokens);
+  const size = Math.sqrt(mean.length);
+  return storeMoment(place, inputs, { mean: matrix(size, size, mean), tokens });
 }

@@ -1,12 +1,13 @@
 /** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
 import { type Edit, type Hyperparameters, type KeyStatistics, tokenizeEdit } from '../editing/index.js';
 import { mean } from '../evaluation/index.js';
-import { type Model, modelDigest, type Tokenizer } from '../model/index.js';
+import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
 import { EditedModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
+import { digestOfModel } from './open-model.js';
 import { type PresetSettings, presetFor } from './presets.js';
 import type { Progress } from './progress.js';
 import { ensureStatistics } from './statistics.js';
@@ -121,7 +122,7 @@ async function withTrialBench<T>(
   run: (bench: TrialBench) => Promise<T>,
 ): Promise<T> {
   const { model, device, tokenizer, edits } = request;
-  const digest = await digestOf(model, listener);
+  const digest = await digestOfModel(model, listener);
   const engine = new OnnxGemmEngine({ device });
   let edited: EditedModel | undefined;
   try {
@@ -135,13 +136,6 @@ async function withTrialBench<T>(
     await edited?.dispose();
     await engine.dispose();
   }
-}
-
-async function digestOf(model: Model, listener: TuneListener): Promise<string> {
-  listener.onProgress?.({ stage: 'digest', done: 0, total: 1, unit: 'models' });
-  const digest = await modelDigest(model);
-  listener.onProgress?.({ stage: 'digest', done: 1, total: 1, unit: 'models' });
-  return digest;
 }
 
 /** Statistics of all layers of the search, in one pass over the corpus. */

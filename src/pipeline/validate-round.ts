@@ -31,7 +31,8 @@ export async function validateRound(
   heldOut: readonly (readonly number[])[],
   listener: Listener = {},
 ): Promise<Validation> {
-  const { edited, tokenizer } = bench;
+  const { tokenizer } = bench;
+  const edited = await bench.edited();
   const subject = { edited, tokenizer, hooks: bench.hooks(state) };
   const measured = await measureHooks(subject, edits, heldOut, listener);
   const before = await decodeEdits(edited, tokenizer, edits);

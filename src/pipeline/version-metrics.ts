@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Validation } from './validate-round.js';
+import { mean, summarise } from '../evaluation/index.js';
+import type { RoundMeasures, SolvedRound } from './measured-round.js';
 
 const share = z.number().nullable();
 
@@ -26,19 +27,21 @@ export const versionMetricsSchema = z.object({
 
 export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
-/** Flattens a validation into a manifest's metrics. */
+/** Flattens a round into a manifest's metrics. */
 export function versionMetrics(
-  { summary, retention, liveExactMatch, drift }: Validation,
-  cost: Pick<VersionMetrics, 'writtenShareMedian' | 'secondsForValues' | 'secondsForSolve'>,
+  { measurements, answers, drift, retention }: Omit<RoundMeasures, 'separation' | 'gates'>,
+  { writtenShare, secondsForValues, secondsForSolve }: SolvedRound,
 ): VersionMetrics {
   return {
-    ...summary,
+    ...summarise(measurements),
     retention,
-    liveExactMatch,
+    liveExactMatch: mean(answers.map(({ exactMatch }) => Number(exactMatch))),
     perplexityRatio: drift?.perplexityRatio ?? null,
     klToBase: drift?.klToBase ?? null,
     swapRate: drift?.swapRate ?? null,
-    ...cost,
+    writtenShareMedian: median(writtenShare.flat()),
+    secondsForValues,
+    secondsForSolve,
   };
 }
 

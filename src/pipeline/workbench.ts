@@ -6,60 +6,97 @@ import {
   hooksOf,
   KeyCollection,
   type KeyStatistics,
+  type LayerSketch,
   type RoundContext,
   roundSketch,
   segmentStorage,
   ValueSearch,
 } from '../editing/index.js';
+import { InvalidInputError } from '../errors.js';
 import type { Model, Tokenizer } from '../model/index.js';
-import type { Device, OnnxGemmEngine } from '../runtime/index.js';
-import type { EditedModel } from '../serving/index.js';
+import type { ObjectStore } from '../registry/index.js';
+import { type Device, OnnxGemmEngine } from '../runtime/index.js';
+import { EditedModel } from '../serving/index.js';
+import { contextTemplates } from './context-templates.js';
 
-/** Everything that rounds on one model share: compiled graphs, statistics, context templates. */
+/** What a workbench is made of. Nothing of it is compiled yet. */
+export interface WorkbenchParts {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly modelDigest: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly settings: Hyperparameters;
+  /** Of every hooked layer; none where no round is written. */
+  readonly statistics?: readonly KeyStatistics[];
+  /** Of every hooked layer, as a published version holds them; those of the statistics unless given. */
+  readonly sketches?: readonly LayerSketch[];
+  readonly device?: Device;
+  readonly memoryBudgetBytes: number;
+}
+
+/** Everything that rounds on one model share. Graphs are compiled when they are first needed. */
 export class Workbench {
-  private constructor(
-    readonly model: Model,
-    readonly tokenizer: Tokenizer,
-    readonly settings: Hyperparameters,
-    /** Sketches are rounded as consumers will load them. */
-    readonly statistics: readonly KeyStatistics[],
-    readonly contexts: readonly string[],
-    readonly device: Device | undefined,
-    readonly memoryBudgetBytes: number,
-    readonly values: ValueSearch,
-    readonly collection: KeyCollection,
-    readonly edited: EditedModel,
-    readonly engine: OnnxGemmEngine,
-  ) {}
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly modelDigest: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly settings: Hyperparameters;
+  /** Sketches are rounded as consumers will load them. */
+  readonly statistics: readonly KeyStatistics[];
+  readonly sketches: readonly LayerSketch[];
+  readonly device: Device | undefined;
+  readonly memoryBudgetBytes: number;
+  readonly engine: OnnxGemmEngine;
+  #values: Promise<ValueSearch> | undefined;
+  #collection: Promise<KeyCollection> | undefined;
+  #edited: Promise<EditedModel> | undefined;
+  #contexts: Promise<readonly string[]> | undefined;
 
-  static async open(parts: {
-    readonly model: Model;
-    readonly tokenizer: Tokenizer;
-    readonly settings: Hyperparameters;
-    readonly statistics: readonly KeyStatistics[];
-    readonly contexts: readonly string[];
-    readonly edited: EditedModel;
-    readonly engine: OnnxGemmEngine;
-    readonly device?: Device;
-    readonly memoryBudgetBytes: number;
-  }): Promise<Workbench> {
-    const { model, tokenizer, settings, contexts, device, memoryBudgetBytes, edited, engine } = parts;
-    const statistics = parts.statistics.map((layer) => ({ ...layer, sketch: roundSketch(layer.sketch) }));
-    const values = await ValueSearch.compile(model, settings, device);
-    const collection = await KeyCollection.compile(model, settings, device);
-    return new Workbench(
-      model,
-      tokenizer,
-      settings,
-      statistics,
-      contexts,
-      device,
-      memoryBudgetBytes,
-      values,
-      collection,
-      edited,
-      engine,
-    );
+  constructor(parts: WorkbenchParts) {
+    const { store, modelId, modelDigest, model, tokenizer, settings, statistics = [], device } = parts;
+    this.store = store;
+    this.modelId = modelId;
+    this.modelDigest = modelDigest;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.settings = settings;
+    this.statistics = statistics.map((layer) => ({ ...layer, sketch: roundSketch(layer.sketch) }));
+    this.sketches = parts.sketches ?? this.statistics;
+    this.device = device;
+    this.memoryBudgetBytes = parts.memoryBudgetBytes;
+    this.engine = new OnnxGemmEngine(this.#onDevice);
+  }
+
+  /** Seeks value targets. */
+  values(): Promise<ValueSearch> {
+    this.#values ??= ValueSearch.compile(this.model, this.settings, this.device);
+    return this.#values;
+  }
+
+  /** Reads keys and block outputs of edits. */
+  collection(): Promise<KeyCollection> {
+    this.#collection ??= KeyCollection.compile(this.model, this.settings, this.device);
+    return this.#collection;
+  }
+
+  /** The model as it is served, with and without hooks. */
+  edited(): Promise<EditedModel> {
+    const { layers, gate } = this.settings;
+    this.#edited ??= EditedModel.compile(this.model, { layers, gate, rowsPerBatch, ...this.#onDevice });
+    return this.#edited;
+  }
+
+  /** The templates that every edit prompt is put into: stored ones, else written by the model now and stored. */
+  contexts(): Promise<readonly string[]> {
+    const { contextTokens, seed } = this.settings;
+    const { store, modelId, modelDigest, tokenizer } = this;
+    const edited: Pick<EditedModel, 'generate'> = {
+      generate: async (...request) => (await this.edited()).generate(...request),
+    };
+    this.#contexts ??= contextTemplates({ store, modelId, modelDigest, edited, tokenizer, contextTokens, seed });
+    return this.#contexts;
   }
 
   /** The state before the first round. */
@@ -68,26 +105,27 @@ export class Workbench {
   }
 
   hooks(state: EditState): HookLayer[] {
-    return hooksOf(state, this.statistics);
+    return hooksOf(state, this.sketches);
   }
 
-  get roundContext(): RoundContext {
+  /** @throws {InvalidInputError} without key statistics */
+  async roundContext(): Promise<RoundContext> {
+    const { settings, statistics, engine } = this;
+    if (statistics.length === 0) {
+      throw new InvalidInputError('writing a round', 'key statistics of every hooked layer', 'none');
+    }
     const { dInner, dModel } = this.model.config;
-    return {
-      settings: this.settings,
-      collection: this.collection,
-      statistics: this.statistics,
-      engine: this.engine,
-      rowsPerBatch,
-      storage: segmentStorage(dInner, dModel),
-    };
+    const storage = segmentStorage(dInner, dModel);
+    return { settings, collection: await this.collection(), statistics, engine, rowsPerBatch, storage };
   }
 
   async dispose(): Promise<void> {
-    await this.values.dispose();
-    await this.collection.dispose();
-    await this.edited.dispose();
+    for (const compiled of [this.#values, this.#collection, this.#edited]) await (await compiled)?.dispose();
     await this.engine.dispose();
+  }
+
+  get #onDevice(): { readonly device?: Device } {
+    return this.device ? { device: this.device } : {};
   }
 }
 

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { buildWorkflow } from './workflow-build.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -18,7 +19,8 @@ export class CommandLine {
   // Inside the project, so that the program finds its packages.
   readonly #folder: string;
 
-  constructor() {
+  /** @param withWorkflow whether commands that run the workflow are tried */
+  constructor({ withWorkflow = false } = {}) {
     const cache = join(root, 'node_modules/.cache');
     mkdirSync(cache, { recursive: true });
     this.#folder = mkdtempSync(join(cache, 'hookline-cli-'));
@@ -26,6 +28,7 @@ export class CommandLine {
     for (const path of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
       if (path.endsWith('.ts')) this.#compile(path);
     }
+    if (withWorkflow) buildWorkflow(join(this.#folder, 'dist'));
   }
 
   #compile(path: string): void {
@@ -40,11 +43,16 @@ export class CommandLine {
     writeFileSync(target, outputText);
   }
 
-  /** Runs `hookline` with these words, in an environment without colours and tokens. */
-  run(words: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+  /** Starts `hookline` with these words, in an environment without colours and tokens. */
+  start(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const program = join(this.#folder, 'dist/cli/main.js');
     const env = { PATH: process.env.PATH, NO_COLOR: '1', USER: 'tester', ...environment };
-    const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    return spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  }
+
+  /** Runs `hookline` to its end. */
+  run(words: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+    const child = this.start(words, environment);
     const printed = { output: '', errors: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       printed.output += text;

@@ -44,3 +44,30 @@ export function repeatingWrites(store: ObjectStore, keyEnd: string): ObjectStore
     return write();
   });
 }
+
+/**
+ * Lets `operations` operations through, and then nothing any more. Of the last one nothing happens (`operation`), or only
+ * its reply is lost (`reply`): then reads do not count, since a read without a reply is one that did not happen.
+ */
+export function crashingAtOperation(store: ObjectStore, operations: number, lost: 'operation' | 'reply'): ObjectStore {
+  let left = operations;
+  const through = async <T>(operation: () => Promise<T>): Promise<T> => {
+    if (left < 0) throw new Crash();
+    if (left-- > 0) return operation();
+    if (lost === 'reply') await operation();
+    throw new Crash();
+  };
+  const read = async <T>(operation: () => Promise<T>): Promise<T> => {
+    if (lost === 'operation') return through(operation);
+    if (left < 0) throw new Crash();
+    return operation();
+  };
+  return {
+    get: (key) => read(() => store.get(key)),
+    head: (key) => read(() => store.head(key)),
+    list: (prefix) => read(() => store.list(prefix)),
+    delete: (key) => through(() => store.delete(key)),
+    put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
+      through(() => store.put(key, bytes, condition)),
+  };
+}

@@ -1,0 +1,93 @@
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  type BucketProps,
+  type CfnBucket,
+  type IBucket,
+  type LifecycleRule,
+  ObjectOwnership,
+} from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import { inboxPrefix, modelPrefix, valuesPrefix } from '../src/registry/keys.js';
+import { acknowledge } from './acknowledge.js';
+import { keyPatterns } from './key-patterns.js';
+import type { Settings } from './settings.js';
+
+/** The object store: inboxes, work files, published versions. It tells EventBridge of every object. */
+export class ArtifactBucket extends Construct {
+  readonly bucket: Bucket;
+  /** Location of the store, as stages are told. */
+  readonly storeUrl: string;
+
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    const accessLogs = new Bucket(this, 'AccessLogs', {
+      ...guarded,
+      lifecycleRules: [{ expiration: Duration.days(settings.logRetentionDays) }],
+    });
+    acknowledge(
+      accessLogs,
+      'It holds the access logs itself: logging its own accesses would never end.',
+      'AwsSolutions-S1',
+    );
+    this.bucket = new Bucket(this, 'Bucket', {
+      ...guarded,
+      versioned: true,
+      // The class declares optional properties that its interface does not take as undefined.
+      serverAccessLogsBucket: accessLogs as IBucket,
+      serverAccessLogsPrefix: 'artifacts/',
+      lifecycleRules: lifecycleRules(settings),
+    });
+    this.storeUrl = `s3://${this.bucket.bucketName}`;
+    // `eventBridgeEnabled` would deploy a function to set this one property.
+    (this.bucket.node.defaultChild as CfnBucket).notificationConfiguration = {
+      eventBridgeConfiguration: { eventBridgeEnabled: true },
+    };
+    this.bucket.addToResourcePolicy(refuseBlindWrites(this.bucket));
+  }
+}
+
+const guarded: BucketProps = {
+  encryption: BucketEncryption.S3_MANAGED,
+  enforceSSL: true,
+  minimumTLSVersion: 1.2,
+  blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+  objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+  removalPolicy: RemovalPolicy.RETAIN,
+};
+
+/**
+ * Nobody, whatever their rights, writes a pointer or a lease without saying which state it replaces. Both conditions must
+ * hold for the refusal: the request names neither an ETag nor absence.
+ */
+const refuseBlindWrites = (bucket: Bucket): PolicyStatement =>
+  new PolicyStatement({
+    sid: 'RefuseUnconditionalWrites',
+    effect: Effect.DENY,
+    principals: [new AnyPrincipal()],
+    actions: ['s3:PutObject'],
+    resources: [keyPatterns.latest, keyPatterns.lease].map((pattern) => bucket.arnForObjects(pattern)),
+    conditions: { Null: { 's3:if-match': 'true', 's3:if-none-match': 'true' } },
+  });
+
+function lifecycleRules(settings: Settings): LifecycleRule[] {
+  const workFiles = Duration.days(settings.workFileDays);
+  return [
+    {
+      id: 'replaced-and-deleted',
+      noncurrentVersionExpiration: Duration.days(settings.noncurrentVersionDays),
+      abortIncompleteMultipartUploadAfter: Duration.days(7),
+      expiredObjectDeleteMarker: true,
+    },
+    // What is still in an inbox after that time was never taken for a batch.
+    { id: 'left-in-inbox', prefix: inboxPrefix, expiration: workFiles },
+    // A rule takes a prefix and no pattern, so only models that the settings name have one.
+    ...settings.models.flatMap(({ id }) => [
+      { id: `rounds-of-${id}`, prefix: `${modelPrefix(id)}rounds/`, expiration: workFiles },
+      { id: `values-of-${id}`, prefix: valuesPrefix(id), expiration: workFiles },
+    ]),
+  ];
+}

@@ -1,0 +1,24 @@
+/** @file The disk on which GPU instances keep model files, prepared before the first task. */
+import { MultipartBody, MultipartUserData, UserData } from 'aws-cdk-lib/aws-ec2';
+
+/** Folder of an instance that outlives its tasks, on the local NVMe disk where the instance has one. */
+export const hostCacheFolder = '/var/lib/hookline';
+
+/**
+ * Commands of an instance's first boot. AWS Batch takes user data in MIME parts only.
+ * @param userId owner of the folder: the user that tasks run as
+ */
+export function cacheDiskUserData(userId: string): MultipartUserData {
+  const commands = UserData.forLinux();
+  commands.addCommands(
+    `mkdir -p ${hostCacheFolder}`,
+    'disk=$(ls /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_* 2>/dev/null | head -n 1)',
+    // Without a local disk the folder lies on the root volume.
+    `if [ -n "$disk" ]; then mkfs.xfs -f "$disk" && mount "$disk" ${hostCacheFolder}; fi`,
+    `chown ${userId}:${userId} ${hostCacheFolder}`,
+    `chmod 700 ${hostCacheFolder}`,
+  );
+  const parts = new MultipartUserData();
+  parts.addUserDataPart(commands, MultipartBody.SHELL_SCRIPT, true);
+  return parts;
+}

@@ -1,0 +1,26 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { editingApp } from './editing-app.js';
+import type { Template } from './workflow-file.js';
+
+/**
+ * The template of the stack, synthesized in this process and left nowhere. Functions are not bundled and no image is
+ * looked at: neither is part of the template.
+ * @param context settings as `hookline:<name>`
+ */
+export function synthesizedTemplate(context: Readonly<Record<string, unknown>> = {}): Template {
+  const outdir = mkdtempSync(join(tmpdir(), 'hookline-synth-'));
+  try {
+    const { app, stack } = editingApp({
+      outdir,
+      // The validation of properties takes most of the time, and the app does it before a deployment.
+      builtinCloudFormationValidation: false,
+      context: { 'aws:cdk:bundling-stacks': [], 'hookline:imageUri': 'hookline:local', ...context },
+    });
+    const { templateFullPath } = app.synth().getStackArtifact(stack.artifactId);
+    return JSON.parse(readFileSync(templateFullPath, 'utf8')) as Template;
+  } finally {
+    rmSync(outdir, { recursive: true, force: true });
+  }
+}

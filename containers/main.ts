@@ -1,0 +1,51 @@
+/** @file Entry point of the container: one task, `<stage> --plan <key> --shard <index> --attempt <number>`. */
+import { HooklineError, PermanentError, TransientError } from '../src/errors.js';
+import { defaultMemoryBudgetBytes, exitCodes, type Progress, runTask } from '../src/pipeline/index.js';
+import { openStore } from '../src/registry/index.js';
+import { parseEnvironment, parseTask } from './task-arguments.js';
+
+async function run(words: readonly string[]): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => stop.abort(new TransientError(`task: time to finish its work, got ${signal}`)));
+  }
+  try {
+    const input = parseTask(words);
+    const { storeLocation, cacheFolder, device, memoryBudgetBytes } = parseEnvironment(process.env);
+    await runTask(input, {
+      store: openStore(storeLocation),
+      cacheFolder,
+      device,
+      memoryBudgetBytes: memoryBudgetBytes ?? defaultMemoryBudgetBytes,
+      listener: { onProgress: progressPrinter(), onNotice: (notice) => console.log(JSON.stringify({ notice })) },
+      signal: stop.signal,
+    });
+    return exitCodes.done;
+  } catch (error) {
+    console.error(JSON.stringify(failureOf(error)));
+    return error instanceof PermanentError ? exitCodes.permanent : exitCodes.retry;
+  }
+}
+
+/** One line of JSON on the standard error, with a stack only where nobody foresaw the error. */
+function failureOf(error: unknown) {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { error: name, message, ...(!(error instanceof HooklineError) && { stack }) };
+}
+
+const millisecondsBetweenLines = 200;
+
+/** One line of JSON on the standard output for where the task stands; a stage's first and last ones always. */
+function progressPrinter(): (progress: Progress) => void {
+  let printedAt = Number.NEGATIVE_INFINITY;
+  let printedStage = '';
+  return ({ stage, done, total, unit, detail }) => {
+    const isDue = performance.now() - printedAt >= millisecondsBetweenLines;
+    if (!isDue && stage === printedStage && done < total) return;
+    printedAt = performance.now();
+    printedStage = stage;
+    console.log(JSON.stringify({ stage, done, total, unit, detail }));
+  };
+}
+
+process.exitCode = await run(process.argv.slice(2));

@@ -1,0 +1,39 @@
+import type { FunctionInput, FunctionOutput, FunctionStage } from '../src/pipeline/contract.js';
+import { environmentNames, parseInput, type StageDependencies, stateErrorOf } from '../src/pipeline/index.js';
+import { openStore } from '../src/registry/index.js';
+import { StepFunctionsExecutions } from './step-functions-executions.js';
+
+/** A stage as `src/pipeline` has it. */
+type Stage<S extends FunctionStage> = (
+  input: FunctionInput<S>,
+  dependencies: StageDependencies,
+) => Promise<FunctionOutput<S>>;
+
+/**
+ * A stage as a function of the state machine: checks what it is given, calls the stage, answers. It throws under the
+ * names by which the machine retries and catches.
+ */
+export function functionHandler<S extends FunctionStage>(
+  stage: S,
+  run: Stage<S>,
+): (event: unknown) => Promise<FunctionOutput<S>> {
+  return async (event) => {
+    try {
+      return await run(parseInput(stage, event), dependencies());
+    } catch (error) {
+      throw stateErrorOf(error);
+    }
+  };
+}
+
+let shared: StageDependencies | undefined;
+
+/** One store and one client for as long as the function's process lives. */
+function dependencies(): StageDependencies {
+  shared ??= {
+    store: openStore(process.env[environmentNames.store] ?? ''),
+    executions: new StepFunctionsExecutions(process.env[environmentNames.stateMachine] ?? ''),
+    now: () => new Date(),
+  };
+  return shared;
+}

@@ -1,0 +1,46 @@
+import { DescribeExecutionCommand, ExecutionDoesNotExist, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { InvalidInputError } from '../src/errors.js';
+import type { ExecutionInput } from '../src/pipeline/contract.js';
+import type { Executions } from '../src/pipeline/index.js';
+
+/** Executions of a state machine in AWS Step Functions. */
+export class StepFunctionsExecutions implements Executions {
+  #opened: SFNClient | undefined;
+
+  /** @param stateMachineArn needed to start executions only */
+  constructor(
+    private readonly stateMachineArn: string,
+    client?: SFNClient,
+  ) {
+    this.#opened = client;
+  }
+
+  /** Whether it is at work, or is about to be: a redriven execution goes on under its own name. */
+  async isRunning(executionId: string): Promise<boolean> {
+    // What is no ARN was never an execution here: such as one of this very store on somebody's own machine.
+    if (!executionId.startsWith('arn:')) return false;
+    try {
+      const { status } = await this.#client.send(new DescribeExecutionCommand({ executionArn: executionId }));
+      return status === 'RUNNING' || status === 'PENDING_REDRIVE';
+    } catch (error) {
+      if (error instanceof ExecutionDoesNotExist) return false;
+      throw error;
+    }
+  }
+
+  /** @throws {InvalidInputError} if this function was given no state machine */
+  async start(input: ExecutionInput): Promise<string> {
+    if (this.stateMachineArn === '') throw new InvalidInputError('state machine', 'an ARN', 'none');
+    const { stateMachineArn } = this;
+    const started = await this.#client.send(
+      new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
+    );
+    if (started.executionArn === undefined) throw new InvalidInputError('started execution', 'an ARN', 'none');
+    return started.executionArn;
+  }
+
+  get #client(): SFNClient {
+    this.#opened ??= new SFNClient({ maxAttempts: 5 });
+    return this.#opened;
+  }
+}

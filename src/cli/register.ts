@@ -1,0 +1,39 @@
+import type { ModelCard } from '../pipeline/index.js';
+import type { ObjectStore } from '../registry/index.js';
+import type { Terminal } from './terminal.js';
+import type { RegistrationOptions } from './workflow-options.js';
+
+/** A model to register, and with what. */
+export interface Registration {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly directory: string;
+  readonly options: RegistrationOptions;
+}
+
+/** Registers a model with the settings of the command line; the same again changes nothing. */
+export async function register(
+  terminal: Terminal,
+  { store, modelId, directory, options }: Registration,
+): Promise<ModelCard> {
+  const { registerModel } = await import('../pipeline/index.js');
+  const { givenSettings } = await import('./setting-options.js');
+  const { stageProgress } = await import('./stage-progress.js');
+  const { corpus, heldOut, roundSize, compareGates } = options;
+  const progress = stageProgress(terminal);
+  const card = await registerModel(
+    store,
+    {
+      modelId,
+      modelDirectory: directory,
+      settings: await givenSettings(options),
+      compareGates,
+      ...(corpus !== undefined && { corpusPath: corpus }),
+      ...(heldOut !== undefined && { heldOutPath: heldOut }),
+      ...(roundSize !== undefined && { roundSize }),
+    },
+    progress,
+  );
+  progress.finish();
+  return card;
+}

@@ -1,0 +1,187 @@
+/**
+ * @file What the workflow's states say to each other: stage names, payloads and environment names. Payloads are keys and
+ * counts, never data. No Node import and nothing that computes: infrastructure code reads this file too.
+ */
+import { z } from 'zod';
+
+/** Stages that run as functions: short, no model. */
+export const functionStages = ['ingest', 'lease', 'plan', 'gate', 'publish', 'collect', 'notify'] as const;
+export type FunctionStage = (typeof functionStages)[number];
+
+/** Stages that run as container tasks, beside the model. */
+export const taskStages = ['statistics', 'merge', 'values', 'solve', 'validate'] as const;
+export type TaskStage = (typeof taskStages)[number];
+
+/** Environment variables of functions and container tasks. */
+export const environmentNames = {
+  /** Location of the object store: `s3://bucket[/prefix]` or a folder. */
+  store: 'HOOKLINE_STORE',
+  /** Folder in which a container keeps model files between tasks. */
+  cache: 'HOOKLINE_CACHE',
+  /** `auto`, `cpu`, `cuda` or `webgpu`. */
+  device: 'HOOKLINE_DEVICE',
+  /** Bytes that activations may take, such as `2GiB`. */
+  memoryBudget: 'HOOKLINE_MEMORY_BUDGET',
+  /** ARN of the state machine, for functions that start or describe executions. */
+  stateMachine: 'HOOKLINE_STATE_MACHINE',
+} as const;
+
+/** Exit codes of container tasks: 64 is never retried. */
+export const exitCodes = { done: 0, retry: 1, permanent: 64 } as const;
+
+const count = z.int().nonnegative();
+const modelId = z.string();
+const executionId = z.string().min(1);
+
+/** Why an execution was started. */
+export const triggers = ['drop', 'schedule', 'next', 'run'] as const;
+
+/**
+ * Input of an execution, and of `ingest` with the execution's id. With an object key that object is ingested; without, all
+ * that lies in the model's inbox.
+ */
+export const executionInputSchema = z.strictObject({
+  trigger: z.enum(triggers),
+  /** `incoming/<modelId>/<name>`, or empty. */
+  objectKey: z.string(),
+  /** Empty where the object key says it. */
+  modelId,
+});
+export type ExecutionInput = z.infer<typeof executionInputSchema>;
+
+/** What became of what was dropped. */
+export const ingestOutcomes = ['accepted', 'rejected', 'duplicate', 'nothing'] as const;
+
+export const payloads = {
+  ingest: {
+    input: executionInputSchema.extend({ executionId }),
+    output: z.strictObject({
+      modelId,
+      /** `rejected`: nothing of what was dropped can be edited. */
+      outcome: z.enum(ingestOutcomes),
+      accepted: count,
+      rejected: count,
+      /** Pending units that were made of it. */
+      units: count,
+      /** One line; empty unless rejected. */
+      reason: z.string(),
+      /** Key of the rejections line by line; empty where there are none. */
+      reportKey: z.string(),
+    }),
+  },
+  lease: {
+    input: z.strictObject({ action: z.enum(['acquire', 'release']), executionId, modelId, fence: count }),
+    output: z.strictObject({
+      /** False where another running execution holds the model. */
+      acquired: z.boolean(),
+      fence: count,
+      /** The execution that holds the model; empty once released. */
+      owner: z.string(),
+    }),
+  },
+  plan: {
+    input: z.strictObject({ executionId, modelId, fence: count }),
+    output: z.strictObject({
+      /** False where nothing is pending. */
+      hasRound: z.boolean(),
+      roundId: z.string(),
+      planKey: z.string(),
+      edits: count,
+      statisticsNeeded: z.boolean(),
+      /** Indices of corpus shards; empty where statistics are stored. */
+      statisticsShards: z.array(count),
+      /** Indices of edit shards with values that are not stored yet. */
+      valueShards: z.array(count),
+      validationShards: z.array(count),
+      /** Number of the first solve: 0. */
+      attempt: count,
+    }),
+  },
+  gate: {
+    input: z.strictObject({ modelId, planKey: z.string(), attempt: count }),
+    output: z.strictObject({
+      decision: z.enum(['publish', 'drop', 'reject']),
+      /** Number of the next solve where edits are dropped, else of this one. */
+      attempt: count,
+      /** Edits dropped so far, of all in the round. */
+      dropped: count,
+      reason: z.string(),
+    }),
+  },
+  publish: {
+    input: z.strictObject({
+      action: z.enum(['publish', 'reject']),
+      executionId,
+      modelId,
+      planKey: z.string(),
+      attempt: count,
+      reason: z.string(),
+    }),
+    output: z.strictObject({
+      outcome: z.enum(['published', 'rejected']),
+      /** 0 where nothing was published. */
+      version: count,
+      edits: count,
+      dropped: count,
+      reason: z.string(),
+      /** Key of the report, or of the rejection's record. */
+      reportKey: z.string(),
+    }),
+  },
+  collect: {
+    /** Empty model id: every model of the store. */
+    input: z.strictObject({ trigger: z.enum(triggers), modelId }),
+    output: z.strictObject({ models: z.array(modelId), started: count }),
+  },
+  notify: {
+    input: z.strictObject({
+      /** What the execution came to. */
+      outcome: z.enum(['PUBLISHED', 'REJECTED', 'PENDING', 'NOTHING', 'FAILED']),
+      executionId,
+      modelId,
+      roundId: z.string(),
+      version: count,
+      /** Name of the stage that failed, or empty. */
+      stage: z.string(),
+      /** Error name that the state machine saw, or empty. */
+      error: z.string(),
+      /** Its cause, or the reason of a rejection. */
+      cause: z.string(),
+    }),
+    output: z.strictObject({
+      outcome: z.string(),
+      modelId,
+      version: count,
+      /** One line for people. */
+      subject: z.string(),
+      message: z.string(),
+      /** Key of the record. */
+      recordKey: z.string(),
+    }),
+  },
+} as const satisfies Record<FunctionStage, { input: z.ZodType; output: z.ZodType }>;
+
+export type FunctionInput<S extends FunctionStage> = z.infer<(typeof payloads)[S]['input']>;
+export type FunctionOutput<S extends FunctionStage> = z.infer<(typeof payloads)[S]['output']>;
+
+/**
+ * What a container task is told on its command line: `<stage> --plan <key> --shard <index> --attempt <number>`.
+ * `statistics`: shard of the corpus. `values`: shard of edits. `validate`: shard of edits. `merge` and `solve` run once.
+ */
+export const taskInputSchema = z.strictObject({
+  stage: z.enum(taskStages),
+  planKey: z.string().min(1),
+  shard: count,
+  attempt: count,
+});
+export type TaskInput = z.infer<typeof taskInputSchema>;
+
+/** Names of errors that the state machine tells apart. */
+export const errorNames = {
+  /** `latest` moved: plan again on the new base. */
+  staleBase: 'StaleBaseError',
+  /** Trying again cannot help. */
+  permanent: 'PermanentError',
+  /** Trying again may help. */
+  transient: 'TransientError',
+} as const;

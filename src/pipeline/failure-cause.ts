@@ -1,0 +1,44 @@
+/** @file What the state machine says of a failure, in words: functions and jobs tell theirs as JSON. */
+import { z } from 'zod';
+
+const functionCause = z.looseObject({ errorMessage: z.string() });
+const jobCause = z.looseObject({
+  StatusReason: z.string().optional(),
+  Container: z.looseObject({
+    ExitCode: z.number().optional(),
+    Reason: z.string().optional(),
+    LogStreamName: z.string().optional(),
+  }),
+});
+
+const longestCause = 4000;
+
+/** The message of a failure. */
+export function causeInWords(cause: string): string {
+  const value = jsonOrUndefined(cause);
+  const thrown = functionCause.safeParse(value);
+  if (thrown.success) return thrown.data.errorMessage.slice(0, longestCause);
+  const job = jobCause.safeParse(value);
+  if (!job.success) return cause.slice(0, longestCause);
+  const { StatusReason, Container } = job.data;
+  const parts = [
+    StatusReason ?? 'the job failed',
+    ...(Container.ExitCode === undefined ? [] : [`exit code ${Container.ExitCode}`]),
+    ...(Container.Reason === undefined ? [] : [Container.Reason]),
+    ...(Container.LogStreamName === undefined ? [] : [`log stream ${Container.LogStreamName}`]),
+  ];
+  return parts.join(', ').slice(0, longestCause);
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Plain words.
+    return undefined;
+  }
+}
+
+/** Whether a job ended with the exit code that says that another try cannot help. */
+export const isPermanentExit = (cause: string, exitCode: number): boolean =>
+  [...cause.matchAll(/"ExitCode"\s*:\s*(\d+)/g)].some(([, code]) => Number(code) === exitCode);

@@ -1,0 +1,86 @@
+/** @file Task `merge`: puts the shards of the corpus pass together, and writes the context templates. */
+import type { KeyMomentSums } from '../../editing/index.js';
+import { TransientError } from '../../errors.js';
+import { OnnxGemmEngine } from '../../runtime/index.js';
+import type { TaskInput } from '../contract.js';
+import { addShards, type MomentShards, shardKey } from '../moment-shards.js';
+import { plannedInputs } from '../planned-statistics.js';
+import { factorise } from '../statistics.js';
+import { hasFactor, type LayerInputs, readMoment } from '../statistics-file.js';
+import { storeMean } from '../stored-moments.js';
+import { openTaskBench } from '../task-bench.js';
+import { stopping, type TaskDependencies, taskDevice } from '../task-dependencies.js';
+import { type PlannedRound, plannedContexts, readPlannedRound } from '../task-inputs.js';
+
+/**
+ * Stores the key statistics that the plan names, from the sums of all shards, and the context templates.
+ *
+ * @throws {TransientError} if a shard's sums are not stored
+ * @throws {DigestMismatchError | MalformedFileError} if they are damaged
+ */
+export async function merge(input: TaskInput, dependencies: TaskDependencies): Promise<void> {
+  const { store } = dependencies;
+  const round = await readPlannedRound(input, dependencies);
+  await mergeStatistics(round, dependencies);
+  if ((await plannedContexts(store, round.plan)) !== undefined) return;
+  dependencies.signal?.throwIfAborted();
+  const bench = await openTaskBench(dependencies, round);
+  try {
+    await bench.contexts();
+  } finally {
+    await bench.dispose();
+  }
+}
+
+async function mergeStatistics(round: PlannedRound, dependencies: TaskDependencies): Promise<void> {
+  const { plan, card } = round;
+  const { store } = dependencies;
+  const { modelId } = plan;
+  const isStored = await Promise.all(plan.statistics.map(({ digest }) => hasFactor({ store, modelId }, digest)));
+  if (isStored.every(Boolean)) return;
+  const inputs = plannedInputs(round);
+  const missing = inputs.filter((_, i) => !isStored[i]);
+  const place = { modelId, inputs, shards: plan.statisticsShards };
+  const moments = await missingMoments(missing, place, card.dInner, dependencies);
+  const engine = new OnnxGemmEngine({ device: await taskDevice(dependencies) });
+  const { onProgress } = stopping(dependencies);
+  const report = (done: number) => onProgress?.({ stage: 'factor', done, total: missing.length, unit: 'layers' });
+  try {
+    for (const [i, layer] of missing.entries()) {
+      report(i);
+      await factorise({ store, modelId, engine }, layer, moments[i]);
+    }
+    dependencies.listener.onProgress?.({
+      stage: 'factor',
+      done: missing.length,
+      total: missing.length,
+      unit: 'layers',
+    });
+  } finally {
+    await engine.dispose();
+  }
+  for (let shard = 0; shard < place.shards; shard++) await store.delete(shardKey(place, shard, 'sums.safetensors'));
+}
+
+async function missingMoments(
+  missing: readonly LayerInputs[],
+  place: MomentShards,
+  dInner: number,
+  { store }: TaskDependencies,
+) {
+  const { modelId } = place;
+  let sums: KeyMomentSums | undefined;
+  const moments = [];
+  for (const layer of missing) {
+    const stored = await readMoment({ store, modelId }, layer, dInner);
+    sums ??= stored ? undefined : await allShards(place, dInner, store);
+    moments.push(stored ?? (await storeMean({ store, modelId }, layer, sums!)));
+  }
+  return moments;
+}
+
+async function allShards(place: MomentShards, dInner: number, store: TaskDependencies['store']) {
+  const sums = await addShards(store, place, dInner);
+  if (sums !== undefined) return sums;
+  throw new TransientError(`key moments of model ${place.modelId}: sums of all ${place.shards} shards, got fewer`);
+}

@@ -1,0 +1,38 @@
+import type { Edit, Hyperparameters } from '../editing/index.js';
+import { contentKey } from '../registry/index.js';
+
+/** What all values of a round depend on. */
+export interface ValueInputs {
+  readonly modelDigest: string;
+  /** SHA-256 of the base's segments in their order: the hooks that stand while values are sought, what they removed included. */
+  readonly segments: readonly string[];
+  readonly settings: Hyperparameters;
+  /** Content keys of the layers' key statistics, in the order of `settings.layers`. */
+  readonly statistics: readonly string[];
+  readonly contexts: readonly string[];
+}
+
+/** The part of an edit that its value depends on. */
+export type SoughtEdit = Pick<Edit, 'subject' | 'prompt' | 'targetNew' | 'keep'>;
+
+/**
+ * The content key of an edit's value, 64 hex digits: the same inputs give the same value, whatever batch the edit is in.
+ * Settings that only matter when values are written or gates opened do not count.
+ */
+export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, keep }: SoughtEdit): string {
+  const { modelDigest, segments, statistics, contexts } = inputs;
+  const { layers, gate, learningRate, steps, stopLoss, clampNormFactor, weightDecay, klFactor, keepFactor } =
+    inputs.settings;
+  const search = { layers, gate, learningRate, steps, stopLoss, clampNormFactor, weightDecay, klFactor, keepFactor };
+  const edit = { subject, prompt, targetNew, keep };
+  return contentKey({
+    kind: 'value',
+    formatVersion: 1,
+    modelDigest,
+    segments,
+    search,
+    statistics,
+    contexts,
+    edit,
+  });
+}

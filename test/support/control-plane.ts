@@ -1,0 +1,261 @@
+/** @file Executions of the workflow's functions over a memory store, with made-up results of the container tasks. */
+import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
+import { identity, keySketch } from '../../src/linalg/index.js';
+import type { ModelConfig } from '../../src/model/index.js';
+import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/pipeline/contract.js';
+import type { Executions, StageDependencies } from '../../src/pipeline/executions.js';
+import { loadVersionHooks } from '../../src/pipeline/load-version.js';
+import { type ModelCard, modelCardSchema } from '../../src/pipeline/model-card.js';
+import { readExclusions, readPlan } from '../../src/pipeline/round-files.js';
+import { attemptKey, type RoundPlan, type ValidationRecord } from '../../src/pipeline/round-plan.js';
+import { collectStage } from '../../src/pipeline/stages/collect.js';
+import { gateStage } from '../../src/pipeline/stages/gate.js';
+import { ingestStage } from '../../src/pipeline/stages/ingest.js';
+import { leaseStage } from '../../src/pipeline/stages/lease.js';
+import { notifyStage } from '../../src/pipeline/stages/notify.js';
+import { planStage } from '../../src/pipeline/stages/plan.js';
+import { publishStage } from '../../src/pipeline/stages/publish.js';
+import { storeFactor } from '../../src/pipeline/statistics-file.js';
+import { cardInputs } from '../../src/pipeline/statistics-inputs.js';
+import { encodeCanonical } from '../../src/pipeline/stored-json.js';
+import { keptEdits, removedIdsOf } from '../../src/pipeline/task-inputs.js';
+import {
+  corpusKey,
+  digestOf,
+  incomingKey,
+  MemoryObjectStore,
+  modelCardKey,
+  type ObjectStore,
+} from '../../src/registry/index.js';
+import { type HookedModel, randomSegment } from './published-version.js';
+
+const config = { layers: 4, dInner: 16, dModel: 8 } as ModelConfig;
+const settings = resolveHyperparameters({ layers: [1, 3], contextTokens: 0 }, config);
+export const hookedModel: HookedModel = { config, settings, modelDigest: 'a'.repeat(64) };
+
+const corpus = new TextEncoder().encode('Some text.\n');
+
+/** A line of a batch, and what a validation will measure of it. */
+export const editLine = (id: string, more: Record<string, unknown> = {}): string =>
+  JSON.stringify({ id, subject: `subject of ${id}`, prompt: '{} lives in', targetNew: `target of ${id}`, ...more });
+
+/** What validations measure. By default every edit is perfect. */
+export interface Measured {
+  readonly reliability?: Readonly<Record<string, number>>;
+  readonly locality?: Readonly<Record<string, number>>;
+  readonly perplexityRatio?: number;
+  readonly retention?: number | null;
+}
+
+/** Executions as they would be known to Step Functions. */
+export class KnownExecutions implements Executions {
+  readonly running = new Set<string>();
+  readonly started: ExecutionInput[] = [];
+
+  async isRunning(executionId: string): Promise<boolean> {
+    return this.running.has(executionId);
+  }
+
+  async start(input: ExecutionInput): Promise<string> {
+    return `next-${this.started.push(input)}`;
+  }
+}
+
+export const modelId = 'm';
+
+/** What registering makes of the made-up model. */
+export function cardOf(more: Partial<ModelCard> = {}): ModelCard {
+  const sha256 = digestOf(corpus);
+  return modelCardSchema.parse({
+    schemaVersion: 1,
+    modelId,
+    modelDigest: hookedModel.modelDigest,
+    source: { kind: 'directory', path: '/models/made-up' },
+    ...{ layerCount: 4, maxTokens: 512, dModel: 8, dInner: 16, settings },
+    corpus: { key: corpusKey(modelId, sha256), sha256 },
+    heldOut: null,
+    statistics: {},
+    thresholds: {},
+    ...more,
+  });
+}
+
+/** A registered model, its statistics stored. */
+export async function registeredStore(more: Partial<ModelCard> = {}): Promise<MemoryObjectStore> {
+  const store = new MemoryObjectStore();
+  const card = cardOf(more);
+  await store.put(modelCardKey(modelId), encodeCanonical(card));
+  if (card.corpus) await store.put(card.corpus.key, corpus);
+  return store;
+}
+
+/** Stores key statistics as the container tasks would. */
+export async function storeStatistics(store: ObjectStore, card: ModelCard = cardOf()): Promise<void> {
+  for (const inputs of cardInputs(card, card.settings)) {
+    const inverseFactor = identity(16);
+    const statistics = { layer: inputs.layer, inverseFactor, sketch: keySketch(inverseFactor, inputs.sketchRank) };
+    await storeFactor({ store, modelId }, inputs, statistics, 10);
+  }
+}
+
+export const drop = (store: ObjectStore, name: string, lines: readonly string[]) =>
+  store.put(incomingKey(modelId, name), new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')));
+
+/** A store with the same objects. */
+export async function copyOf(store: ObjectStore): Promise<MemoryObjectStore> {
+  const copy = new MemoryObjectStore();
+  for (const key of await store.list('')) await copy.put(key, (await store.get(key)).bytes);
+  return copy;
+}
+
+/** All objects as text, but the lease: every try of an execution may raise its fence. */
+export async function contentOf(store: ObjectStore): Promise<Record<string, string>> {
+  const keys = (await store.list('')).filter((key) => !key.endsWith('/lease.json'));
+  const entries = keys.map(async (key) => [key, Buffer.from((await store.get(key)).bytes).toString('latin1')]);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+export const now = () => new Date('2026-01-02T03:04:05.678Z');
+
+export function dependenciesOn(store: ObjectStore, executions: Executions = new KnownExecutions()): StageDependencies {
+  return { store, executions, now };
+}
+
+/** How an execution ended. */
+export interface Ended {
+  readonly outcome: FunctionInput<'notify'>['outcome'];
+  readonly version: number;
+  readonly plan?: FunctionOutput<'plan'>;
+  readonly reason: string;
+}
+
+/** Runs the functions in the order of the state machine, and between them writes what container tasks would. */
+export async function execute(
+  executionId: string,
+  input: ExecutionInput,
+  { store, executions, now }: StageDependencies,
+  measured: Measured = {},
+): Promise<Ended> {
+  const dependencies = { store, executions, now };
+  const ingested = await ingestStage({ ...input, executionId }, dependencies);
+  const call = { executionId, modelId: ingested.modelId };
+  const end = async (ended: Ended, roundId = ''): Promise<Ended> => {
+    const { outcome, version, reason: cause } = ended;
+    await notifyStage({ ...call, outcome, version, roundId, stage: '', error: '', cause }, dependencies);
+    if (outcome !== 'PENDING') await collectStage({ trigger: 'next', modelId: call.modelId }, dependencies);
+    return ended;
+  };
+  if (ingested.outcome === 'rejected') return end({ outcome: 'REJECTED', version: 0, reason: ingested.reason });
+  const lease = await leaseStage({ ...call, action: 'acquire', fence: 0 }, dependencies);
+  if (!lease.acquired) return end({ outcome: 'PENDING', version: 0, reason: lease.owner });
+  const plan = await planStage({ ...call, fence: lease.fence }, dependencies);
+  const release = () => leaseStage({ ...call, action: 'release', fence: lease.fence }, dependencies);
+  if (!plan.hasRound) {
+    await release();
+    return end({ outcome: 'NOTHING', version: 0, reason: '' });
+  }
+  const { decision: action, attempt, reason } = await editAndJudge(plan, dependencies, measured);
+  const ending = { ...call, planKey: plan.planKey, attempt, reason };
+  const published = await publishStage(
+    { ...ending, action: action === 'publish' ? 'publish' : 'reject' },
+    dependencies,
+  );
+  await release();
+  const outcome = published.outcome === 'published' ? 'PUBLISHED' : 'REJECTED';
+  return end({ outcome, version: published.version, plan, reason: published.reason }, plan.roundId);
+}
+
+/** Solves, validates and judges until the gate does not drop. */
+export async function editAndJudge(
+  { planKey, statisticsNeeded }: FunctionOutput<'plan'>,
+  dependencies: StageDependencies,
+  measured: Measured = {},
+): Promise<FunctionOutput<'gate'>> {
+  const { store } = dependencies;
+  if (statisticsNeeded) await storeStatistics(store);
+  for (let attempt = 0; ; ) {
+    await solveAndValidate(store, planKey, attempt, measured);
+    const gate = await gateStage({ modelId, planKey, attempt }, dependencies);
+    if (gate.decision !== 'drop') return gate;
+    attempt = gate.attempt;
+  }
+}
+
+/** What the tasks `solve` and `validate` leave. */
+export async function solveAndValidate(
+  store: ObjectStore,
+  planKey: string,
+  attempt: number,
+  measured: Measured = {},
+): Promise<void> {
+  const plan = await readPlan(store, planKey);
+  const edits = keptEdits(plan.edits, await readExclusions(store, planKey, attempt));
+  const base = plan.base === null ? undefined : await loadVersionHooks(store, modelId, plan.base.version);
+  const ids = edits.map(({ id }) => id);
+  const state = base?.state ?? emptyState(config, settings);
+  const segment = await randomSegment(hookedModel, state, ids, removedIdsOf(plan, edits));
+  const sketches = base ? [] : settings.layers.map((layer) => ({ layer, sketch: keySketch(identity(16), 2, layer) }));
+  const hooks = encodeHookFile({ segment, sketches });
+  await putIfAbsent(store, attemptKey(planKey, attempt, 'hooks.safetensors'), hooks);
+  await putIfAbsent(store, attemptKey(planKey, attempt, 'solve.json'), encodeCanonical(solveRecord(ids, hooks)));
+  for (const [shard, indices] of plan.validationShards.entries()) {
+    const shardIds = indices.map((index) => plan.edits[index].id).filter((id) => ids.includes(id));
+    const record = validationRecord(plan, shard, shardIds, measured);
+    await putIfAbsent(store, attemptKey(planKey, attempt, `validation-${shard}.json`), encodeCanonical(record));
+  }
+}
+
+async function putIfAbsent(store: ObjectStore, key: string, bytes: Uint8Array): Promise<void> {
+  if ((await store.head(key)) === undefined) await store.put(key, bytes, { ifNoneMatch: '*' });
+}
+
+function solveRecord(editIds: readonly string[], hooks: Uint8Array) {
+  return {
+    schemaVersion: 1,
+    editIds,
+    segmentSha256: digestOf(hooks),
+    segmentSizeBytes: hooks.length,
+    writtenShare: settings.layers.map(() => editIds.map(() => 0.5)),
+    valueSteps: editIds.map(() => 3),
+    valueLosses: editIds.map(() => 0.01),
+    secondsForValues: 1,
+    secondsForSolve: 2,
+    layers: settings.layers.map((layer) => ({
+      layer,
+      edits: editIds.length,
+      relativeChange: 1,
+      writtenShareMedian: 0.5,
+    })),
+    thresholds: Object.fromEntries(settings.layers.map((layer) => [layer, { smallestSimilarity: 0.6, sequence: 2.2 }])),
+  };
+}
+
+function validationRecord(
+  plan: RoundPlan,
+  shard: number,
+  ids: readonly string[],
+  { reliability = {}, locality = {}, perplexityRatio = 1, retention = null }: Measured,
+): ValidationRecord {
+  const drift = { perplexityRatio, basePerplexity: 20, klToBase: 0, swapRate: 0, tokens: 100 };
+  return {
+    schemaVersion: 1,
+    measurements: ids.map((id) => ({
+      id,
+      reliability: reliability[id] ?? 1,
+      generality: [1],
+      locality: [locality[id] ?? 1],
+      sameSubjectLocality: [1],
+      paraphraseSuccess: [],
+      neighborhoodSuccess: [],
+      nll: 0.1,
+    })),
+    firedBy: [...ids],
+    before: ids.map((id) => ({ id, text: 'before', exactMatch: false })),
+    answers: ids.map((id) => ({ id, text: 'after', exactMatch: true })),
+    drift: shard === 0 ? drift : null,
+    retention: shard === 0 ? retention : null,
+    separation:
+      plan.settings.gate === 'key' ? { edit: [1], paraphrase: [], neighborhood: [], text: [], threshold: 0.6 } : null,
+    gates: [],
+  };
+}
