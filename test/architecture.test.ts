@@ -7,14 +7,16 @@ import { brokenRules, type Sources } from './support/architecture-rules.js';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function sourcesOfProject(): Sources {
-  const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
-  const paths = names.filter((name) => name.endsWith('.ts')).map((name) => `src/${name.replaceAll('\\', '/')}`);
+  const paths = ['src', 'functions', 'containers', 'cdk'].flatMap((folder) => {
+    const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+    return names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name.replaceAll('\\', '/')}`);
+  });
   return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 }
 
 const checked = (sources: Record<string, string>) => brokenRules(new Map(Object.entries(sources)));
 
-describe('the layout of src', () => {
+describe('the layout', () => {
   it('keeps its arrows, faces and fences and has no import cycle at run time', () => {
     const sources = sourcesOfProject();
     expect(sources.size).toBeGreaterThan(100);
@@ -35,6 +37,20 @@ describe('the check of the layout', () => {
       const rule = 'src/tensor/a.ts: tensor imports only folders before it, got src/graph/index.ts';
       expect(checked({ 'src/tensor/a.ts': body }), body).toEqual([rule]);
     }
+  });
+
+  it('finds what the folders beside src import past its faces', () => {
+    const face = "import '../src/pipeline/index.js'; import '../src/pipeline/contract.js'; import './b.js';";
+    expect(checked({ 'functions/a.ts': face, 'containers/a.ts': face })).toEqual([]);
+    expect(checked({ 'functions/a.ts': "import '../src/pipeline/stages/plan.js';" })).toHaveLength(1);
+    expect(checked({ 'cdk/a.ts': "import '../src/registry/keys.js'; import 'aws-cdk-lib';" })).toEqual([]);
+    expect(checked({ 'cdk/a.ts': face })).toEqual([
+      'cdk/a.ts: imports ^src\\/(pipeline\\/contract|registry\\/keys)\\.ts$ of src, got src/pipeline/index.ts',
+    ]);
+    expect(checked({ 'src/cli/a.ts': "import '../../functions/a.js';" })).toHaveLength(1);
+    expect(checked({ 'functions/a.ts': "import 'aws-cdk-lib/aws-iam'; import '@aws-sdk/client-sfn';" })).toHaveLength(
+      1,
+    );
   });
 
   it('finds an import past a face, and one of the package face', () => {

@@ -29,7 +29,7 @@ beforeAll(async () => {
   });
   outcome = (await rounds.next()).value as RoundOutcome;
   version = await loadVersionHooks(store, modelId);
-  subject = { edited: session.bench.edited, tokenizer, hooks: version.hooks };
+  subject = { edited: await session.bench.edited(), tokenizer, hooks: version.hooks };
   evaluation = await evaluateVersion(subject, edits.slice(0, 3), heldOut);
 });
 afterAll(() => session.bench.dispose());

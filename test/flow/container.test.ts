@@ -1,0 +1,204 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { environmentNames, type TaskStage } from '../../src/pipeline/contract.js';
+import { attemptKey, type SolveRecord, type ValidationRecord } from '../../src/pipeline/round-plan.js';
+import { ContainerEntry, type TaskEnd } from '../support/container-entry.js';
+import { damageFile, PlannedRounds } from '../support/planned-round.js';
+
+let entry: ContainerEntry;
+let rounds: PlannedRounds;
+beforeAll(async () => {
+  entry = await ContainerEntry.bundle();
+  rounds = await PlannedRounds.open();
+});
+afterAll(() => {
+  entry.remove();
+  rounds.remove();
+});
+
+const { store, cache, device, memoryBudget } = environmentNames;
+
+/** Starts a task with a budget in which each edit is a micro-batch of its own. */
+function start(stage: TaskStage, planKey: string, shard = 0, attempt = 0) {
+  const words = [stage, '--plan', planKey, '--shard', String(shard), '--attempt', String(attempt)];
+  const place = { [store]: rounds.storeFolder, [cache]: rounds.cacheFolder };
+  return entry.start(words, { ...place, [device]: 'cpu', [memoryBudget]: '1KiB' });
+}
+
+async function done(...words: Parameters<typeof start>): Promise<TaskEnd> {
+  const end = await start(...words).ended;
+  expect(end).toMatchObject({ exitCode: 0, errors: '' });
+  return end;
+}
+
+const values = () => rounds.store.list('models/aldermark/values/');
+
+// Each task is a process that loads everything anew.
+const patience = { timeout: 300_000 };
+
+describe('a round by the container', patience, () => {
+  it('is computed stage by stage, and every stage does nothing the second time', async () => {
+    const planKey = await rounds.plan({ statisticsShards: 2, shards: [[0, 1], [2]], edits: 3 });
+    const stages: [TaskStage, number][] = [
+      ...[['statistics', 0] as const, ['statistics', 1] as const, ['merge', 0] as const],
+      ...[['values', 0] as const, ['values', 1] as const, ['solve', 0] as const],
+      ...[['validate', 0] as const, ['validate', 1] as const],
+    ].map(([stage, shard]): [TaskStage, number] => [stage, shard]);
+    for (const [stage, shard] of stages) {
+      const { lines } = await done(stage, planKey, shard);
+      expect(lines).toContainEqual({ notice: 'computing on cpu' });
+      const advances = lines.filter((line) => 'stage' in line);
+      expect(advances.length).toBeGreaterThan(0);
+      for (const advance of advances) {
+        expect(advance).toMatchObject({
+          stage: expect.any(String),
+          done: expect.any(Number),
+          unit: expect.any(String),
+        });
+        expect(advance.done).toBeLessThanOrEqual(advance.total as number);
+      }
+    }
+    const solved = await rounds.record<SolveRecord>(planKey, 'solve.json');
+    expect(solved.editIds).toEqual(rounds.edits.slice(0, 3).map(({ id }) => id));
+    const validated = await rounds.record<ValidationRecord>(planKey, 'validation-0.json');
+    expect(validated.measurements.map(({ reliability }) => reliability)).toEqual([1, 1]);
+    for (const [stage, shard] of stages.filter(([, shard]) => shard === 0)) {
+      expect((await done(stage, planKey, shard)).lines).toEqual([]);
+    }
+  });
+});
+
+describe('a task that is stopped', patience, () => {
+  it('by SIGTERM stores what is finished and asks for another attempt, which does the rest', async () => {
+    const planKey = await rounds.plan({ edits: 8, settings: { steps: 20, stopLoss: 0 } });
+    const before = new Set(await values());
+    const fresh = async () => (await values()).filter((key) => !before.has(key));
+    const task = start('values', planKey);
+    while ((await fresh()).length === 0 && task.process.exitCode === null) await pause(5);
+    task.process.kill('SIGTERM');
+    const { exitCode, errors } = await task.ended;
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(errors)).toEqual({
+      error: 'TransientError',
+      message: 'task: time to finish its work, got SIGTERM',
+    });
+    const stored = await fresh();
+    expect(stored.length).toBeGreaterThan(0);
+    expect(stored.length).toBeLessThan(8);
+    const times = () => stored.map((key) => statSync(join(rounds.storeFolder, key)).mtimeMs);
+    const storedAt = times();
+    await done('values', planKey);
+    expect((await fresh()).length).toBe(8);
+    expect(times()).toEqual(storedAt);
+  });
+
+  it('by SIGKILL loses the edit in work only', async () => {
+    const planKey = await rounds.plan({ edits: 3, settings: { steps: 19, stopLoss: 0 } });
+    const before = new Set(await values());
+    const fresh = async () => (await values()).filter((key) => !before.has(key));
+    const task = start('values', planKey);
+    while ((await fresh()).length === 0 && task.process.exitCode === null) await pause(5);
+    task.process.kill('SIGKILL');
+    expect((await task.ended).exitCode).toBeNull();
+    const { lines } = await done('values', planKey);
+    expect((await fresh()).length).toBe(3);
+    expect(lines.find(({ stage }) => stage === 'values')!.total).toBeLessThan(3);
+  });
+});
+
+describe('a task that cannot succeed', patience, () => {
+  const expectFailure = ({ exitCode, errors, lines }: TaskEnd, error: string, message: string) => {
+    expect({ exitCode, lines }).toMatchObject({ exitCode: 64 });
+    expect(errors).toMatch(/^[^\n]+\n$/);
+    const told = JSON.parse(errors) as Record<string, string>;
+    expect(Object.keys(told)).toEqual(['error', 'message']);
+    expect(told.error).toBe(error);
+    expect(told.message).toContain(message);
+  };
+
+  it('because a value is damaged says so in one line', async () => {
+    const planKey = await rounds.plan({ edits: 1, settings: { steps: 2 } });
+    const before = new Set(await values());
+    await done('values', planKey);
+    const value = (await values()).find((key) => !before.has(key))!;
+    rounds.damage(value);
+    expectFailure(await start('solve', planKey).ended, 'DigestMismatchError', value);
+  });
+
+  it('because it was called wrongly says so in one line', async () => {
+    const environment = { [store]: rounds.storeFolder, [cache]: rounds.cacheFolder };
+    expectFailure(await entry.start(['sleep', '--plan', 'x'], environment).ended, 'InvalidInputError', 'task stage');
+    expectFailure(await start('values', '../plan.json').ended, 'InvalidInputError', 'object key');
+    expectFailure(await start('values', 'models/none.json').ended, 'NoSuchKeyError', 'models/none.json');
+  });
+
+  it('because the model is another one says so in one line', async () => {
+    const planKey = await rounds.plan({ edits: 1, settings: { steps: 3 } });
+    const weights = join(rounds.modelDirectory, 'model.safetensors');
+    damageFile(weights);
+    expectFailure(await start('values', planKey).ended, 'DigestMismatchError', 'model aldermark in');
+    damageFile(weights);
+    await done('values', planKey);
+    expect(await rounds.store.head(attemptKey(planKey, 0, 'solve.json'))).toBeUndefined();
+  });
+});
+
+describe('the image', () => {
+  const instructions = readFileSync('containers/Dockerfile', 'utf8')
+    .replaceAll(/\\\n/g, ' ')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [name, ...words] = line.split(/\s+/);
+      return { name, words, text: words.join(' ') };
+    });
+  const named = (name: string) => instructions.filter((instruction) => instruction.name === name);
+
+  it('knows every instruction, and stands on exact versions only', () => {
+    const known = 'ARG FROM WORKDIR COPY RUN VOLUME ENV STOPSIGNAL HEALTHCHECK USER ENTRYPOINT'.split(' ');
+    expect(instructions.filter(({ name }) => !known.includes(name))).toEqual([]);
+    const stages = named('FROM').map(({ words }) => words[2]);
+    const images = named('FROM').map(({ words }) => words[0]);
+    const foreign = images.filter((image) => !stages.includes(image) && !image.startsWith('base-'));
+    expect(foreign).toHaveLength(2);
+    for (const image of foreign) expect(image).toMatch(/^[a-z/]+:\d+\.\d+\.\d+-[a-z0-9.-]+(@sha256:[0-9a-f]{64})?$/);
+    expect(foreign.find((image) => image.includes('cuda'))).toMatch(/:12\.\d+\.\d+-cudnn-runtime-/);
+    expect(foreign.find((image) => image.startsWith('node:'))).toMatch(/^node:22\./);
+    expect(readFileSync('containers/Dockerfile', 'utf8')).not.toContain('latest');
+    for (const variant of ['cuda', 'cpu']) expect(stages).toContain(`base-${variant}`);
+  });
+
+  it('runs Node.js itself, as an ordinary user, with nothing but what it needs', () => {
+    const last = instructions.slice(instructions.lastIndexOf(named('FROM').at(-1)!));
+    const one = (name: string) => last.filter((instruction) => instruction.name === name).map(({ text }) => text);
+    expect(one('USER')).toEqual(['1000:1000']);
+    expect(one('ENTRYPOINT').map((text) => JSON.parse(text))).toEqual([['node', '/app/dist/containers/main.js']]);
+    expect(one('HEALTHCHECK')).toEqual(['NONE']);
+    expect(one('VOLUME')).toEqual(['/cache']);
+    expect(one('ENV')[0]).toContain(`${cache}=/cache`);
+    expect(named('COPY').filter(({ words }) => words.includes('.') || words.includes('..'))).toEqual([]);
+    const secret = /secret|token|password|credential|access_?key|\.npmrc/i;
+    expect(instructions.filter(({ text }) => secret.test(text))).toEqual([]);
+    const runs = named('RUN').map(({ text }) => text);
+    expect(
+      runs.some((text) => /npm ci --omit=dev/.test(text) && text.includes('ONNXRUNTIME_NODE_INSTALL=cuda12')),
+    ).toBe(true);
+    expect(runs.filter((text) => /npm (install|i) |curl|wget|\| ?(ba)?sh/.test(text))).toEqual([]);
+  });
+
+  it('is built of files that its context holds', () => {
+    const context = readFileSync('.dockerignore', 'utf8')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    expect(context[0]).toBe('*');
+    const local = named('COPY').filter(({ words }) => !words[0].startsWith('--from'));
+    for (const path of local.flatMap(({ words }) => words.slice(0, -1))) {
+      expect(context, path).toContain(`!${path}`);
+      expect(existsSync(path), path).toBe(true);
+    }
+    const sources = named('COPY').flatMap(({ words }) => /^--from=(.+)$/.exec(words[0])?.[1] ?? []);
+    expect(named('FROM').map(({ words }) => words[2])).toEqual(expect.arrayContaining(sources));
+  });
+});
