@@ -82,13 +82,18 @@ async function layerRows(bench: Workbench, round: WrittenRound): Promise<LayerRo
   return changes.map((change, i) => ({
     ...change,
     writtenShareMedian: median(Array.from(round.writtenShare[i])),
-    sizeBytes: segmentBytes(change.edits, dInner, dModel),
+    sizeBytes: segmentBytes(change.edits, round.edits.length, dInner, dModel),
   }));
 }
 
-/** Bytes of a layer's edits in a segment: keys and targets in eight bits, half of the gram matrix in float32. */
-function segmentBytes(edits: number, dInner: number, dModel: number): number {
-  return edits * (dInner + dModel) + 2 * edits * (edits + 1);
+/**
+ * About what a layer's edits take in segments, in bytes, as if all rounds were as large as this one: keys, targets and the gram
+ * matrix of different rounds' edits in eight bits, half of each round's own gram matrix in float32.
+ */
+function segmentBytes(edits: number, editsPerRound: number, dInner: number, dModel: number): number {
+  const withinRounds = 2 * edits * (editsPerRound + 1);
+  const acrossRounds = (edits * Math.max(0, edits - editsPerRound)) / 2;
+  return Math.round(edits * (dInner + dModel) + withinRounds + acrossRounds);
 }
 
 function editRows({ round, validation, ancestors }: RoundReportRequest): EditRow[] {
