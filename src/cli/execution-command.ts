@@ -85,7 +85,9 @@ const rowOf =
   ];
 
 function printFailures(terminal: Terminal, { result }: ExecutionRecord, events: readonly HistoryEvent[]): void {
-  const failures = events.filter(({ type }) => type === 'StateFailed' || type === 'TaskAttemptFailed');
+  const failures = events.filter(
+    ({ type, stateType }) => (type === 'StateFailed' && stateType !== 'Fail') || type === 'TaskAttemptFailed',
+  );
   if (failures.length > 0) terminal.print();
   for (const { at, state, index, error, cause } of failures) {
     terminal.print(`${at} ${state}${index === undefined ? '' : ` ${index}`}: ${error}: ${cause}`);

@@ -6,6 +6,7 @@ import {
   environmentNames,
   LocalWorkflow,
   loadWorkflow,
+  reapExecutions,
   Slots,
   stageFunctions,
   type WorkflowListener,
@@ -27,6 +28,7 @@ export interface OpenWorkflow {
 export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
   const location = storeLocation(options.store);
   const store = openStore(location);
+  await reapExecutions(store);
   const { tasks, device, memoryBudget } = options;
   const environment = {
     [environmentNames.store]: location,

@@ -55,7 +55,7 @@ export function upCommand(): Command {
 async function up(options: UpOptions): Promise<void> {
   const { openWorkflow, storeLocation } = await import('./open-workflow.js');
   const { workflowProgress } = await import('./workflow-progress.js');
-  const { reapExecutions, registeredModels } = await import('../pipeline/index.js');
+  const { registeredModels } = await import('../pipeline/index.js');
   const { onStop } = await import('./stop-signals.js');
   const terminal = createTerminal(options);
   const location = storeLocation(options.store);
@@ -71,7 +71,6 @@ async function up(options: UpOptions): Promise<void> {
   const opened = await openWorkflow(options, { ...workflowProgress(terminal, { showsModel: true }), onEnd });
   const { store, workflow } = opened;
   await registerAll(terminal, opened, options);
-  await reapExecutions(store);
   const ids = await registeredModels(store);
   const places = ids.map((id) => join(options.store, 'incoming', id));
   if (isFolder) for (const id of ids) await mkdir(join(location, 'incoming', id), { recursive: true });

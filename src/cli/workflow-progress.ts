@@ -69,7 +69,9 @@ class TaskBar {
 }
 
 /** What an event comes to in a few words; undefined for what need not be said. */
-export function describeEvent({ type, state, error, cause, detail }: HistoryEvent): string | undefined {
+export function describeEvent({ type, state, stateType, error, cause, detail }: HistoryEvent): string | undefined {
+  // A Fail state only repeats what failed before it.
+  if (type === 'StateFailed' && stateType === 'Fail') return undefined;
   if (type === 'StateFailed') return `failed: ${error}: ${cause}`;
   if (type === 'TaskAttemptFailed') return `an attempt failed: ${cause}`;
   if (type === 'ExecutionAborted') return 'stopped; what it worked on is taken up again';

@@ -28,6 +28,13 @@ export const hyperparametersSchema = z.strictObject({
    * most probable one in every template. (The paper looks at the whole loss, whose KL terms need not become small.)
    */
   stopLoss: z.number().nonnegative().default(0.05),
+  /**
+   * A value search begins with the target said in this many context templates and goes on with all of them once it is said
+   * there: the same end for fewer rows. 0 is all of them from the first step, as the paper has it.
+   */
+  coarseTemplates: z.number().int().nonnegative().default(2),
+  /** The beginning with few templates ends when their mean negative log-probability falls below this. */
+  coarseStopLoss: z.number().nonnegative().default(0.3),
   /** Largest |delta| as a multiple of |z|. */
   clampNormFactor: z.number().positive().default(4),
   /** Weight of `|delta| / |z|²`. */

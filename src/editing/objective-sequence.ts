@@ -8,6 +8,8 @@ import type { TokenizedEdit } from './prompts.js';
 export interface ObjectiveSequence {
   /** Index of the edit in its batch. */
   readonly edit: number;
+  /** Index of the context template of a sequence that says the target; none for those that only keep. */
+  readonly template?: number;
   readonly tokenIds: readonly number[];
   /** Position of the subject's last token, where the value is added. */
   readonly lookupIndex: number;
@@ -23,10 +25,11 @@ export function objectiveSequences(
   index: number,
   { klFactor, keepFactor }: Pick<Hyperparameters, 'klFactor' | 'keepFactor'>,
 ): ObjectiveSequence[] {
-  const written = edit.prompts.map(({ tokenIds, lookupIndex }): ObjectiveSequence => {
+  const written = edit.prompts.map(({ tokenIds, lookupIndex }, template): ObjectiveSequence => {
     const weight = 1 / (edit.prompts.length * edit.targetIds.length);
     return {
       edit: index,
+      template,
       tokenIds: [...tokenIds, ...edit.targetIds.slice(0, -1)],
       lookupIndex,
       targets: edit.targetIds.map((tokenId, t) => ({ positionIndex: tokenIds.length - 1 + t, tokenId, weight })),

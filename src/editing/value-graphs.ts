@@ -59,6 +59,7 @@ export interface ObjectiveOptions {
  * - `nll` [edits, 1]: mean negative log-probability of the target's tokens over the templated prompts;
  * - `keptLoss` [edits, 1]: weighted KL(before || after) at the kept positions;
  * - `gradient` [edits, dModel]: of their sum by `delta`;
+ * - `keptNow` [kept, vocab]: log-probabilities at the kept positions, at `delta = 0` those to feed as `keptBefore`;
  * - `hits` [targets, 1]: 1 where the target token is the most probable one.
  */
 export function objectiveGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
@@ -72,14 +73,14 @@ export function objectiveGraph(model: Model, settings: Hyperparameters, options:
   const targetWeights = graph.input('targetWeights', graph.floatDtype, ['edits', 'targets']);
   const nll = neg(gemm(targetWeights, targetLogProbabilities));
 
+  const now = logSoftmax(vocabularyLogits(model, gather(hidden, graph.input('keptRows', 'int64', ['kept']))));
   const before = graph.input('keptBefore', graph.floatDtype, ['kept', model.config.vocab]);
-  const divergence = reduceSum(mul(exp(before), sub(before, keptLogProbabilities(graph, model, hidden))), [1], {
-    keepDims: true,
-  });
+  const divergence = reduceSum(mul(exp(before), sub(before, now)), [1], { keepDims: true });
   const keptLoss = gemm(graph.input('keptWeights', graph.floatDtype, ['edits', 'kept']), divergence);
 
   const loss = reduceSum(add(nll, keptLoss), [0, 1]);
   const [deltaGradient] = gradient(loss, [delta]);
+  graph.output('keptNow', now);
   graph.output('nll', nll);
   graph.output('keptLoss', keptLoss);
   graph.output('gradient', deltaGradient);
@@ -87,24 +88,12 @@ export function objectiveGraph(model: Model, settings: Hyperparameters, options:
   return graph;
 }
 
-/** The next-token distributions before anything is changed: output `logProbabilities` [kept, vocab]. */
-export function keptDistributionGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
-  const graph = new Graph(options);
-  const hidden = suffixOutput(graph, model, settings);
-  graph.output('logProbabilities', keptLogProbabilities(graph, model, hidden));
-  return graph;
-}
-
-function keptLogProbabilities(graph: Graph, model: Model, hidden: Value): Value {
-  return logSoftmax(vocabularyLogits(model, gather(hidden, graph.input('keptRows', 'int64', ['kept']))));
-}
-
 /** The last block's output on the suffixes; `lookup` [rows, edits] marks the row and edit where delta is added. */
-function suffixOutput(graph: Graph, model: Model, settings: Hyperparameters, delta?: Value): Value {
+function suffixOutput(graph: Graph, model: Model, settings: Hyperparameters, delta: Value): Value {
   const { config } = model;
   const packing = declarePacking(graph, config, { hasPast: true });
   const hidden = graph.input('hidden', graph.floatDtype, ['rows', config.dModel]);
-  const shifted = delta ? add(hidden, gemm(graph.input('lookup', graph.floatDtype, ['rows', 'edits']), delta)) : hidden;
+  const shifted = add(hidden, gemm(graph.input('lookup', graph.floatDtype, ['rows', 'edits']), delta));
   return runBlocks(model, packing, shifted, {
     from: valueLayer(settings) + 1,
     to: config.layers,

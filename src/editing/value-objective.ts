@@ -8,7 +8,6 @@ export interface ObjectivePrograms {
   readonly model: Model;
   /** First block above the value layer. */
   readonly firstLayer: number;
-  readonly kept: Program;
   readonly objective: Program;
 }
 
@@ -44,31 +43,34 @@ export class ValueObjective {
     private readonly constantFeeds: Readonly<Record<string, Tensor>>,
   ) {}
 
-  /** Computes the distributions that should stay and lays out the rows. */
+  /**
+   * Lays out the rows and evaluates the objective at `delta = 0`, which also tells the distributions that should stay:
+   * there they are what they are compared with, so that their divergence is 0 and so is its gradient.
+   */
   static async create(
     programs: ObjectivePrograms,
     edits: number,
     sequences: readonly ObjectiveSequence[],
     suffixes: readonly Float32Array[],
     past: Readonly<Record<string, Tensor>>,
-  ): Promise<ValueObjective> {
-    const bare = sequences.map(
-      (sequence, s): PreparedSequence => ({ ...sequence, suffix: suffixes[s], keptBefore: [] }),
-    );
-    const rows = keptRows(bare);
-    const { vocab } = programs.model.config;
-    if (rows.length === 0) return ValueObjective.assemble(programs, edits, bare, past);
-    const { logProbabilities } = await programs.kept.run({
-      ...suffixFeeds(programs.model, bare, past),
-      keptRows: int64(rows),
-    });
-    const before = logProbabilities.data as Float32Array;
-    let row = 0;
-    const prepared = bare.map((sequence) => ({
+  ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
+    const { vocab, dModel } = programs.model.config;
+    const unknown = new Float32Array(vocab);
+    const laidOut = sequences.map((sequence, s) => ({ ...sequence, suffix: suffixes[s] }));
+    const unweighted = laidOut.map((sequence) => ({
       ...sequence,
-      keptBefore: sequence.kept.map(() => before.subarray(row * vocab, ++row * vocab)),
+      kept: sequence.kept.map((k) => ({ ...k, weight: 0 })),
+      keptBefore: sequence.kept.map(() => unknown),
     }));
-    return ValueObjective.assemble(programs, edits, prepared, past);
+    const blind = ValueObjective.assemble(programs, edits, unweighted, past);
+    const zero = new Float64Array(dModel);
+    const { keptNow, ...atZero } = await blind.run(Array.from({ length: edits }, () => zero));
+    let row = 0;
+    const prepared = laidOut.map((sequence) => ({
+      ...sequence,
+      keptBefore: sequence.kept.map(() => keptNow.subarray(row * vocab, ++row * vocab)),
+    }));
+    return { objective: ValueObjective.assemble(programs, edits, prepared, past), atZero };
   }
 
   /** z of an edit, the block-L output at the subject of its bare prompt: float64 [dModel]. */
@@ -80,7 +82,13 @@ export class ValueObjective {
   /**
    * @param deltas float64 [dModel] per edit
    */
-  async evaluate(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation> {
+  evaluate(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation> {
+    return this.run(deltas);
+  }
+
+  private async run(
+    deltas: readonly Float64Array[],
+  ): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
     const { dModel } = this.programs.model.config;
     const delta = new Float32Array(this.edits * dModel);
     deltas.forEach((values, e) => {
@@ -100,16 +108,41 @@ export class ValueObjective {
       keptLoss: Array.from(outputs.keptLoss.data as Float32Array),
       gradients: deltas.map((_, e) => gradient.subarray(e * dModel, (e + 1) * dModel)),
       hits: hitOf,
+      keptNow: outputs.keptNow.data as Float32Array,
     };
   }
 
   /** The objective of these edits only, in this order. */
   select(edits: readonly number[]): ValueObjective {
     const position = new Map(edits.map((edit, i) => [edit, i]));
-    const kept = this.sequences.flatMap((sequence, s) => (position.has(sequence.edit) ? [s] : []));
-    const sequences = kept.map((s) => ({ ...this.sequences[s], edit: position.get(this.sequences[s].edit)! }));
+    return this.withSequences(edits.length, (sequence) => {
+      const edit = position.get(sequence.edit);
+      return edit === undefined ? undefined : { ...sequence, edit };
+    });
+  }
+
+  /** The same objective with the target said in the first templates only: their mean stands for that of all. */
+  onTemplates(count: number): ValueObjective {
+    const templates = Math.max(...this.sequences.map(({ template }) => template ?? -1)) + 1;
+    const factor = templates / count;
+    if (factor <= 1) return this;
+    return this.withSequences(this.edits, (sequence) => {
+      if (sequence.template === undefined) return sequence;
+      if (sequence.template >= count) return undefined;
+      return { ...sequence, targets: sequence.targets.map((t) => ({ ...t, weight: t.weight * factor })) };
+    });
+  }
+
+  /** The objective of what is left of its sequences. */
+  private withSequences(
+    edits: number,
+    change: (sequence: PreparedSequence) => PreparedSequence | undefined,
+  ): ValueObjective {
+    const changed = this.sequences.map(change);
+    const kept = changed.flatMap((sequence, s) => (sequence === undefined ? [] : [s]));
     const past = Object.fromEntries(Object.entries(this.past).map(([name, value]) => [name, takeBatch(value, kept)]));
-    return ValueObjective.assemble(this.programs, edits.length, sequences, past);
+    const sequences = changed.filter((sequence) => sequence !== undefined);
+    return ValueObjective.assemble(this.programs, edits, sequences, past);
   }
 
   private static assemble(
@@ -179,11 +212,6 @@ function rowStarts(sequences: readonly ObjectiveSequence[]): number[] {
   const starts = [0];
   for (const sequence of sequences) starts.push(starts[starts.length - 1] + suffixLength(sequence));
   return starts;
-}
-
-function keptRows(sequences: readonly ObjectiveSequence[]): number[] {
-  const starts = rowStarts(sequences);
-  return sequences.flatMap(({ kept, lookupIndex }, s) => kept.map((k) => starts[s] + k.positionIndex - lookupIndex));
 }
 
 /** [edits, n]: the weight of entry i at row `entries[i].edit`. */

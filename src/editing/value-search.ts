@@ -8,8 +8,8 @@ import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
 import type { TokenizedEdit } from './prompts.js';
-import { belowValueLayer, keptDistributionGraph, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
-import { ValueObjective } from './value-objective.js';
+import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
+import { type ObjectiveEvaluation, ValueObjective } from './value-objective.js';
 
 /** What the search found for one edit. */
 export interface ValueTarget {
@@ -58,7 +58,6 @@ export class ValueSearch {
     private readonly below: Program,
     /** Absent where no block lies above the value layer. */
     private readonly prefix: Program | undefined,
-    private readonly kept: Program,
     private readonly objective: Program,
   ) {}
 
@@ -69,7 +68,6 @@ export class ValueSearch {
       settings,
       await compile(belowValueLayer(model, settings), options),
       blocksAbove(model, settings) === 0 ? undefined : await compile(prefixAboveValueLayer(model, settings), options),
-      await compile(keptDistributionGraph(model, settings), options),
       await compile(objectiveGraph(model, settings), options),
     );
   }
@@ -109,8 +107,11 @@ export class ValueSearch {
     }
   }
 
-  /** The objective of a batch of edits at `delta = 0`, ready to be evaluated. */
-  async prepare(edits: readonly TokenizedEdit[], hooks: readonly HookLayer[]): Promise<ValueObjective> {
+  /** The objective of a batch of edits, and its value and gradient at `delta = 0`. */
+  async prepare(
+    edits: readonly TokenizedEdit[],
+    hooks: readonly HookLayer[],
+  ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
     const sequences = edits.flatMap((edit, e) => objectiveSequences(edit, e, this.settings));
     const hidden = await this.hiddenBelow(sequences, hooks);
     const { config } = this.model;
@@ -118,7 +119,7 @@ export class ValueSearch {
     const past = await this.prefixPast(sequences, prefixes);
     const suffixes = hidden.map((rows, s) => rows.subarray(sequences[s].lookupIndex * config.dModel));
     return ValueObjective.create(
-      { model: this.model, firstLayer: valueLayer(this.settings) + 1, kept: this.kept, objective: this.objective },
+      { model: this.model, firstLayer: valueLayer(this.settings) + 1, objective: this.objective },
       edits.length,
       sequences,
       suffixes,
@@ -127,7 +128,7 @@ export class ValueSearch {
   }
 
   async dispose(): Promise<void> {
-    for (const program of [this.below, this.prefix, this.kept, this.objective]) await program?.dispose();
+    for (const program of [this.below, this.prefix, this.objective]) await program?.dispose();
   }
 
   private async searchBatch(
@@ -135,21 +136,16 @@ export class ValueSearch {
     hooks: readonly HookLayer[],
     onStep: (activeEdits: number) => void,
   ): Promise<ValueTarget[]> {
-    const { settings } = this;
-    let objective = await this.prepare(edits, hooks);
-    const searches = edits.map((edit, e) => new EditSearch(edit.id, objective.initialOf(e), settings));
-    let active = searches.map((_, e) => e);
-    for (let step = 0; active.length > 0; step++) {
-      const evaluation = await objective.evaluate(active.map((e) => searches[e].delta));
-      active.forEach((e, i) => {
-        searches[e].observe(evaluation.nll[i], evaluation.keptLoss[i], evaluation.hits[i]);
-      });
-      const goOn = active.flatMap((e, i) => (searches[e].isDone(step) ? [] : [i]));
-      for (const i of goOn) searches[active[i]].step(evaluation.gradients[i]);
-      if (goOn.length < active.length) objective = objective.select(goOn);
-      active = goOn.map((i) => active[i]);
-      onStep(active.length);
-    }
+    const { objective, atZero } = await this.prepare(edits, hooks);
+    const { coarseTemplates } = this.settings;
+    const searches = edits.map((edit, e) => new EditSearch(edit.id, objective.initialOf(e), this.settings));
+    const coarse = coarseTemplates > 0 ? objective.onTemplates(coarseTemplates) : undefined;
+    if (coarse) await descend(coarse, searches, { first: atZero, isDone: (search) => search.isRoughlyDone, onStep });
+    await descend(objective, searches, {
+      ...(coarse === undefined && { first: atZero }),
+      isDone: (search) => search.isDone,
+      onStep,
+    });
     return searches.map((search) => search.result());
   }
 
@@ -209,6 +205,33 @@ export class ValueSearch {
   }
 }
 
+/** How searches descend. */
+interface Descent {
+  /** The evaluation at the start, where it is known. */
+  readonly first?: ObjectiveEvaluation;
+  readonly isDone: (search: EditSearch) => boolean;
+  readonly onStep: (activeEdits: number) => void;
+}
+
+/** Steps every search down an objective until it is done with it. */
+async function descend(whole: ValueObjective, searches: readonly EditSearch[], descent: Descent): Promise<void> {
+  let objective = whole;
+  let active = [...searches];
+  let known = descent.first;
+  while (active.length > 0) {
+    const evaluation = known ?? (await objective.evaluate(active.map((search) => search.delta)));
+    known = undefined;
+    active.forEach((search, i) => {
+      search.observe(evaluation.nll[i], evaluation.keptLoss[i], evaluation.hits[i]);
+    });
+    const goOn = active.flatMap((search, i) => (descent.isDone(search) ? [] : [i]));
+    for (const i of goOn) active[i].step(evaluation.gradients[i]);
+    if (goOn.length < active.length) objective = objective.select(goOn);
+    active = goOn.map((i) => active[i]);
+    descent.onStep(active.length);
+  }
+}
+
 /** Edits of like suffixes next to each other, so that a batch's attention rectangle holds little padding. */
 function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEdit; readonly index: number }[] {
   const longest = ({ prompts, targetIds, keep }: TokenizedEdit) =>
@@ -226,6 +249,7 @@ class EditSearch {
   private readonly losses: number[] = [];
   private nll = Number.NaN;
   private hit = false;
+  private steps = 0;
 
   constructor(
     private readonly id: string,
@@ -247,12 +271,19 @@ class EditSearch {
     this.losses.push(nll + keptLoss + (this.settings.weightDecay * euclideanNorm(this.delta)) / this.norm ** 2);
   }
 
-  isDone(step: number): boolean {
-    return step >= this.settings.steps || (this.hit && this.nll < this.settings.stopLoss);
+  get isDone(): boolean {
+    return this.steps >= this.settings.steps || (this.hit && this.nll < this.settings.stopLoss);
+  }
+
+  /** Whether more steps on a few templates would say little about the others. */
+  get isRoughlyDone(): boolean {
+    const { steps, coarseStopLoss } = this.settings;
+    return this.steps >= steps / 2 || (this.hit && this.nll < coarseStopLoss);
   }
 
   /** Adds the gradient of the weight decay, `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0, and steps. */
   step(gradient: Float32Array): void {
+    this.steps++;
     const norm = euclideanNorm(this.delta);
     const decay = norm === 0 ? 0 : this.settings.weightDecay / (norm * this.norm ** 2);
     this.adam.step(Float64Array.from(gradient, (g, i) => g + decay * this.delta[i]));

@@ -1,11 +1,15 @@
 /** @file Writing one round of edits: from measured keys and residuals to a segment and the memory after it. */
+import { NotPositiveDefiniteError } from '../errors.js';
 import { type EditMemory, type RoundSegment, replayRound, requireShape } from './edit-memory.js';
-import type { GemmEngine } from './gemm.js';
-import { block, columnNorms, type Matrix, matrix, stackColumns, symmetricPart, transpose } from './matrix.js';
-import { solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
+import { type GemmEngine, multiply } from './gemm.js';
+import { block, columnNorms, type Matrix, matrix, stackColumns, subtract, symmetricPart, transpose } from './matrix.js';
+import { solveLower, solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
 
 /** Rounds values to those that a storage type can hold; returns as many values, in the same order. */
 export type Rounding = (values: Float64Array) => Float64Array;
+
+/** Rounds the gram matrix of new and earlier edits `[n, previous]`. */
+export type CrossRounding = (cross: Matrix) => Matrix;
 
 /**
  * The roundings of the segment's storage types; none by default.
@@ -22,6 +26,11 @@ export interface RoundStorage {
   readonly roundTargets?: Rounding;
   /** Applied to the gram rows. */
   readonly roundGram?: Rounding;
+  /**
+   * Coarser roundings of the gram rows' columns of earlier edits, cheapest first. The first that does no harm is taken, see
+   * `appendRound`, and `roundGram` if there is none.
+   */
+  readonly coarseCross?: readonly CrossRounding[];
 }
 
 /** A written round. */
@@ -62,6 +71,15 @@ export async function whiten(keys: Matrix, factor: Matrix, engine: GemmEngine): 
  *
  * With `roundKeys`, the memory is that of the keys which the stored `E` stands for, `K̂ = C0 Êᵀ = F⁻¹ F⁻ᵀ Êᵀ`, two
  * triangular solves: no second factor is needed. The targets still are the responses wanted on the measured keys.
+ *
+ * A coarse rounding of the gram matrix of new and earlier edits leaves an error `D: [n, previous]` in it. The targets are
+ * moved with it, by `A_p Dᵀ`, so that every residual stays what was measured. What remains is a change of responses by
+ * `(A_p_before - A_p) Dᵀ` on the new keys and by `A_new D` on the earlier ones; it is harmless while no edit's is above
+ * {@link harmlessError} of its target. Measured with int8 and one float32 per 64 numbers on SmolLM2-135M, layer 2, 30 rounds
+ * of 10 CounterFact or zsRE edits, random residuals: in the last round at most 0.1 % on new keys and 0.2 % on earlier ones,
+ * median 0.1 %. After 30 rounds responses differ from those of a float64 gram and targets by 0.7 to 0.9 % in the median and
+ * 1.3 % at most; targets in eight bits alone make that 0.6 % and 0.9 %. Without moving the targets the new keys of a round
+ * lost up to 5 %.
  * @param keys `K`: `[dInner, n]`, one key per column
  * @param residuals `R`: `[dModel, n]`
  * @param factor `F`: `[dInner, dInner]`, `C0⁻¹ = Fᵀ F`
@@ -83,13 +101,81 @@ export async function appendRound(
   const corner = symmetricPart(await engine.gemm(stored.whitened, stored.whitened, { transA: true }));
   const responses = await engine.gemm(memory.whitenedKeys, keys);
   const targets = await engine.gemm(memory.values, responses, { add: residuals });
-  const segment = {
-    whitenedKeys: stored.whitenedKeys,
-    targets: rounded(targets, storage.roundTargets),
-    gramRows: rounded(stackColumns(cross, corner), storage.roundGram),
+  const write: Writer = (crossRows, movedTargets) => {
+    const segment = {
+      whitenedKeys: stored.whitenedKeys,
+      targets: rounded(movedTargets, storage.roundTargets),
+      gramRows: stackColumns(crossRows, rounded(corner, storage.roundGram)),
+    };
+    return { segment, memory: replayRound(memory, segment) };
   };
-  const next = replayRound(memory, segment);
-  return { memory: next, segment, writtenShare: shareWritten(residuals, next) };
+  const { coarseCross = [] } = cross.columns > 0 ? storage : {};
+  const coarsely = await writeCoarsely(memory, cross, targets, coarseCross, engine, write);
+  const written = coarsely ?? write(rounded(cross, storage.roundGram), targets);
+  return { ...written, writtenShare: shareWritten(residuals, written.memory) };
+}
+
+/** Writes the round with these gram rows of earlier edits `[n, previous]` and these targets `[dModel, n]`. */
+type Writer = (cross: Matrix, targets: Matrix) => Omit<WrittenRound, 'writtenShare'>;
+
+/** The round with the first of the coarse roundings that does no harm. */
+async function writeCoarsely(
+  memory: EditMemory,
+  cross: Matrix,
+  targets: Matrix,
+  roundings: readonly CrossRounding[],
+  engine: GemmEngine,
+  write: Writer,
+): Promise<ReturnType<Writer> | undefined> {
+  for (const round of roundings) {
+    const coarse = round(cross);
+    const error = subtract(coarse, cross);
+    const moved = await engine.gemm(memory.values, error, { transB: true, add: targets });
+    const written = unlessIndefinite(() => write(coarse, moved));
+    if (written && isHarmless(memory, written.memory, error)) return written;
+  }
+  return undefined;
+}
+
+/** A rounded gram matrix need not be one of any keys. */
+function unlessIndefinite<T>(solve: () => T): T | undefined {
+  try {
+    return solve();
+  } catch (error) {
+    if (error instanceof NotPositiveDefiniteError) return undefined;
+    throw error;
+  }
+}
+
+/** The largest harmless change of an edit's response, as a share of its target's norm. */
+const harmlessError = 0.005;
+
+/**
+ * Whether the error of the coarse gram rows changes all edits' responses by little: see {@link appendRound}. A target that
+ * is next to nothing beside the others counts as one of median norm.
+ *
+ * With `X = L_p⁻¹ gram_pn`, which are rows of the new Cholesky factor, `A_p_before - A_p = A_new Xᵀ L_p⁻¹`.
+ * @param error `D`: `[n, previous]`
+ */
+function isHarmless(before: EditMemory, after: EditMemory, error: Matrix): boolean {
+  const { rows: count, columns: previous } = error;
+  const newValues = block(after.values, 0, after.dModel, previous, previous + count);
+  const newFactorRows = block(after.factor, previous, previous + count, 0, previous);
+  const mixing = multiply(newFactorRows, solveLower(before.factor, transpose(error)));
+  const changes = [...productNorms(newValues, error), ...productNorms(newValues, mixing)];
+  const norms = columnNorms(after.targets);
+  const median = norms.toSorted()[norms.length >> 1];
+  return changes.every((change, i) => change <= harmlessError * (norms[i] > 1e-3 * median ? norms[i] : median));
+}
+
+/** The norms of the columns of `a b`, `a` thin: from `bᵀ (aᵀ a) b`, so that nothing as large as `a b` is made. */
+function productNorms(a: Matrix, b: Matrix): Float64Array {
+  const weighted = multiply(multiply(a, a, { transA: true }), b);
+  const squares = new Float64Array(b.columns);
+  b.data.forEach((value, i) => {
+    squares[i % b.columns] += value * weighted.data[i];
+  });
+  return squares.map((square) => Math.sqrt(Math.max(0, square)));
 }
 
 /** The keys that the stored rows stand for: the given ones, unless the rows are rounded. */

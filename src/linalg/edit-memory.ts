@@ -25,7 +25,6 @@ import {
   setBlock,
   stackColumns,
   stackRows,
-  subtract,
   transpose,
 } from './matrix.js';
 import { solveLower, solveLowerTransposed } from './triangular.js';
@@ -100,13 +99,15 @@ export function replayRound(memory: EditMemory, segment: RoundSegment): EditMemo
   const cornerFactor = smallCholesky(schur, 'gram of the edits', previous);
   const residuals = multiply(memory.values, crossRows, { transB: true, alpha: -1, add: segment.targets });
   const newValues = solveCholesky(cornerFactor, transpose(residuals));
-  const correction = solveLowerTransposed(memory.factor, multiply(cross, newValues));
+  // The correction has one column per new edit until it meets A, so that its cost is that of the thin side.
+  const correction = solveLowerTransposed(memory.factor, cross);
+  const corrected = multiply(newValues, correction, { transA: true, transB: true, alpha: -1, add: memory.values });
   return {
     ...memory,
     whitenedKeys: stackRows(memory.whitenedKeys, segment.whitenedKeys),
     targets: stackColumns(memory.targets, segment.targets),
     gram: bordered(memory.gram, crossRows, corner, true),
-    values: stackColumns(subtract(memory.values, transpose(correction)), transpose(newValues)),
+    values: stackColumns(corrected, transpose(newValues)),
     factor: bordered(memory.factor, transpose(cross), cornerFactor, false),
   };
 }

@@ -1,6 +1,7 @@
 /** @file The face of linalg: float64 matrices, symmetric solves, and the consecutive update of a hooked layer. */
 export {
   appendRound,
+  type CrossRounding,
   type Rounding,
   type RoundStorage,
   type WhitenedKeys,
@@ -18,4 +19,4 @@ export {
 } from './edit-memory.js';
 export { type GemmEngine, type GemmOptions, multiply, PlainGemmEngine } from './gemm.js';
 export { keySketch } from './key-sketch.js';
-export { identity, type Matrix, matrix, transpose } from './matrix.js';
+export { block, identity, type Matrix, matrix, stackColumns, transpose } from './matrix.js';

@@ -74,13 +74,21 @@ function roundRow(round: number, version: number, metrics: VersionMetrics): Roun
 }
 
 /** What each layer holds, and how much of its weight that is. */
-function layerRows({ solved, dInner, dModel }: RoundReportRequest): LayerRow[] {
-  return solved.layers.map((layer) => ({ ...layer, sizeBytes: segmentBytes(layer.edits, dInner, dModel) }));
+function layerRows({ solved, edits, dInner, dModel }: RoundReportRequest): LayerRow[] {
+  return solved.layers.map((layer) => ({
+    ...layer,
+    sizeBytes: segmentBytes(layer.edits, edits.length, dInner, dModel),
+  }));
 }
 
-/** Bytes of a layer's edits in a segment: keys and targets in eight bits, half of the gram matrix in float32. */
-function segmentBytes(edits: number, dInner: number, dModel: number): number {
-  return edits * (dInner + dModel) + 2 * edits * (edits + 1);
+/**
+ * About what a layer's edits take in segments, in bytes, as if all rounds were as large as this one: keys, targets and the gram
+ * matrix of different rounds' edits in eight bits, half of each round's own gram matrix in float32.
+ */
+function segmentBytes(edits: number, editsPerRound: number, dInner: number, dModel: number): number {
+  const withinRounds = 2 * edits * (editsPerRound + 1);
+  const acrossRounds = (edits * Math.max(0, edits - editsPerRound)) / 2;
+  return Math.round(edits * (dInner + dModel) + withinRounds + acrossRounds);
 }
 
 function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: number): EditRow {

@@ -11,6 +11,7 @@ import { measureMemory } from './memory.js';
 import { measureMicroBatches } from './micro-batches.js';
 import { readOptions } from './options.js';
 import { printMeasurement, writeResults } from './print.js';
+import { measurePytorchSearch } from './pytorch-search.js';
 import { measureRounds } from './rounds.js';
 import { measureStatistics } from './statistics.js';
 import { measureValueEfficiency } from './value-efficiency.js';
@@ -19,6 +20,7 @@ import { measureValueSearch } from './value-search.js';
 const measurements: Readonly<Record<string, (context: BenchContext) => Promise<Measurement>>> = {
   gemm: measureGemm,
   'value-search': measureValueSearch,
+  'pytorch-search': measurePytorchSearch,
   'value-efficiency': measureValueEfficiency,
   'micro-batches': measureMicroBatches,
   statistics: measureStatistics,
@@ -40,6 +42,10 @@ const context = await openContext(options);
 const results: Measurement[] = [];
 for (const [name, measure] of Object.entries(measurements)) {
   if (options.only.length > 0 && !options.only.includes(name)) continue;
+  if (name === 'pytorch-search' && options.python === undefined) {
+    process.stdout.write('pytorch-search: skipped, --python <interpreter with torch and transformers> not given\n');
+    continue;
+  }
   const result = await measure(context);
   printMeasurement(result);
   results.push(result);

@@ -39,7 +39,7 @@ export class MeasuredProgram implements Program {
 }
 
 /** The programs of a value search, in the order in which it uses them. */
-export const searchPrograms = ['below', 'prefix', 'kept', 'objective'] as const;
+export const searchPrograms = ['below', 'prefix', 'objective'] as const;
 
 /**
  * Puts accounts between a value search and its programs.

@@ -24,7 +24,7 @@ if (job === 'statistics') {
     look();
   }
 } else {
-  const settings = { ...context.settings, stopLoss: 0, steps: 3 };
+  const settings = { ...context.settings, stopLoss: 0, coarseTemplates: 0, steps: 3 };
   const search = await ValueSearch.compile(context.model, settings);
   await search.search(context.edits, emptyHooks(context.model, settings), { onStep: look });
 }

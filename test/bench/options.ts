@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly json: string;
   /** Edits: a batch file, CounterFact or zsRE. */
   readonly data: string;
+  /** Interpreter with torch and transformers, for the comparison with PyTorch. */
+  readonly python?: string;
   /** Ordinary text; random tokens without it. */
   readonly corpus?: string;
 }
@@ -37,12 +39,13 @@ export function readOptions(args: readonly string[]): BenchOptions {
       quick: { type: 'boolean', default: false },
       clock: { type: 'string', default: 'wall' },
       edits: { type: 'string', default: '16' },
+      python: { type: 'string' },
       json: { type: 'string', default: join(root, '.bench', 'results.json') },
       data: { type: 'string', default: join(bundled, 'batches', 'round-1.jsonl') },
       corpus: { type: 'string', default: join(bundled, 'corpus.txt') },
     },
   });
-  const { corpus, layers, only, clock, edits, ...rest } = values;
+  const { corpus, python, layers, only, clock, edits, ...rest } = values;
   return {
     ...rest,
     clock: clock === 'cpu' ? 'cpu' : 'wall',
@@ -50,5 +53,6 @@ export function readOptions(args: readonly string[]): BenchOptions {
     layers: layers.split(',').map(Number),
     only: only.flatMap((names) => names.split(',')),
     ...(existsSync(corpus) && { corpus }),
+    ...(python !== undefined && { python }),
   };
 }

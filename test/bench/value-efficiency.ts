@@ -1,10 +1,5 @@
 import { ValueSearch } from '../../src/editing/index.js';
-import {
-  belowValueLayer,
-  keptDistributionGraph,
-  objectiveGraph,
-  prefixAboveValueLayer,
-} from '../../src/editing/value-graphs.js';
+import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../src/editing/value-graphs.js';
 import { median, secondsOf } from './clock.js';
 import type { BenchContext } from './context.js';
 import { type Figure, figure, type Measurement } from './figure.js';
@@ -20,12 +15,11 @@ export async function measureValueEfficiency({
   quick,
   options,
 }: BenchContext): Promise<Measurement> {
-  const fixed = { ...settings, stopLoss: 0, ...(quick && { steps: 5 }) };
+  const fixed = { ...settings, stopLoss: 0, coarseTemplates: 0, ...(quick && { steps: 5 }) };
   const search = await ValueSearch.compile(model, fixed);
   const accounts = measureSearch(search, {
     below: belowValueLayer(model, fixed),
     prefix: prefixAboveValueLayer(model, fixed),
-    kept: keptDistributionGraph(model, fixed),
     objective: objectiveGraph(model, fixed),
   });
   const reference = await GemmRate.compile(model, rateRows[1]);

@@ -13,7 +13,7 @@ export async function measureValueSearch(context: BenchContext): Promise<Measure
   const { model, quick } = context;
   const edits = context.edits.slice(0, quick ? 4 : context.options.edits);
   const plainEdits = edits.slice(0, quick ? 2 : 4);
-  const fixed: Hyperparameters = { ...context.settings, stopLoss: 0, ...(quick && { steps: 5 }) };
+  const fixed: Hyperparameters = { ...context.settings, stopLoss: 0, coarseTemplates: 0, ...(quick && { steps: 5 }) };
   const hooks = emptyHooks(model, fixed);
   const search = await ValueSearch.compile(model, fixed);
   const plain = await PlainSearch.compile(model, fixed);

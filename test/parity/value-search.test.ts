@@ -22,6 +22,7 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
         learningRate: value.learningRate,
         steps: value.steps,
         stopLoss: 0,
+        coarseTemplates: 0,
       },
       model.config,
     );
@@ -32,10 +33,18 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
     const hooks = hooksOf(emptyState(model.config, settings), noSketch);
     const search = await ValueSearch.compile(model, settings);
 
-    const objective = await search.prepare(edits, hooks);
+    const { objective, atZero } = await search.prepare(edits, hooks);
     for (const at of ['zero', 'random']) {
       const deltas = edits.map((_, e) => array(`${at}.deltas`).subarray(e * dModel, (e + 1) * dModel));
-      const { nll, keptLoss, gradients } = await objective.evaluate(deltas);
+      const evaluation = await objective.evaluate(deltas);
+      const { nll, keptLoss, gradients } = evaluation;
+      if (at === 'zero') {
+        expect(nll).toBeAllclose(atZero.nll, tolerances.activations);
+        expect(keptLoss).toBeAllclose(atZero.keptLoss, { relative: 0, absolute: 1e-5 });
+        gradients.forEach((gradient, e) => {
+          expect(gradient).toBeAllclose(atZero.gradients[e], tolerances.activations);
+        });
+      }
       const terms = array(`${at}.terms`); // [edits, 5]: nll, kl, keep, weightDecay, total
       const expectedGradients = array(`${at}.gradients`);
       edits.forEach((_, e) => {

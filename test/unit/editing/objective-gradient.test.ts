@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { objectiveGraph, resolveHyperparameters } from '../../../src/editing/index.js';
-import { keptDistributionGraph } from '../../../src/editing/value-graphs.js';
 import { loadModel, type Model, packSequences } from '../../../src/model/index.js';
 import { compile, type Program } from '../../../src/runtime/index.js';
 import { type Tensor, tensor } from '../../../src/tensor/index.js';
@@ -78,11 +77,16 @@ describe.each(models)('the objective of a value search above layer 0 of %s', (na
     const model = await openModel(name);
     ({ dModel } = model.config);
     const settings = resolveHyperparameters({ layers: [valueLayer] }, model.config);
-    const before = await compile(keptDistributionGraph(model, settings, { floatDtype: 'float64' }));
     const objective = await compile(objectiveGraph(model, settings, { floatDtype: 'float64' }));
-    programs = [before, objective];
+    programs = [objective];
     const suffix = suffixFeeds(model);
-    const feeds = { ...suffix, ...objectiveFeeds((await before.run(suffix)).logProbabilities) };
+    const unknown = float64(
+      [keptRows.length, model.config.vocab],
+      new Float64Array(keptRows.length * model.config.vocab),
+    );
+    const zero = float64([edits, dModel], new Float64Array(edits * dModel));
+    const { keptNow } = await objective.run({ ...suffix, ...objectiveFeeds(unknown), delta: zero });
+    const feeds = { ...suffix, ...objectiveFeeds(keptNow) };
     evaluate = async (delta) => {
       const { nll, keptLoss, gradient } = await objective.run({ ...feeds, delta });
       const [losses, kept] = [nll.data as Float64Array, keptLoss.data as Float64Array];

@@ -11,8 +11,21 @@ import {
   segmentStorage,
 } from '../../../src/editing/index.js';
 import { MalformedFileError } from '../../../src/errors.js';
-import { appendRound, identity, type Matrix, matrix, PlainGemmEngine } from '../../../src/linalg/index.js';
+import {
+  appendRound,
+  type EditMemory,
+  emptyMemory,
+  type GemmEngine,
+  identity,
+  type Matrix,
+  matrix,
+  PlainGemmEngine,
+  replayRound,
+} from '../../../src/linalg/index.js';
 import type { ModelConfig } from '../../../src/model/index.js';
+import { OnnxGemmEngine } from '../../../src/runtime/index.js';
+import { decodeSafetensors, encodeSafetensors, tensor } from '../../../src/tensor/index.js';
+import { gaussian } from '../../support/random-matrix.js';
 
 const dInner = 12;
 const dModel = 6;
@@ -46,7 +59,126 @@ async function segmentOf(edits: number, seed: number): Promise<HookSegment> {
   return { removedIds: [], addedIds: Array.from({ length: edits }, (_, e) => `e${e}`), layers };
 }
 
+/** Consecutive rounds, what each ships, and the memory of their writer and of a reader. */
+async function consecutive(
+  size: { dInner: number; dModel: number },
+  keysOf: (round: number) => Matrix,
+  rounds: number,
+  products: GemmEngine = engine,
+) {
+  const storage = segmentStorage(size.dInner, size.dModel);
+  const metric = identity(size.dInner);
+  let memory = emptyMemory(size.dInner, size.dModel, 0.02 * size.dInner);
+  let replayed = memory;
+  const files: Uint8Array[] = [];
+  for (let r = 0; r < rounds; r++) {
+    const keys = keysOf(r);
+    const residuals = gaussian(size.dModel, keys.columns, 1000 + r);
+    const { segment, memory: next } = await appendRound(memory, keys, residuals, metric, products, storage);
+    const hooks = {
+      removedIds: [],
+      addedIds: Array.from({ length: keys.columns }, (_, e) => `round-${r}-${e}`),
+      layers: [
+        { layer: 2, round: segment, thresholds: new Array<number>(keys.columns).fill(0.5), sequenceThreshold: 2 },
+      ],
+    };
+    files.push(encodeHookFile({ segment: hooks, sketches: [] }));
+    memory = next;
+    replayed = replayRound(replayed, decodeHookFile(files[r], 'hooks').segment.layers[0].round);
+  }
+  return { files, memory, replayed };
+}
+
+/** Keys of one round, with a part that all keys of all rounds have in common. */
+function relatedKeys(rows: number, round: number, edits = 10): Matrix {
+  const common = gaussian(rows, 1, 7).data;
+  const own = gaussian(rows, edits, 100 + round);
+  return matrix(
+    rows,
+    edits,
+    own.data.map((value, i) => value + 0.15 * common[Math.floor(i / edits)]),
+  );
+}
+
+/** That all numbers of two memories are equal, without the matcher that walks through half a million of them. */
+function expectSame(a: EditMemory, b: EditMemory): void {
+  for (const part of ['whitenedKeys', 'targets', 'gram', 'values', 'factor'] as const) {
+    expect(a[part].data.every((value, i) => value === b[part].data[i]) && a[part].rows === b[part].rows).toBe(true);
+  }
+}
+
+const crossDtype = (file: Uint8Array) => decodeSafetensors(file, 'hooks').tensors.get('2.cross')!.dtype;
+
 describe('a hook file', () => {
+  it('of the thirtieth round of ten is at most 15 percent larger than that of the first, at the size of SmolLM2-135M', async () => {
+    const size = { dInner: 1536, dModel: 576 };
+    // What a round ships depends on how many edits are before it, not on how many rounds they came in.
+    const edits = [10, 280, 10];
+    const products = new OnnxGemmEngine();
+    const keysOf = (round: number) => relatedKeys(size.dInner, round, edits[round]);
+    const { files, memory, replayed } = await consecutive(size, keysOf, 3, products);
+    await products.dispose();
+    expect(memory.gram.rows).toBe(300);
+    expect(files[2].length / files[0].length).toBeLessThanOrEqual(1.15);
+    expect(files.map(crossDtype)).toEqual(['int8', 'int8', 'int8']);
+    expectSame(replayed, memory);
+  });
+
+  it('holds float32 gram rows where keys of an earlier round are written again, and replays to the same numbers', async () => {
+    const size = { dInner: 96, dModel: 16 };
+    const again = (r: number) => relatedKeys(size.dInner, r === 3 ? 1 : r);
+    const { files, memory, replayed } = await consecutive(size, again, 5);
+    expect(files.map(crossDtype)).toEqual(['int8', 'int8', 'int8', 'float32', 'int8']);
+    expectSame(replayed, memory);
+  });
+
+  it('of format version 1 is still read: the gram rows up to the diagonal in one tensor', async () => {
+    const size = { dInner: 96, dModel: 16 };
+    const { files } = await consecutive(size, (r) => relatedKeys(size.dInner, r), 2);
+    const [{ metadata, tensors }, { segment }] = [
+      decodeSafetensors(files[1], 'hooks'),
+      decodeHookFile(files[1], 'hooks'),
+    ];
+    const { gramRows } = segment.layers[0].round;
+    const lower = Array.from({ length: 10 }, (_, r) => Array.from(gramRows.data.slice(r * 20, r * 20 + 11 + r))).flat();
+    const old = new Map(tensors);
+    for (const name of tensors.keys()) if (name.startsWith('2.cross')) old.delete(name);
+    old.set('2.gram', tensor('float32', [lower.length], Float32Array.from(lower)));
+    const bytes = encodeSafetensors(old, { ...metadata, formatVersion: '1' });
+    expect(decodeHookFile(bytes, 'hooks').segment).toEqual(segment);
+    expect(() => decodeHookFile(encodeSafetensors(old, { ...metadata, formatVersion: '3' }), 'hooks')).toThrow(
+      'version',
+    );
+  });
+
+  it('refuses gram rows whose peaks are not as many as their places', async () => {
+    const size = { dInner: 96, dModel: 16 };
+    const { files } = await consecutive(size, (r) => relatedKeys(size.dInner, r), 2);
+    const { metadata, tensors } = decodeSafetensors(files[1], 'hooks');
+    const wrong = new Map(tensors).set('2.crossPeaks', tensor('float32', [1], Float32Array.of(1)));
+    expect(() => decodeHookFile(encodeSafetensors(wrong, metadata), 'hooks')).toThrow('peaks');
+  });
+
+  it('rounds numbers of any sizes to numbers that round to themselves', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 150 }), fc.integer({ min: 0, max: 1e6 }), (columns, seed) => {
+        const rows = gaussian(3, columns, seed);
+        const spread = matrix(
+          3,
+          columns,
+          rows.data.map((value, i) => value * 10 ** (((seed + Math.floor(i / 64)) % 13) - 9)),
+        );
+        const rounded = roundSketch(spread);
+        expect(roundSketch(rounded).data).toEqual(rounded.data);
+        for (const coarse of segmentStorage(columns, 1).coarseCross) {
+          const once = coarse(spread);
+          expect(coarse(once).data).toEqual(once.data);
+        }
+      }),
+      { numRuns: 100, seed: 1 },
+    );
+  });
+
   it('decodes to the very numbers that its round was solved for', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 1e6 }), async (edits, seed) => {

@@ -10,6 +10,7 @@ import {
   matrix,
   multiply,
   PlainGemmEngine,
+  type RoundStorage,
   removeEdits,
   replayRound,
   transpose,
@@ -162,6 +163,118 @@ describe('appendRound', () => {
     for (const weight of [0, -1, Number.NaN, Infinity]) {
       expect(() => emptyMemory(dInner, dModel, weight)).toThrow(InvalidInputError);
     }
+  });
+});
+
+describe('a coarse rounding of the gram rows of earlier edits', () => {
+  /** To multiples of a power of two, at most this share of the largest number. */
+  const toSteps = (share: number) => (cross: Matrix) => {
+    const largest = cross.data.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    const step = 2 ** Math.floor(Math.log2(share * largest));
+    return matrix(
+      cross.rows,
+      cross.columns,
+      cross.data.map((value) => Math.round(value / step) * step),
+    );
+  };
+  const storage = { roundGram: toFloat32, coarseCross: [toSteps(1 / 127), toSteps(1 / 4000)] };
+  const crossOf = ({ gramRows }: WrittenRound['segment']) =>
+    block(gramRows, 0, gramRows.rows, 0, gramRows.columns - gramRows.rows);
+  const separate = [10, 20, 30, 40].map((seed) => round(seed, 5));
+
+  async function coarsely(rounds: readonly Round[], chosen: RoundStorage = storage): Promise<WrittenRound[]> {
+    const written: WrittenRound[] = [];
+    let memory = emptyMemory(dInner, dModel, momentWeight);
+    for (const { keys, residuals } of rounds) {
+      written.push(await appendRound(memory, keys, residuals, factor, engine, chosen));
+      memory = last(written);
+    }
+    return written;
+  }
+
+  /** What the weight change answers to all keys, beside what it answers after exact rounds: edit by edit. */
+  async function changes(rounds: readonly Round[], written: readonly WrittenRound[]): Promise<Float64Array> {
+    const keys = rounds.map((one) => one.keys).reduce(stackColumns);
+    let dense = denseStart(moment, momentWeight, dModel);
+    for (const one of rounds) dense = denseUpdate(dense, one.keys, one.residuals);
+    const [got, wanted] = [await weightChange(last(written), engine), dense.weightChange];
+    const norms = columnNorms(last(written).targets);
+    return columnNorms(subtract(multiply(got, keys), multiply(wanted, keys))).map((change, i) => change / norms[i]);
+  }
+
+  it('is taken when no response changes by more than half a percent a round, against the dense update', async () => {
+    const written = await coarsely(separate);
+    const kinds = written.map(({ segment }) => storage.coarseCross.map((coarse) => coarse(crossOf(segment)).data));
+    for (const [i, { segment }] of written.entries()) {
+      if (i > 0) expect(kinds[i]).toContainEqual(crossOf(segment).data);
+    }
+    const worst = Math.max(...(await changes(separate, written)));
+    expect(worst).toBeGreaterThan(1e-7);
+    expect(worst).toBeLessThan(0.005 * separate.length);
+  });
+
+  it('changes responses of its own round by no more than the bound, measured on the stored keys', async () => {
+    const before = last(await coarsely(separate.slice(0, 3), {}));
+    const { keys, residuals } = separate[3];
+    for (const share of [1 / 127, 1 / 1000]) {
+      const coarseCross = [toSteps(share)];
+      const [coarse, exact] = [
+        await appendRound(before, keys, residuals, factor, engine, { coarseCross }),
+        await appendRound(before, keys, residuals, factor, engine),
+      ];
+      const { gram } = exact.memory;
+      // A response that obeys its own memory is V - lambda A: what it really is differs by the error of the gram alone.
+      const really = multiply(coarse.memory.values, gram);
+      const promised = subtract(
+        stackColumns(before.targets, block(exact.segment.targets, 0, dModel, 0, 5)),
+        matrix(
+          dModel,
+          20,
+          coarse.memory.values.data.map((value) => momentWeight * value),
+        ),
+      );
+      const norms = columnNorms(exact.memory.targets);
+      const shares = columnNorms(subtract(really, promised)).map((change, i) => change / norms[i]);
+      expect(Math.max(...shares)).toBeLessThan(0.0051);
+    }
+  });
+
+  it('leaves the residuals as they were measured: the targets move with the gram', async () => {
+    const [first, second] = separate;
+    const before = last(await coarsely([first]));
+    const { segment } = await appendRound(before, second.keys, second.residuals, factor, engine, {
+      coarseCross: [toSteps(1 / 127)],
+    });
+    const written = multiply(before.values, crossOf(segment), { transB: true });
+    expect(subtract(segment.targets, written).data).toBeAllclose(second.residuals.data, tolerances.float64);
+  });
+
+  it('is refused for keys written before, whose round is as exact as ever', async () => {
+    const again = { keys: block(separate[0].keys, 0, dInner, 0, 5), residuals: gaussian(dModel, 5, 77) };
+    const coarseCross = [toSteps(1 / 8)];
+    const rounds = [separate[0], again];
+    const written = await coarsely(rounds, { roundGram: toFloat32, coarseCross });
+    const exact = await coarsely(rounds, { roundGram: toFloat32 });
+    expect(last(written)).toEqual(last(exact));
+    expect(Math.max(...(await changes(rounds, written)))).toBeLessThan(1e-5);
+  });
+
+  it('is refused when no keys have such a gram', async () => {
+    const tooLarge = (cross: Matrix) =>
+      matrix(
+        cross.rows,
+        cross.columns,
+        cross.data.map(() => 1e6),
+      );
+    const written = await coarsely(separate, { roundGram: toFloat32, coarseCross: [tooLarge] });
+    expect(last(written)).toEqual(last(await coarsely(separate, { roundGram: toFloat32 })));
+  });
+
+  it('lets other errors pass', async () => {
+    const broken = () => {
+      throw new RangeError('broken');
+    };
+    await expect(coarsely(separate, { coarseCross: [broken] })).rejects.toThrow('broken');
   });
 });
 
