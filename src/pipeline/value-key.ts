@@ -23,7 +23,9 @@ export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, ke
   const { modelDigest, segments, statistics, contexts } = inputs;
   const { layers, gate, learningRate, steps, stopLoss, clampNormFactor, weightDecay, klFactor, keepFactor } =
     inputs.settings;
-  const search = { layers, gate, learningRate, steps, stopLoss, clampNormFactor, weightDecay, klFactor, keepFactor };
+  const { coarseTemplates, coarseStopLoss } = inputs.settings;
+  const descent = { learningRate, steps, stopLoss, coarseTemplates, coarseStopLoss, clampNormFactor };
+  const search = { layers, gate, ...descent, weightDecay, klFactor, keepFactor };
   const edit = { subject, prompt, targetNew, keep };
   return contentKey({
     kind: 'value',
