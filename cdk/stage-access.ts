@@ -13,7 +13,7 @@ export interface StageAccess {
 }
 
 /** Whoever finds a round ended takes its edits out of the queue. */
-const ending = { writes: [keys.rounds, keys.batches], deletes: [keys.pending, keys.currentRound] };
+const ending = { writes: [keys.rounds, keys.batches], deletes: [keys.pending, keys.currentRound, keys.failed] };
 
 export const stageAccess: Readonly<Record<FunctionStage | TaskStage, StageAccess>> = {
   ingest: { reads: [keys.inbox, keys.models], writes: [keys.batches, keys.pending], deletes: [keys.inbox] },

@@ -4,7 +4,11 @@ import type { ObjectStore, PutCondition } from '../../src/registry/index.js';
 /** The process that uses the store "ended" here. */
 export class Crash extends Error {}
 
-type Fault = (write: () => Promise<{ readonly etag: string }>, key: string) => Promise<{ readonly etag: string }>;
+type Fault = (
+  write: () => Promise<{ readonly etag: string }>,
+  key: string,
+  condition: PutCondition,
+) => Promise<{ readonly etag: string }>;
 
 /** A store whose writes pass through a fault; everything else is untouched. */
 export function withFaultyWrites(store: ObjectStore, fault: Fault): ObjectStore {
@@ -14,7 +18,7 @@ export function withFaultyWrites(store: ObjectStore, fault: Fault): ObjectStore 
     list: (prefix) => store.list(prefix),
     delete: (key) => store.delete(key),
     put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
-      fault(() => store.put(key, bytes, condition), key),
+      fault(() => store.put(key, bytes, condition), key, condition),
   };
 }
 

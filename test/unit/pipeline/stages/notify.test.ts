@@ -183,6 +183,18 @@ describe('a round that fails', () => {
     }
   });
 
+  it('is over where an execution publishes it although it was set aside', async () => {
+    const call = { modelId, executionId: 'e' };
+    const roundId = await roundInWork(['a']);
+    const planned = await planStage({ ...call, fence: 1 }, dependenciesOn(store));
+    const { attempt, reason } = await editAndJudge(planned, dependenciesOn(store));
+    await notify('e1', { roundId, ...permanent });
+    const ending = { ...call, action: 'publish' as const, planKey: planned.planKey, attempt, reason };
+    expect(await publishStage(ending, dependenciesOn(store))).toMatchObject({ outcome: 'published', version: 1 });
+    expect(await redriveFailed(store, modelId)).toBe(0);
+    expect(await pendingNames(store, modelId)).toEqual([]);
+  });
+
   it('is edited after all when it is driven again, once', async () => {
     const roundId = await roundInWork(['a']);
     await notify('e1', { roundId, ...permanent });
