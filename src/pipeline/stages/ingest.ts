@@ -13,7 +13,11 @@ export async function ingestStage(
   { objectKey, modelId: statedId, executionId }: FunctionInput<'ingest'>,
   { store, now }: StageDependencies,
 ): Promise<Output> {
-  const modelId = modelIdOfIncomingKey(objectKey === '' ? `${inboxPrefix}${statedId}/all` : objectKey);
+  // What consoles make of "create folder" names an inbox and holds nothing to edit.
+  const isFolder = objectKey.endsWith('/');
+  const modelId = modelIdOfIncomingKey(
+    objectKey === '' ? `${inboxPrefix}${statedId}/all` : objectKey + (isFolder ? 'all' : ''),
+  );
   if (modelId === undefined || (statedId !== '' && statedId !== modelId)) {
     const wanted = `incoming/${statedId === '' ? '<model id>' : statedId}/<name>`;
     const got = JSON.stringify(objectKey === '' ? statedId : objectKey);
@@ -22,6 +26,7 @@ export async function ingestStage(
   const unknown = await reasonIfUnknown(store, modelId);
   if (unknown !== undefined) return { modelId, ...nothingOf('rejected', unknown) };
   const { roundSize } = await readModelCard(store, modelId);
+  if (isFolder) return { modelId, ...nothingOf('nothing') };
   const keys = objectKey === '' ? await waitingKeys(store, modelId) : [objectKey];
   const ingested = await ingestAll({ store, modelId, roundSize, executionId }, keys, now);
   return { modelId, ...(keys.length === 1 ? ingested[0] : together(ingested)) };

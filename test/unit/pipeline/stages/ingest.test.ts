@@ -138,6 +138,11 @@ describe('ingest', () => {
     expect(await contentOf(store)).toEqual(before);
   });
 
+  it('has nothing to do for the folder itself, as consoles create it', async () => {
+    expect(await ingest(store, 'incoming/m/')).toMatchObject({ outcome: 'nothing', modelId });
+    expect(await ingest(store, 'incoming/')).toMatchObject({ outcome: 'rejected' });
+  });
+
   it("refuses an object in another model's inbox, and a model id that is none", async () => {
     expect(await ingest(store, 'incoming/n/x', { modelId })).toMatchObject({ outcome: 'rejected', modelId });
     expect(await ingest(store, '', { modelId: '../m' })).toMatchObject({ outcome: 'rejected', modelId: '../m' });
