@@ -84,14 +84,23 @@ const contextPrefix = 'hookline:';
 
 /**
  * Settings of an app's context: `hookline:<name>` in cdk.json, or `-c hookline:<name>=<JSON or plain text>`.
- * @throws {z.ZodError} for a value that does not fit, naming it
+ * @throws {Error} of one line for a name that is none, or a value that does not fit
  */
 export function readSettings(node: Node): Settings {
-  const given = Object.keys(settingsSchema.shape).flatMap((name) => {
-    const value: unknown = node.tryGetContext(contextPrefix + name);
-    return value === undefined ? [] : [[name, typeof value === 'string' ? parsedText(value) : value] as const];
-  });
-  return settingsSchema.parse(Object.fromEntries(given));
+  const context = Object.entries(node.getAllContext() as Record<string, unknown>);
+  const given = context.flatMap(([key, value]) =>
+    key.startsWith(contextPrefix)
+      ? [[key.slice(contextPrefix.length), typeof value === 'string' ? parsedText(value) : value] as const]
+      : [],
+  );
+  const parsed = settingsSchema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  if (issue.code === 'unrecognized_keys') {
+    const names = Object.keys(settingsSchema.shape).join(', ');
+    throw new Error(`context ${contextPrefix}<name>: one of ${names}, got ${issue.keys.join(', ')}`);
+  }
+  throw new Error(`context ${contextPrefix}${issue.path.join('.')}: ${issue.message}`);
 }
 
 /** The command line gives every value as text: lists, objects and numbers are JSON. */

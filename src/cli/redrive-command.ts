@@ -38,6 +38,7 @@ async function redrive(execution: string | undefined, options: RedriveOptions): 
   const { redriveFailed, registeredModels } = await import('../pipeline/index.js');
   const { openExistingStore } = await import('./open-versions.js');
   const { registeredModel } = await import('./prepare-model.js');
+  requireRunner(options);
   const store = openExistingStore(options.store);
   const known = await registeredModels(store);
   const ids = options.modelId === undefined ? known : [registeredModel(known, options)];
@@ -56,6 +57,13 @@ async function redrive(execution: string | undefined, options: RedriveOptions): 
     );
 }
 
+/** Before anything is moved. */
+function requireRunner({ store, stateMachine }: RedriveOptions): void {
+  if (store.startsWith('s3:') && stateMachine === undefined) {
+    throw new InvalidInputError('--state-machine', 'the ARN of the one that is to go on', 'nothing');
+  }
+}
+
 async function startAgain(
   terminal: Terminal,
   store: ObjectStore,
@@ -69,9 +77,6 @@ async function startAgain(
       terminal.note(`started ${started}`);
     }
     return;
-  }
-  if (options.store.startsWith('s3:')) {
-    throw new InvalidInputError('--state-machine', 'the ARN of the one that is to go on', 'nothing');
   }
   const { openWorkflow } = await import('./open-workflow.js');
   const { workflowProgress } = await import('./workflow-progress.js');

@@ -11,12 +11,16 @@ export interface Registration {
   readonly options: RegistrationOptions;
 }
 
-/** Registers a model with the settings of the command line; the same again changes nothing. */
+/**
+ * Registers a model with the settings of the command line; the same again changes nothing. A store in S3 gets the model's
+ * files too: whoever runs the workflow on it may be another machine.
+ */
 export async function register(
   terminal: Terminal,
   { store, modelId, directory, options }: Registration,
 ): Promise<ModelCard> {
   const { registerModel } = await import('../pipeline/index.js');
+  const { S3ObjectStore } = await import('../registry/index.js');
   const { givenSettings } = await import('./setting-options.js');
   const { stageProgress } = await import('./stage-progress.js');
   const { corpus, heldOut, roundSize, compareGates } = options;
@@ -26,6 +30,7 @@ export async function register(
     {
       modelId,
       modelDirectory: directory,
+      upload: store instanceof S3ObjectStore,
       settings: await givenSettings(options),
       compareGates,
       ...(corpus !== undefined && { corpusPath: corpus }),

@@ -29,9 +29,10 @@ export async function runBatches(terminal: Terminal, { modelId, paths, options }
     await opened.workflow.stop();
   });
   try {
-    for (const path of paths) {
+    const dropped = await dropAll(opened.store, modelId, paths);
+    for (const { path, ...file } of dropped) {
       const first = ends.length;
-      const state = await runBatch(opened, modelId, path);
+      const state = await runBatch(opened, modelId, file);
       if (stopping.isStopped()) break;
       batches.push({ path, ...(state ?? unread(path, ends.slice(first).at(-1)?.result)) });
     }
@@ -59,9 +60,23 @@ function failureOf({ error, cause }: ExecutionResult): Error {
   return error === 'PermanentError' ? new PermanentError(message) : new TransientError(message);
 }
 
-async function runBatch(opened: OpenWorkflow, modelId: string, path: string): Promise<BatchState | undefined> {
-  const { store, workflow } = opened;
-  const { bytes, objectKey } = await dropFile(store, modelId, path);
+/** Every file in the inbox before the first is run: the workflow sees which round is the last. */
+async function dropAll(store: ObjectStore, modelId: string, paths: readonly string[]) {
+  const dropped: (DroppedFile & { readonly path: string })[] = [];
+  const names = new Set<string>();
+  for (const [i, path] of paths.entries()) {
+    const name = names.has(basename(path)) ? `${i + 1}-${basename(path)}` : basename(path);
+    names.add(name);
+    dropped.push({ path, ...(await dropFile(store, modelId, path, name)) });
+  }
+  return dropped;
+}
+
+async function runBatch(
+  { store, workflow }: OpenWorkflow,
+  modelId: string,
+  { bytes, objectKey }: DroppedFile,
+): Promise<BatchState | undefined> {
   await workflow.start({ trigger: 'run', objectKey, modelId });
   for (;;) {
     await workflow.idle();
@@ -74,16 +89,23 @@ async function runBatch(opened: OpenWorkflow, modelId: string, path: string): Pr
   }
 }
 
+/** A file that lies in an inbox. */
+interface DroppedFile {
+  readonly bytes: Uint8Array;
+  readonly objectKey: string;
+}
+
 /** Puts a file into a model's inbox. @throws {InvalidInputError} if it cannot be read */
 export async function dropFile(
   store: ObjectStore,
   modelId: string,
   path: string,
-): Promise<{ readonly bytes: Uint8Array; readonly objectKey: string }> {
+  name = basename(path),
+): Promise<DroppedFile> {
   const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     throw new InvalidInputError(`batch ${path}`, 'a readable file', cause.code ?? cause.message, { cause });
   });
-  const objectKey = incomingKey(modelId, basename(path));
+  const objectKey = incomingKey(modelId, name);
   await store.put(objectKey, bytes);
   return { bytes, objectKey };
 }

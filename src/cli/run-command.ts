@@ -34,7 +34,7 @@ export function runCommand(): Command {
   ]);
   return command.addHelpText(
     'after',
-    '\n--model registers the model; afterwards --model-id, or the only one there, is enough.',
+    '\n--model registers the model; afterwards --model-id, or the only one there, is enough.\nA store in S3 gets the model itself, too.',
   );
 }
 

@@ -72,7 +72,7 @@ async function up(options: UpOptions): Promise<void> {
   const { store, workflow } = opened;
   await registerAll(terminal, opened, options);
   const ids = await registeredModels(store);
-  const places = ids.map((id) => join(options.store, 'incoming', id));
+  const places = ids.map((id) => `${options.store.replace(/\/$/, '')}/incoming/${id}`);
   if (isFolder) for (const id of ids) await mkdir(join(location, 'incoming', id), { recursive: true });
   terminal.note(ids.length === 0 ? 'no model is registered (--model <dir>)' : `drop edits into ${places.join(' or ')}`);
   const sources = await startSources(terminal, opened, { location, schedule: options.schedule });

@@ -34,11 +34,11 @@ export async function beginRound(
   store: ObjectStore,
   modelId: string,
   units: string[],
-  { executionId, startedAt }: Pick<CurrentRound, 'executionId' | 'startedAt'>,
+  beginning: Pick<CurrentRound, 'executionId' | 'startedAt' | 'isLast'>,
 ): Promise<CurrentRound> {
   const roundId = roundIdOf(units);
   await storeOnce(store, roundKey(modelId, roundId, 'units.json'), unitsForm, units.map(identityOf));
-  const round: CurrentRound = { schemaVersion: 1, roundId, units, executionId, startedAt };
+  const round: CurrentRound = { schemaVersion: 1, roundId, units, ...beginning };
   return storeOnce(store, currentRoundKey(modelId), currentForm, round);
 }
 

@@ -28,6 +28,8 @@ export interface PlanRequest {
   readonly roundId: string;
   readonly units: readonly PendingUnit[];
   readonly base: LatestVersion | undefined;
+  /** Whether nothing else of the model waits: gates are compared on the last round of many. */
+  readonly isLast: boolean;
 }
 
 /** A stored plan, and what of it is not done yet. */
@@ -70,7 +72,7 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
     valueShards: shardsOf(edits.length, card.valueShardSize),
     validationShards: shardsOf(edits.length, card.validationShardSize),
     heldOut: card.heldOut,
-    compareGates: card.compareGates,
+    compareGates: card.compareGates && request.isLast,
   };
   const planKey = planKeyOf(modelId, roundId, contentKey(plan).slice(0, 16));
   await storeOnce(store, planKey, { what: 'a plan of a round', schema: roundPlanSchema }, plan);

@@ -29,6 +29,8 @@ export const currentRoundSchema = z.strictObject({
   units: z.array(z.string()).min(1),
   executionId: z.string(),
   startedAt: z.iso.datetime(),
+  /** Whether nothing else of the model waited when the round began. */
+  isLast: z.boolean(),
   /** The round is being set aside: its units move to `failed/`. */
   quarantined: z.literal(true).exactOptional(),
 });

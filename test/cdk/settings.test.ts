@@ -38,4 +38,8 @@ describe('the settings of a deployment', () => {
       expect(() => settingsOf({ [`hookline:${name}`]: value }), name).toThrow(name === 'models' ? /model id/ : name);
     }
   });
+
+  it('say which names there are for one that is none', () => {
+    expect(() => settingsOf({ 'hookline:schedul': 'rate(1 hour)' })).toThrow(/one of name, .*schedule.*got schedul$/);
+  });
 });

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { TransientError } from '../../errors.js';
 import {
   canonicalJson,
   executionKey,
@@ -115,7 +117,7 @@ export class ExecutionHistory {
     const startedAt = now.toISOString();
     const start = { schemaVersion: 1, executionId: executionIdOf(name), input, startedAt };
     const bytes = encode({ ...start, process: await processIdentity() });
-    await store.put(executionKey(name, 'execution.json'), bytes, { ifNoneMatch: '*' });
+    await persistently(() => putOnce(store, executionKey(name, 'execution.json'), bytes));
     return new ExecutionHistory(store, name);
   }
 
@@ -132,7 +134,7 @@ export class ExecutionHistory {
       while (this.#isStale) {
         this.#isStale = false;
         const events = { schemaVersion: 1, events: this.#events };
-        await this.#store.put(executionKey(this.#name, 'history.json'), encode(events));
+        await persistently(() => this.#store.put(executionKey(this.#name, 'history.json'), encode(events)));
       }
     } catch (error) {
       this.#failure ??= error;
@@ -148,9 +150,23 @@ export class ExecutionHistory {
   async end(result: Omit<ExecutionResult, 'schemaVersion'>): Promise<ExecutionResult> {
     await this.#writing;
     const whole = { schemaVersion: 1 as const, ...result };
-    await putOnce(this.#store, executionKey(this.#name, 'result.json'), encode(whole));
+    await persistently(() => putOnce(this.#store, executionKey(this.#name, 'result.json'), encode(whole)));
     if (this.#failure !== undefined) throw this.#failure;
     return whole;
+  }
+}
+
+const pausesSeconds = [0.1, 0.5, 2];
+
+/** No state machine tries these writes again: without its end an execution would be taken to run as long as its process. */
+async function persistently<T>(write: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof TransientError) || tries === pausesSeconds.length) throw error;
+      await sleep(pausesSeconds[tries] * 1000);
+    }
   }
 }
 

@@ -10,9 +10,10 @@ import {
   publishedVersionOf,
 } from '../current-round.js';
 import type { StageDependencies } from '../executions.js';
+import { waitingKeys } from '../inbox.js';
 import { makePlan, openValueShards } from '../make-plan.js';
 import type { ModelCard } from '../model-card.js';
-import { chooseUnits, type PendingUnit, readPending } from '../pending-units.js';
+import { chooseUnits, type PendingUnit, pendingNames, readPending } from '../pending-units.js';
 import { readModelCard } from '../round-files.js';
 import type { CurrentRound, RoundOutcomeRecord } from '../round-plan.js';
 
@@ -47,7 +48,7 @@ export async function planStage(input: Input, dependencies: StageDependencies): 
     const base = await latest(store, card.modelId);
     const units = await unitsToEdit(card, round, input, dependencies);
     if (units === undefined) continue;
-    const stored = await makePlan({ store, card, roundId: round.roundId, units, base });
+    const stored = await makePlan({ store, card, roundId: round.roundId, units, base, isLast: round.isLast });
     const { plan, planKey, areStatisticsStored } = stored;
     return {
       hasRound: true,
@@ -74,7 +75,13 @@ async function roundInWork(
   if (current !== undefined) return current;
   const units = await chooseUnits(store, card);
   if (units.length === 0) return undefined;
-  return beginRound(store, card.modelId, units, { executionId, startedAt: now().toISOString() });
+  const isLast = !(await isMoreWaiting(store, card.modelId, units));
+  return beginRound(store, card.modelId, units, { executionId, startedAt: now().toISOString(), isLast });
+}
+
+async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonly string[]): Promise<boolean> {
+  const others = (await pendingNames(store, modelId)).filter((name) => !units.includes(name));
+  return others.length > 0 || (await waitingKeys(store, modelId)).length > 0;
 }
 
 /** The units of a round, or undefined if it has ended: all that was missing of its end is made up for. */

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
 import { overwrites } from '../../../src/evaluation/batch-conflicts.js';
 import { type BatchOptions, type BatchReading, parseBatch, readBatch } from '../../../src/evaluation/read-batch.js';
+import { batchReaderProperty } from '../../support/batch-bytes.js';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const parse = (text: string | Uint8Array, options?: BatchOptions): Promise<BatchReading> =>
@@ -310,75 +311,10 @@ describe('a part of a file', () => {
 });
 
 describe('any bytes at all', () => {
-  const good = [
-    jsonl(ours, { ...ours, subject: 'Bo', keep: ['{} is'] }),
-    jsonl(counterfact),
-    jsonl(zsre, zsre),
-    JSON.stringify([zsre, counterfact], null, 1),
-  ];
-  const chunked = (bytes: Uint8Array, size: number) =>
-    (async function* () {
-      for (let start = 0; start < bytes.length; start += size) yield bytes.subarray(start, start + size);
-    })();
-  const mutation = fc.record({
-    at: fc.nat(5000),
-    remove: fc.nat(6),
-    insert: fc.oneof(fc.uint8Array({ maxLength: 4 }), interesting()),
-  });
-  const mutated = fc.tuple(fc.constantFrom(...good), fc.array(mutation, { maxLength: 8 })).map(([text, mutations]) =>
-    mutations.reduce((bytes: Uint8Array, { at, remove, insert }) => {
-      const place = at % (bytes.length + 1);
-      return Buffer.concat([bytes.subarray(0, place), insert, bytes.subarray(place + remove)]);
-    }, utf8(text)),
-  );
-  const anyJson = fc.array(fc.json(), { maxLength: 5 }).map((lines) => utf8(lines.join('\n')));
-  const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), anyJson, { arbitrary: mutated, weight: 3 });
-
-  function interesting(): fc.Arbitrary<Uint8Array> {
-    return fc
-      .constantFrom(
-        '\n',
-        '\r\n',
-        '\0',
-        '"',
-        '\\',
-        '{',
-        '}',
-        '[',
-        ']',
-        ',',
-        '{}',
-        '\ufeff',
-        'null',
-        '"__proto__":',
-        '\\ud800',
-      )
-      .map(utf8);
-  }
-
-  function nonBlankLines(all: Uint8Array): number | undefined {
-    const text = Buffer.from(all)
-      .toString('latin1')
-      .replace(/^\xef\xbb\xbf/, '');
-    if (/^[ \t\r\n]*\[[ \t\r\n]*[{\]]/.test(text)) return undefined; // an array: its elements are counted, not its lines
-    return text.split('\n').filter((line) => /[^ \t\r]/.test(line)).length;
-  }
-
-  it('never throws and accounts for every line that is not blank', async () => {
-    const numRuns = Number(process.env.HOOKLINE_FUZZ_RUNS ?? 2000);
-    await fc.assert(
-      fc.asyncProperty(bytes, fc.integer({ min: 1, max: 64 }), async (all, size) => {
-        const whole = await parse(all);
-        expect(await parseBatch(chunked(all, size), 'chunks')).toEqual(whole);
-        const expected = nonBlankLines(all);
-        if (expected !== undefined) expect(whole.edits.length + whole.rejected.length).toBe(expected);
-        for (const { reason, excerpt, lineNumber } of whole.rejected) {
-          expect(`${reason}${excerpt}`).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
-          expect(lineNumber).toBeGreaterThanOrEqual(1);
-          expect(lineNumber).toBeLessThanOrEqual(whole.linesRead);
-        }
-      }),
-      { numRuns },
-    );
+  it('never throw, are the same in pieces, and every line that is not blank is taken or rejected', {
+    timeout: 120_000,
+  }, async () => {
+    const numRuns = Number(process.env.HOOKLINE_FUZZ_RUNS ?? 8000);
+    await fc.assert(batchReaderProperty, { numRuns });
   });
 });

@@ -111,6 +111,15 @@ describe('a plan', () => {
     expect(await plan()).toEqual(first);
   });
 
+  it('compares the gates on the last round of those that wait', async () => {
+    const compares = async () => (await readPlan(store, (await plan()).planKey)).compareGates;
+    await dropped(editLine('a'), editLine('b'));
+    expect(await compares()).toBe(true);
+    store = await registeredStore({ roundSize: 1 });
+    await dropped(editLine('a'), editLine('b'));
+    expect(await compares()).toBe(false);
+  });
+
   it('leaves the same behind wherever it is cut off and tried again', async () => {
     await dropped(editLine('a'), editLine('b'));
     await storeStatistics(store);
