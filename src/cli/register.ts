@@ -1,4 +1,4 @@
-import type { ModelCard } from '../pipeline/index.js';
+import type { ModelCard, RegisterModelRequest } from '../pipeline/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import type { Terminal } from './terminal.js';
 import type { RegistrationOptions } from './workflow-options.js';
@@ -9,6 +9,8 @@ export interface Registration {
   readonly modelId: string;
   readonly directory: string;
   readonly options: RegistrationOptions;
+  /** What else the card says. */
+  readonly card?: Partial<RegisterModelRequest>;
 }
 
 /**
@@ -17,7 +19,7 @@ export interface Registration {
  */
 export async function register(
   terminal: Terminal,
-  { store, modelId, directory, options }: Registration,
+  { store, modelId, directory, options, card: more = {} }: Registration,
 ): Promise<ModelCard> {
   const { registerModel } = await import('../pipeline/index.js');
   const { S3ObjectStore } = await import('../registry/index.js');
@@ -36,6 +38,7 @@ export async function register(
       ...(corpus !== undefined && { corpusPath: corpus }),
       ...(heldOut !== undefined && { heldOutPath: heldOut }),
       ...(roundSize !== undefined && { roundSize }),
+      ...more,
     },
     progress,
   );

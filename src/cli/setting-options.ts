@@ -22,13 +22,22 @@ export const settingOptions = (): Option[] => [
  */
 export async function givenSettings({ preset, set = [], seed }: SettingOptions): Promise<Partial<PresetSettings>> {
   const fromFile = preset === undefined ? {} : await readPreset(preset);
-  const single = Object.fromEntries(set.map(parseSetting));
+  const single = namedValues('--set', set);
   return { ...fromFile, ...(seed !== undefined && { seed }), ...single };
 }
 
-function parseSetting(text: string): [string, unknown] {
+/**
+ * Values by their names, JSON where they are.
+ *
+ * @throws {InvalidInputError} if one is not of the form name=value
+ */
+export function namedValues(option: string, texts: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(texts.map((text) => parseNamed(option, text)));
+}
+
+function parseNamed(option: string, text: string): [string, unknown] {
   const equals = text.indexOf('=');
-  if (equals < 1) throw new InvalidInputError('--set', 'name=value', JSON.stringify(text));
+  if (equals < 1) throw new InvalidInputError(option, 'name=value', JSON.stringify(text));
   const value = text.slice(equals + 1);
   try {
     return [text.slice(0, equals), JSON.parse(value)];
