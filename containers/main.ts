@@ -48,4 +48,6 @@ function progressPrinter(): (progress: Progress) => void {
   };
 }
 
+// What stands on the standard error is taken for the reason of a failure: no remark of the SDK may be the last of it.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 process.exitCode = await run(process.argv.slice(2));

@@ -6,16 +6,23 @@ import { type FunctionStage, payloads } from '../../src/pipeline/contract.js';
 
 export const scriptedExecutionId = 'arn:aws:states:us-east-1:000000000000:execution:hookline:test';
 
+/** What a task state comes to. */
+export type Answer = Error | Readonly<Record<string, unknown>>;
+
 /** The answers of a state, in the order of its calls; the last one again for further calls. */
-type Script = Readonly<Record<string, readonly (Error | Readonly<Record<string, unknown>>)[]>>;
+export type Script = Readonly<Record<string, readonly Answer[]>>;
 
 export interface ScriptedRun {
   /** Names of all states in the order in which they were entered, shards apart. */
   readonly path: readonly string[];
   /** What each task state was called with. */
   readonly calls: ReadonlyMap<string, readonly Record<string, unknown>[]>;
+  /** What each task state answered to its calls, whole. */
+  readonly answers: ReadonlyMap<string, readonly Answer[]>;
   /** Commands of container tasks, in the order of their calls. */
   readonly commands: readonly string[];
+  /** Of the whole execution; undefined where it failed. */
+  readonly output: unknown;
   /** How it failed, or undefined. */
   readonly failure: { readonly error: string; readonly cause: string } | undefined;
 }
@@ -33,20 +40,23 @@ export function named(name: string, message = 'scripted'): Error {
  */
 export async function runScripted(workflow: WorkflowFile, input: unknown, script: Script): Promise<ScriptedRun> {
   const calls = new Map<string, Record<string, unknown>[]>();
+  const answers = new Map<string, Answer[]>();
   const commands: string[] = [];
   const broken: string[] = [];
   const scripted = new Set(Object.values(script).flatMap((answers) => answers.filter((one) => one instanceof Error)));
 
-  const handler = (name: string) => (given: unknown) => {
+  const handler = (name: string) => (payload: unknown) => {
     const earlier = calls.get(name) ?? [];
-    calls.set(name, [...earlier, given as Record<string, unknown>]);
+    calls.set(name, [...earlier, payload as Record<string, unknown>]);
     const stage = workflow.functions[name];
-    if (stage !== undefined) broken.push(...faultsOf(`input of ${name}`, payloads[stage].input.safeParse(given)));
-    if (name in workflow.tasks) commands.push(commandOf(given).join(' '));
-    const answers = script[name] ?? (stage === undefined ? [{}] : [usualAnswers[stage]]);
-    const answer = answers[Math.min(earlier.length, answers.length - 1)];
-    if (answer instanceof Error) throw answer;
-    const whole = stage === undefined ? answer : { ...usualAnswers[stage], ...answer };
+    if (stage !== undefined) broken.push(...faultsOf(`input of ${name}`, payloads[stage].input.safeParse(payload)));
+    if (name in workflow.tasks) commands.push(commandOf(payload).join(' '));
+    const scripts = script[name] ?? (stage === undefined ? [{}] : [usualAnswers[stage]]);
+    const answer = scripts[Math.min(earlier.length, scripts.length - 1)];
+    const isWhole = answer instanceof Error || stage === undefined;
+    const whole = isWhole ? answer : { ...usualAnswers[stage], ...answer };
+    answers.set(name, [...(answers.get(name) ?? []), whole]);
+    if (whole instanceof Error) throw whole;
     if (stage !== undefined) broken.push(...faultsOf(`answer of ${name}`, payloads[stage].output.safeParse(whole)));
     return whole as Record<string, string>;
   };
@@ -64,10 +74,8 @@ export async function runScripted(workflow: WorkflowFile, input: unknown, script
     overrides,
     context: { Execution: { Id: scriptedExecutionId, Name: 'test' } },
   });
-  const ended = run.result.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  // What it failed with is in its events.
+  const ended = run.result.catch(() => undefined);
   const path: string[] = [];
   let failure: ScriptedRun['failure'];
   for await (const event of run.eventLogs) {
@@ -77,9 +85,9 @@ export async function runScripted(workflow: WorkflowFile, input: unknown, script
       broken.push(`${event.state.name}: ${event.Error}: ${String(event.Cause)}`);
     }
   }
-  await ended;
+  const output: unknown = await ended;
   if (broken.length > 0) throw new Error(broken.join('\n'));
-  return { path, calls, commands, failure };
+  return { path, calls, answers, commands, output, failure };
 }
 
 const commandOf = (given: unknown): string[] =>

@@ -1,0 +1,33 @@
+import { checkKeyPrefix, type ObjectStore, type PutCondition } from '../../src/registry/index.js';
+
+/** A store that takes down which keys and prefixes were asked for; those that no object can have are refused. */
+export class RecordingStore implements ObjectStore {
+  readonly touched = new Set<string>();
+
+  constructor(readonly inner: ObjectStore) {}
+
+  async get(key: string) {
+    return this.#told(key).get(key);
+  }
+
+  async head(key: string) {
+    return this.#told(key).head(key);
+  }
+
+  async put(key: string, bytes: Uint8Array, condition: PutCondition = {}) {
+    return this.#told(key).put(key, bytes, condition);
+  }
+
+  async list(prefix: string) {
+    return this.#told(prefix).list(prefix);
+  }
+
+  async delete(key: string) {
+    return this.#told(key).delete(key);
+  }
+
+  #told(key: string): ObjectStore {
+    this.touched.add(checkKeyPrefix(key));
+    return this.inner;
+  }
+}
