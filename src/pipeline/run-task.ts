@@ -1,4 +1,5 @@
 import type { TaskInput, TaskStage } from './contract.js';
+import { checkPlanKey } from './own-plan.js';
 import type { TaskDependencies } from './task-dependencies.js';
 
 type Task = (input: TaskInput, dependencies: TaskDependencies) => Promise<void>;
@@ -20,6 +21,7 @@ const tasks: Record<TaskStage, () => Promise<Task>> = {
  * @throws the signal's reason once it is aborted, with everything that is finished stored
  */
 export async function runTask(input: TaskInput, dependencies: TaskDependencies): Promise<void> {
+  checkPlanKey(input.planKey);
   const task = await tasks[input.stage]();
   await task(input, dependencies);
 }

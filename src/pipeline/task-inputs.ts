@@ -6,7 +6,8 @@ import { storedContexts } from './context-templates.js';
 import type { TaskInput } from './contract.js';
 import { loadVersionHooks, type VersionHooks } from './load-version.js';
 import type { ModelCard } from './model-card.js';
-import { readModelCard, readPlan } from './round-files.js';
+import { readPlanByKey } from './own-plan.js';
+import { readModelCard } from './round-files.js';
 import type { Exclusions, RoundPlan } from './round-plan.js';
 import { loadStatistics } from './statistics.js';
 import { type ValueInputs, valueKeyOf } from './value-key.js';
@@ -17,12 +18,15 @@ export interface PlannedRound {
   readonly card: ModelCard;
 }
 
-/** @throws {DigestMismatchError} if the model was registered anew as another one since the plan was made */
+/**
+ * @throws {InvalidInputError} if the plan is not under its own key
+ * @throws {DigestMismatchError} if the model was registered anew as another one since the plan was made
+ */
 export async function readPlannedRound(
   { planKey }: Pick<TaskInput, 'planKey'>,
   { store }: { readonly store: ObjectStore },
 ): Promise<PlannedRound> {
-  const plan = await readPlan(store, planKey);
+  const plan = await readPlanByKey(store, planKey);
   const card = await readModelCard(store, plan.modelId);
   requireModel(`model of ${planKey}`, card.modelDigest, plan.modelDigest);
   return { plan, card };

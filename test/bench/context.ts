@@ -10,6 +10,7 @@ import {
 import { readBatch } from '../../src/evaluation/read-batch.js';
 import { loadModel, type Model } from '../../src/model/index.js';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.js';
+import { presetFor } from '../../src/pipeline/index.js';
 import type { BenchOptions } from './options.js';
 import { randomIds } from './random.js';
 
@@ -30,7 +31,8 @@ export interface BenchContext {
 export async function openContext(options: BenchOptions): Promise<BenchContext> {
   const model = await loadModel(options.model);
   const tokenizer = await loadTokenizer(options.model);
-  const settings = resolveHyperparameters({ layers: [...options.layers] }, model.config);
+  const { settings: preset } = await presetFor(model);
+  const settings = resolveHyperparameters({ ...preset, layers: [...options.layers] }, model.config);
   const { edits } = await readBatch(options.data, { limit: 64 });
   const contexts = contextTemplates(tokenizer, settings.contextTokens);
   const corpus = options.corpus === undefined ? undefined : (await readFile(options.corpus, 'utf8')).slice(0, 400_000);

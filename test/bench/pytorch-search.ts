@@ -33,7 +33,7 @@ export async function measurePytorchSearch(context: BenchContext): Promise<Measu
   const hooks = emptyHooks(model, memit);
   const [searches, stopping] = [
     await ValueSearch.compile(model, memit),
-    await ValueSearch.compile(model, { ...context.settings, klFactor: 0.0625 }),
+    await ValueSearch.compile(model, context.settings),
   ];
   await searches.search(edits.slice(0, 1), hooks);
   const [ours, oracle, differences, lossDifferences]: number[][] = [[], [], [], []];
@@ -55,9 +55,9 @@ export async function measurePytorchSearch(context: BenchContext): Promise<Measu
       figure('PyTorch, best', Math.min(...oracle), 's/edit'),
       figure('PyTorch, median', median(oracle), 's/edit'),
       figure('ours, same objective and steps, median', median(ours), 's/edit'),
-      figure('ours, default stop, with keep prompts', stopped, 's/edit'),
+      figure('ours, preset and its stop, with keep prompts', stopped, 's/edit'),
       figure('PyTorch / ours, same steps, median', median(oracle) / median(ours), 'x'),
-      figure('PyTorch / ours, default stop', median(oracle) / stopped, 'x', { atLeast: 12 }),
+      figure('PyTorch / ours, preset', median(oracle) / stopped, 'x', { atLeast: 12 }),
       figure('relative difference of the first loss', Math.max(...lossDifferences), '', { atMost: 1e-3 }),
       figure('relative difference of the values', Math.max(...differences), ''),
     ],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { environmentNames, type TaskStage } from '../../src/pipeline/contract.js';
-import { attemptKey, type SolveRecord, type ValidationRecord } from '../../src/pipeline/round-plan.js';
+import { attemptKey, planKeyOf, type SolveRecord, type ValidationRecord } from '../../src/pipeline/round-plan.js';
 import { ContainerEntry, type TaskEnd } from '../support/container-entry.js';
 import { damageFile, PlannedRounds } from '../support/planned-round.js';
 
@@ -130,8 +130,9 @@ describe('a task that cannot succeed', patience, () => {
   it('because it was called wrongly says so in one line', async () => {
     const environment = { [store]: rounds.storeFolder, [cache]: rounds.cacheFolder };
     expectFailure(await entry.start(['sleep', '--plan', 'x'], environment).ended, 'InvalidInputError', 'task stage');
-    expectFailure(await start('values', '../plan.json').ended, 'InvalidInputError', 'object key');
-    expectFailure(await start('values', 'models/none.json').ended, 'NoSuchKeyError', 'models/none.json');
+    expectFailure(await start('values', '../plan.json').ended, 'InvalidInputError', 'the key of a plan');
+    const absent = planKeyOf('aldermark', 'f'.repeat(16), 'f'.repeat(16));
+    expectFailure(await start('values', absent).ended, 'NoSuchKeyError', absent);
   });
 
   it('because the model is another one says so in one line', async () => {

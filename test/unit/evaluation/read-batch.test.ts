@@ -314,7 +314,7 @@ describe('any bytes at all', () => {
   it('never throw, are the same in pieces, and every line that is not blank is taken or rejected', {
     timeout: 120_000,
   }, async () => {
-    const numRuns = Number(process.env.HOOKLINE_FUZZ_RUNS ?? 8000);
+    const numRuns = Number(process.env.HOOKLINE_FUZZ_RUNS ?? 10_000);
     await fc.assert(batchReaderProperty, { numRuns });
   });
 });

@@ -109,7 +109,7 @@ describe('the gate', () => {
   it('refuses the plan of another model, and a record that lacks an edit', async () => {
     await solveAndValidate(store, plan.planKey, 0);
     const other = gateStage({ modelId: 'other', planKey: plan.planKey, attempt: 0 }, dependenciesOn(store));
-    await expect(other).rejects.toThrow('a plan of model other, got one of m');
+    await expect(other).rejects.toThrow('a plan of model other, got an object elsewhere');
     const key = attemptKey(plan.planKey, 0, 'validation-1.json');
     const text = new TextDecoder().decode((await store.get(key)).bytes);
     await store.put(key, new TextEncoder().encode(text.replaceAll('"id":"d"', '"id":"x"')));

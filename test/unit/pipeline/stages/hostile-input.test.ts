@@ -83,7 +83,7 @@ describe('names from outside', patience, () => {
       fc.asyncProperty(name, name, async (objectKey, stated) => {
         const input = { trigger: 'drop', objectKey, modelId: stated, executionId: 'e' };
         const touched = await touchedBy((on) => stageFunctions(dependenciesOn(on)).ingest(input));
-        const owner = objectKey === '' ? stated : (/^incoming\/([^/]*)\/./s.exec(objectKey)?.[1] ?? '/');
+        const owner = objectKey === '' ? stated : (/^incoming\/([^/]*)\//.exec(objectKey)?.[1] ?? '/');
         expectBelow(touched, ownPrefixes(owner));
         if (objectKey !== '' && stated !== '' && stated !== owner) expect(touched).toEqual([]);
       }),
@@ -122,20 +122,14 @@ describe('names from outside', patience, () => {
     );
   });
 
-  it('of plans lead a container task to nothing but the plan itself', async () => {
+  it('of plans lead a container task nowhere', async () => {
     const place = { cacheFolder: '/nonexistent', device: 'cpu', memoryBudgetBytes: defaultMemoryBudgetBytes } as const;
+    const stages = fc.constantFrom('values', 'solve', 'validate', 'statistics', 'merge');
     await fc.assert(
-      fc.asyncProperty(
-        name,
-        fc.constantFrom('values', 'solve', 'validate', 'statistics', 'merge'),
-        async (key, stage) => {
-          const planKey = key || '-';
-          const task = { stage, planKey, shard: 0, attempt: 0 };
-          const touched = await touchedBy((store) => runTask(task, { ...place, store, listener: {} }));
-          const folder = planKey.slice(0, planKey.lastIndexOf('/') + 1);
-          expectBelow(touched, [planKey, `${folder}attempt-0/`]);
-        },
-      ),
+      fc.asyncProperty(name, stages, async (planKey, stage) => {
+        const task = { stage, planKey, shard: 0, attempt: 0 };
+        expect(await touchedBy((store) => runTask(task, { ...place, store, listener: {} }))).toEqual([]);
+      }),
       { numRuns: 300 },
     );
   });

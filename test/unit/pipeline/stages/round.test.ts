@@ -5,7 +5,7 @@ import { loadModel, loadTokenizer } from '../../../../src/model/index.js';
 import { heldOutSequences } from '../../../../src/pipeline/held-out-sequences.js';
 import { layerChanges } from '../../../../src/pipeline/layer-changes.js';
 import { publishRound } from '../../../../src/pipeline/publish-round.js';
-import { attemptKey, type SolveRecord, type ValidationRecord } from '../../../../src/pipeline/round-plan.js';
+import { attemptKey, planKeyOf, type SolveRecord, type ValidationRecord } from '../../../../src/pipeline/round-plan.js';
 import { runRound, type WrittenRound } from '../../../../src/pipeline/run-round.js';
 import { loadStatistics } from '../../../../src/pipeline/statistics.js';
 import { materialiseText } from '../../../../src/pipeline/stored-text.js';
@@ -188,6 +188,7 @@ describe('what is damaged or missing', () => {
     await runs.run('solve', key);
     rounds.damage(attemptKey(key, 0, 'hooks.safetensors'));
     await expect(runs.run('validate', key)).rejects.toThrow(DigestMismatchError);
-    await expect(runs.run('validate', 'models/aldermark/none.json')).rejects.toThrow('present in the store');
+    const absent = planKeyOf('aldermark', 'f'.repeat(16), 'f'.repeat(16));
+    await expect(runs.run('validate', absent)).rejects.toThrow('present in the store');
   });
 });

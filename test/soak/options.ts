@@ -1,0 +1,57 @@
+/** @file Options of `npm run soak`. */
+import { parseArgs } from 'node:util';
+
+/** The parts of a soak. */
+export const parts = ['executions', 'queue', 'fuzz'] as const;
+export type Part = (typeof parts)[number];
+
+/** What to do, and how much of it. */
+export interface SoakCommand {
+  readonly only: readonly Part[];
+  readonly executions: number;
+  readonly seed: number;
+  /** Bound on the executions, and again on their end. */
+  readonly minutes: number;
+  /** Where stores are made and left; a folder that is removed without it. */
+  readonly store: string | undefined;
+  /** Batches dropped at once. */
+  readonly batches: number;
+  /** Cases of the fuzzer. */
+  readonly cases: number;
+  readonly json: boolean;
+}
+
+/** Reads the command line. @throws {Error} naming what is wrong */
+export function readOptions(args: readonly string[]): SoakCommand {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: 'string', multiple: true, default: ['executions'] },
+      executions: { type: 'string', default: '300' },
+      seed: { type: 'string', default: '1' },
+      minutes: { type: 'string', default: '30' },
+      store: { type: 'string' },
+      batches: { type: 'string', default: '50' },
+      cases: { type: 'string', default: '20000' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const only = values.only.flatMap((names) => names.split(',')).map((name) => parts.find((part) => part === name));
+  if (only.includes(undefined)) throw new Error(`--only: some of ${parts.join(', ')}, got ${values.only.join(', ')}`);
+  return {
+    only: only as Part[],
+    executions: numberOf('executions', values.executions),
+    seed: numberOf('seed', values.seed),
+    minutes: numberOf('minutes', values.minutes),
+    store: values.store,
+    batches: numberOf('batches', values.batches),
+    cases: numberOf('cases', values.cases),
+    json: values.json,
+  };
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new Error(`--${name}: a number above 0, got ${text}`);
+}

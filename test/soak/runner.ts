@@ -1,0 +1,85 @@
+/** @file `hookline up` over a store whose replies are lost, told to start executions on its standard input. */
+import { createInterface } from 'node:readline';
+import {
+  environmentNames,
+  executionInputOf,
+  LocalWorkflow,
+  loadWorkflow,
+  reapExecutions,
+  Slots,
+  stageFunctions,
+  watchInbox,
+} from '../../src/pipeline/index.js';
+import { DirectoryObjectStore } from '../../src/registry/index.js';
+import { uniform } from '../support/random-matrix.js';
+import { withChaos } from './chaos-store.js';
+import { type Command, type Message, noticePrefix, type RunnerOptions, taskVariables } from './messages.js';
+
+const options = JSON.parse(process.argv[2]) as RunnerOptions;
+const { storeFolder, cacheFolder, workflowPath, taskProgram, seed, rates, tasks } = options;
+
+const tell = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const warn = (error: unknown) =>
+  tell({ kind: 'warning', text: error instanceof Error ? error.message : String(error) });
+
+const directory = new DirectoryObjectStore(storeFolder);
+const store = withChaos(directory, rates, uniform(seed), ({ kind, key }) => tell({ kind, key }));
+const workflow = new LocalWorkflow({
+  store,
+  workflow: await loadWorkflow(workflowPath),
+  functions: (executions) => stageFunctions({ store, executions, now: () => new Date() }),
+  host: {
+    entryPoint: taskProgram,
+    environment: {
+      [environmentNames.store]: storeFolder,
+      [environmentNames.cache]: cacheFolder,
+      [environmentNames.device]: 'cpu',
+      [taskVariables.seed]: String(seed),
+      [taskVariables.rates]: JSON.stringify(rates),
+    },
+    slots: new Slots(tasks),
+    backoffSeconds: 0.1,
+    graceSeconds: 5,
+  },
+  listener: {
+    onEvent: ({ type, state, stateType }, { name }) => {
+      if (state === undefined || (stateType !== 'Task' && stateType !== 'Map')) return;
+      const isTask = stateType === 'Map' || ['Solve', 'MergeStatistics'].includes(state);
+      if (type === 'StateEntered') tell({ kind: 'entered', execution: name, state, isTask });
+      if (type === 'StateExited' || type === 'StateFailed') tell({ kind: 'left', execution: name, state, isTask });
+    },
+    onNotice: (message) => {
+      if (message.startsWith(noticePrefix)) process.stdout.write(`${message.slice(noticePrefix.length)}\n`);
+    },
+  },
+});
+
+const collect = () => workflow.collect({ trigger: 'schedule', modelId: '' }).catch(warn);
+await reapExecutions(directory);
+await collect();
+const watcher = await watchInbox({
+  storeRoot: storeFolder,
+  onObject: (event) => workflow.start(executionInputOf(event)).catch(warn),
+  onError: warn,
+  stableMilliseconds: 50,
+});
+
+let isStopping = false;
+async function stop(): Promise<void> {
+  if (isStopping) return;
+  isStopping = true;
+  await watcher.close();
+  await workflow.stop();
+  process.exit(0);
+}
+process.on('SIGTERM', stop);
+
+const commands = createInterface({ input: process.stdin });
+commands.on('line', (line) => {
+  const { event, collect: isCollect } = JSON.parse(line) as Command;
+  if (isCollect) collect();
+  if (event !== undefined) workflow.start({ trigger: 'drop', objectKey: event, modelId: '' }).catch(warn);
+});
+// The driver is gone.
+commands.on('close', stop);
+tell({ kind: 'ready' });
