@@ -1,5 +1,4 @@
 /** @file Compiling a graph and running it; a program holds one ONNX Runtime session. */
-import { availableParallelism } from 'node:os';
 import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { InvalidInputError, PermanentError, TransientError } from '../errors.js';
 import { encodeGraph, type Graph } from '../graph/index.js';
@@ -12,7 +11,7 @@ import { createSession } from './session.js';
 export interface CompileOptions {
   /** The CPU unless said otherwise. */
   readonly device?: Device;
-  /** Threads of one operator; as many as the machine runs at once if left out. */
+  /** Threads of one operator; ONNX Runtime's choice (one per core) if left out. */
   readonly threads?: number;
   /** Hold a second copy of the weights, laid out for the CPU's products: about 1.25 times as fast for few rows. Off by default. */
   readonly prepack?: boolean;
@@ -50,14 +49,13 @@ export async function compile(graph: Graph, options: CompileOptions = {}): Promi
 }
 
 function sessionOptions(options: CompileOptions, weightsFolder: string | undefined): InferenceSession.SessionOptions {
-  const { device = cpu, threads = availableParallelism(), prepack = false, optimization = 'all' } = options;
+  const { device = cpu, threads, prepack = false, optimization = 'all' } = options;
   return {
     executionProviders: [device.provider],
     graphOptimizationLevel: optimization,
     // A memory pattern is planned anew, and kept, for every new shape: at a varying batch it only adds up.
     enableMemPattern: false,
-    // Left to itself ONNX Runtime counts physical cores: one thread where two virtual processors share a core, at half the rate.
-    intraOpNumThreads: threads,
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
     extra: {
       session: {
         ...(!prepack && { disable_prepacking: '1' }),
