@@ -21,20 +21,25 @@ export const hyperparametersSchema = z.strictObject({
   sequenceThreshold: z.number().default(2.2),
   /** Adam's step on a value target. */
   learningRate: z.number().positive().default(0.5),
+  /**
+   * What Adam descends. Both have the same minima, but the gradient of the loss dies away as the target becomes probable
+   * while Adam still remembers the long ones of the beginning; that of its logarithm, `gradient / loss`, does not: fewer
+   * steps, and a shorter way. The paper descends the loss.
+   */
+  descent: z.enum(['log-loss', 'loss']).default('log-loss'),
   /** Most steps of a value search. */
   steps: z.number().int().positive().default(25),
   /**
-   * A value search ends when the target's mean negative log-probability falls below this and each of its tokens is the
-   * most probable one in every template. (The paper looks at the whole loss, whose KL terms need not become small.)
+   * A value search ends when the target's mean negative log-probability falls below this, each of its tokens is the most
+   * probable one in every template, and each keep prompt's most probable next token is the one that it was. (The paper looks
+   * at the whole loss, whose KL terms need not become small.)
    */
   stopLoss: z.number().nonnegative().default(0.05),
   /**
-   * A value search begins with the target said in this many context templates and goes on with all of them once it is said
-   * there: the same end for fewer rows. 0 is all of them from the first step, as the paper has it.
+   * Each step of a value search looks at this many of the context templates, in turn, and at its share of the keep prompts:
+   * their gradients are much alike. 0 is all of them at every step, as the paper has it.
    */
-  coarseTemplates: z.number().int().nonnegative().default(2),
-  /** The beginning with few templates ends when their mean negative log-probability falls below this. */
-  coarseStopLoss: z.number().nonnegative().default(0.3),
+  templatesPerStep: z.number().int().nonnegative().default(2),
   /** Largest |delta| as a multiple of |z|. */
   clampNormFactor: z.number().positive().default(4),
   /** Weight of `|delta| / |z|²`. */

@@ -60,7 +60,8 @@ export interface ObjectiveOptions {
  * - `keptLoss` [edits, 1]: weighted KL(before || after) at the kept positions;
  * - `gradient` [edits, dModel]: of their sum by `delta`;
  * - `keptNow` [kept, vocab]: log-probabilities at the kept positions, at `delta = 0` those to feed as `keptBefore`;
- * - `hits` [targets, 1]: 1 where the target token is the most probable one.
+ * - `hits` [targets, 1]: 1 where the target token is the most probable one;
+ * - `keptHits` [kept]: 1 where the most probable token is the one of `keptBefore`.
  */
 export function objectiveGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
   const graph = new Graph(options);
@@ -84,6 +85,7 @@ export function objectiveGraph(model: Model, settings: Hyperparameters, options:
   graph.output('nll', nll);
   graph.output('keptLoss', keptLoss);
   graph.output('gradient', deltaGradient);
+  graph.output('keptHits', cast(equal(argMax(now), argMax(before)), graph.floatDtype));
   graph.output('hits', cast(equal(reshape(argMax(targetLogits), ['targets', 1]), targetIds), graph.floatDtype));
   return graph;
 }

@@ -19,6 +19,8 @@ export interface ObjectiveEvaluation {
   readonly gradients: readonly Float32Array[];
   /** Whether all target tokens are the most probable ones. */
   readonly hits: readonly boolean[];
+  /** Whether at all kept positions the most probable token is the one that it was. */
+  readonly kept: readonly boolean[];
 }
 
 /** One sequence with all that does not change from step to step. */
@@ -34,18 +36,19 @@ interface PreparedSequence extends ObjectiveSequence {
  * that are still being sought, with only their rows in it.
  */
 export class ValueObjective {
+  #constantFeeds: Readonly<Record<string, Tensor>> | undefined;
+
   private constructor(
     private readonly programs: ObjectivePrograms,
     private readonly edits: number,
     private readonly sequences: readonly PreparedSequence[],
     /** `past.<part>.<layer>`: float32 [batch, past, width]. */
     private readonly past: Readonly<Record<string, Tensor>>,
-    private readonly constantFeeds: Readonly<Record<string, Tensor>>,
   ) {}
 
   /**
-   * Lays out the rows and evaluates the objective at `delta = 0`, which also tells the distributions that should stay:
-   * there they are what they are compared with, so that their divergence is 0 and so is its gradient.
+   * Lays out the rows and evaluates the objective at `delta = 0`, which also tells the distributions that should stay: there
+   * they are what they are compared with, so that their divergence is 0 and so is its gradient.
    */
   static async create(
     programs: ObjectivePrograms,
@@ -58,11 +61,10 @@ export class ValueObjective {
     const unknown = new Float32Array(vocab);
     const laidOut = sequences.map((sequence, s) => ({ ...sequence, suffix: suffixes[s] }));
     const unweighted = laidOut.map((sequence) => ({
-      ...sequence,
-      kept: sequence.kept.map((k) => ({ ...k, weight: 0 })),
+      ...weighted(sequence, 1, 0),
       keptBefore: sequence.kept.map(() => unknown),
     }));
-    const blind = ValueObjective.assemble(programs, edits, unweighted, past);
+    const blind = new ValueObjective(programs, edits, unweighted, past);
     const zero = new Float64Array(dModel);
     const { keptNow, ...atZero } = await blind.run(Array.from({ length: edits }, () => zero));
     let row = 0;
@@ -70,7 +72,8 @@ export class ValueObjective {
       ...sequence,
       keptBefore: sequence.kept.map(() => keptNow.subarray(row * vocab, ++row * vocab)),
     }));
-    return { objective: ValueObjective.assemble(programs, edits, prepared, past), atZero };
+    const objective = new ValueObjective(programs, edits, prepared, past);
+    return { objective, atZero: { ...atZero, kept: atZero.kept.map(() => true) } };
   }
 
   /** z of an edit, the block-L output at the subject of its bare prompt: float64 [dModel]. */
@@ -86,6 +89,12 @@ export class ValueObjective {
     return this.run(deltas);
   }
 
+  /** All inputs but delta: laid out at the first run, so that an objective that is only divided further costs nothing. */
+  private constantFeeds(): Readonly<Record<string, Tensor>> {
+    this.#constantFeeds ??= objectiveFeeds(this.programs.model, this.edits, this.sequences, this.past);
+    return this.#constantFeeds;
+  }
+
   private async run(
     deltas: readonly Float64Array[],
   ): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
@@ -95,19 +104,24 @@ export class ValueObjective {
       delta.set(values, e * dModel);
     });
     const outputs = await this.programs.objective.run({
-      ...this.constantFeeds,
+      ...this.constantFeeds(),
       delta: tensor('float32', [this.edits, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
-    const hits = outputs.hits.data as Float32Array;
-    let target = 0;
-    const hitOf = new Array<boolean>(this.edits).fill(true);
-    for (const { edit, targets } of this.sequences) for (const _ of targets) hitOf[edit] &&= hits[target++] === 1;
+    const allHit = (hits: Tensor, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
+      let position = 0;
+      const result = new Array<boolean>(this.edits).fill(true);
+      for (const sequence of this.sequences) {
+        for (const _ of positionsOf(sequence)) result[sequence.edit] &&= hits.data[position++] === 1;
+      }
+      return result;
+    };
     return {
       nll: Array.from(outputs.nll.data as Float32Array),
       keptLoss: Array.from(outputs.keptLoss.data as Float32Array),
       gradients: deltas.map((_, e) => gradient.subarray(e * dModel, (e + 1) * dModel)),
-      hits: hitOf,
+      hits: allHit(outputs.hits, ({ targets }) => targets),
+      kept: allHit(outputs.keptHits, ({ kept }) => kept),
       keptNow: outputs.keptNow.data as Float32Array,
     };
   }
@@ -121,39 +135,49 @@ export class ValueObjective {
     });
   }
 
-  /** The same objective with the target said in the first templates only: their mean stands for that of all. */
-  onTemplates(count: number): ValueObjective {
-    const templates = Math.max(...this.sequences.map(({ template }) => template ?? -1)) + 1;
-    const factor = templates / count;
-    if (factor <= 1) return this;
-    return this.withSequences(this.edits, (sequence) => {
-      if (sequence.template === undefined) return sequence;
-      if (sequence.template >= count) return undefined;
-      return { ...sequence, targets: sequence.targets.map((t) => ({ ...t, weight: t.weight * factor })) };
+  /**
+   * The objective in parts, each with so many of the context templates and its share of the keep prompts, weighted so that
+   * a part stands for the whole: with parts of one size their mean is the whole. 0 templates are all of them in one part.
+   */
+  parts(templates: number): ValueObjective[] {
+    const all = Math.max(...this.sequences.map(({ template }) => template ?? -1)) + 1;
+    const count = templates === 0 ? 1 : Math.ceil(all / templates);
+    if (count <= 1) return [this];
+    const keepPromptsOf = new Map<number, number>();
+    const partOf = this.sequences.map(({ edit, template }) => {
+      if (template !== undefined) return Math.floor(template / templates);
+      const index = keepPromptsOf.get(edit) ?? 0;
+      keepPromptsOf.set(edit, index + 1);
+      return index % count;
+    });
+    return Array.from({ length: count }, (_, part) => {
+      const factor = all / Math.min(templates, all - part * templates);
+      return this.withSequences(this.edits, (sequence, s) =>
+        partOf[s] === part ? weighted(sequence, factor, count) : undefined,
+      );
     });
   }
 
   /** The objective of what is left of its sequences. */
   private withSequences(
     edits: number,
-    change: (sequence: PreparedSequence) => PreparedSequence | undefined,
+    change: (sequence: PreparedSequence, index: number) => PreparedSequence | undefined,
   ): ValueObjective {
     const changed = this.sequences.map(change);
     const kept = changed.flatMap((sequence, s) => (sequence === undefined ? [] : [s]));
     const past = Object.fromEntries(Object.entries(this.past).map(([name, value]) => [name, takeBatch(value, kept)]));
     const sequences = changed.filter((sequence) => sequence !== undefined);
-    return ValueObjective.assemble(this.programs, edits, sequences, past);
+    return new ValueObjective(this.programs, edits, sequences, past);
   }
+}
 
-  private static assemble(
-    programs: ObjectivePrograms,
-    edits: number,
-    sequences: readonly PreparedSequence[],
-    past: Readonly<Record<string, Tensor>>,
-  ): ValueObjective {
-    const feeds = edits === 0 ? {} : objectiveFeeds(programs.model, edits, sequences, past);
-    return new ValueObjective(programs, edits, sequences, past, feeds);
-  }
+/** The same sequence with other weights of its targets and its kept positions. */
+function weighted<T extends ObjectiveSequence>(sequence: T, targetFactor: number, keptFactor: number): T {
+  return {
+    ...sequence,
+    targets: sequence.targets.map((t) => ({ ...t, weight: t.weight * targetFactor })),
+    kept: sequence.kept.map((k) => ({ ...k, weight: k.weight * keptFactor })),
+  };
 }
 
 function objectiveFeeds(

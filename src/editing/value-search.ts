@@ -18,11 +18,11 @@ export interface ValueTarget {
   readonly target: Float64Array;
   /** z, the block-L output at the subject of the bare prompt: float64 [dModel]. */
   readonly initial: Float64Array;
-  /** Loss before each step, and after the last one where it ended the search. */
+  /** Loss at each evaluation, of what that looked at. */
   readonly losses: readonly number[];
-  /** Of the last evaluation. */
+  /** Mean negative log-probability of the target at the end. */
   readonly nll: number;
-  /** Whether every target token was the most probable one at the last evaluation. */
+  /** Whether at the end every target token is the most probable one in every template. */
   readonly hit: boolean;
 }
 
@@ -137,15 +137,11 @@ export class ValueSearch {
     onStep: (activeEdits: number) => void,
   ): Promise<ValueTarget[]> {
     const { objective, atZero } = await this.prepare(edits, hooks);
-    const { coarseTemplates } = this.settings;
-    const searches = edits.map((edit, e) => new EditSearch(edit.id, objective.initialOf(e), this.settings));
-    const coarse = coarseTemplates > 0 ? objective.onTemplates(coarseTemplates) : undefined;
-    if (coarse) await descend(coarse, searches, { first: atZero, isDone: (search) => search.isRoughlyDone, onStep });
-    await descend(objective, searches, {
-      ...(coarse === undefined && { first: atZero }),
-      isDone: (search) => search.isDone,
-      onStep,
-    });
+    const parts = objective.parts(this.settings.templatesPerStep);
+    const searches = edits.map(
+      (edit, e) => new EditSearch(edit.id, objective.initialOf(e), parts.length, this.settings),
+    );
+    await descend(parts, searches, atZero, onStep);
     return searches.map((search) => search.result());
   }
 
@@ -205,30 +201,35 @@ export class ValueSearch {
   }
 }
 
-/** How searches descend. */
-interface Descent {
-  /** The evaluation at the start, where it is known. */
-  readonly first?: ObjectiveEvaluation;
-  readonly isDone: (search: EditSearch) => boolean;
-  readonly onStep: (activeEdits: number) => void;
-}
-
-/** Steps every search down an objective until it is done with it. */
-async function descend(whole: ValueObjective, searches: readonly EditSearch[], descent: Descent): Promise<void> {
-  let objective = whole;
-  let active = [...searches];
-  let known = descent.first;
-  while (active.length > 0) {
-    const evaluation = known ?? (await objective.evaluate(active.map((search) => search.delta)));
-    known = undefined;
-    active.forEach((search, i) => {
-      search.observe(evaluation.nll[i], evaluation.keptLoss[i], evaluation.hits[i]);
+/**
+ * Steps every search down the parts of an objective, in turn, until it is done.
+ *
+ * @param atZero what all parts together show at the start
+ */
+async function descend(
+  parts: readonly ValueObjective[],
+  searches: readonly EditSearch[],
+  atZero: ObjectiveEvaluation,
+  onStep: (activeEdits: number) => void,
+): Promise<void> {
+  let active = searches.map((_, e) => e);
+  searches.forEach((search, e) => {
+    search.look(atZero, e, parts.length);
+  });
+  const partsOfActive = new Map<number, ValueObjective>();
+  for (let turn = 0; ; turn++) {
+    const goOn = active.filter((e) => !searches[e].isDone);
+    if (goOn.length < active.length) partsOfActive.clear();
+    active = goOn;
+    onStep(active.length);
+    if (active.length === 0) return;
+    const part = turn % parts.length;
+    const objective = partsOfActive.get(part) ?? parts[part].select(active);
+    partsOfActive.set(part, objective);
+    const evaluation = await objective.evaluate(active.map((e) => searches[e].delta));
+    active.forEach((e, i) => {
+      searches[e].look(evaluation, i, 1);
     });
-    const goOn = active.flatMap((search, i) => (descent.isDone(search) ? [] : [i]));
-    for (const i of goOn) active[i].step(evaluation.gradients[i]);
-    if (goOn.length < active.length) objective = objective.select(goOn);
-    active = goOn.map((i) => active[i]);
-    descent.onStep(active.length);
   }
 }
 
@@ -247,13 +248,15 @@ class EditSearch {
   private readonly adam: Adam;
   private readonly norm: number;
   private readonly losses: number[] = [];
-  private nll = Number.NaN;
-  private hit = false;
   private steps = 0;
+  /** Mean negative log-probabilities that the parts seen since the last step have shown. */
+  private seen: number[] = [];
+  private hit = true;
 
   constructor(
     private readonly id: string,
     private readonly initial: Float64Array,
+    private readonly parts: number,
     private readonly settings: Hyperparameters,
   ) {
     this.norm = euclideanNorm(initial);
@@ -265,33 +268,34 @@ class EditSearch {
     return this.adam.parameters;
   }
 
-  observe(nll: number, keptLoss: number, hit: boolean): void {
-    this.nll = nll;
-    this.hit = hit;
-    this.losses.push(nll + keptLoss + (this.settings.weightDecay * euclideanNorm(this.delta)) / this.norm ** 2);
-  }
-
+  /** Whether every part has been looked at since the last step. */
   get isDone(): boolean {
-    return this.steps >= this.settings.steps || (this.hit && this.nll < this.settings.stopLoss);
+    return this.seen.length >= this.parts;
   }
 
-  /** Whether more steps on a few templates would say little about the others. */
-  get isRoughlyDone(): boolean {
-    const { steps, coarseStopLoss } = this.settings;
-    return this.steps >= steps / 2 || (this.hit && this.nll < coarseStopLoss);
-  }
-
-  /** Adds the gradient of the weight decay, `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0, and steps. */
-  step(gradient: Float32Array): void {
+  /** Takes in what so many parts show, and steps unless there the target is said well enough and what should stay stays. */
+  look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
+    const { weightDecay, stopLoss, steps } = this.settings;
+    const length = euclideanNorm(this.delta);
+    const loss = nll[entry] + keptLoss[entry] + (weightDecay * length) / this.norm ** 2;
+    this.losses.push(loss);
+    this.seen.push(...new Array<number>(parts).fill(nll[entry]));
+    this.hit &&= hits[entry];
+    const isWellHere = hits[entry] && kept[entry] && nll[entry] < stopLoss;
+    if (isWellHere || this.steps >= steps) return;
+    // Of the weight decay: `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0.
+    const decay = length === 0 ? 0 : weightDecay / (length * this.norm ** 2);
+    const scale = this.settings.descent === 'loss' ? 1 : 1 / Math.max(loss, Number.MIN_VALUE);
+    this.adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
     this.steps++;
-    const norm = euclideanNorm(this.delta);
-    const decay = norm === 0 ? 0 : this.settings.weightDecay / (norm * this.norm ** 2);
-    this.adam.step(Float64Array.from(gradient, (g, i) => g + decay * this.delta[i]));
+    this.seen = [];
+    this.hit = true;
   }
 
   result(): ValueTarget {
     const target = this.initial.map((z, i) => z + this.delta[i]);
-    return { id: this.id, target, initial: this.initial, losses: this.losses, nll: this.nll, hit: this.hit };
+    const nll = this.seen.reduce((sum, part) => sum + part, 0) / this.parts;
+    return { id: this.id, target, initial: this.initial, losses: this.losses, nll, hit: this.hit };
   }
 }
 

@@ -21,11 +21,10 @@ export type SoughtEdit = Pick<Edit, 'subject' | 'prompt' | 'targetNew' | 'keep'>
  */
 export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, keep }: SoughtEdit): string {
   const { modelDigest, segments, statistics, contexts } = inputs;
-  const { layers, gate, learningRate, steps, stopLoss, clampNormFactor, weightDecay, klFactor, keepFactor } =
-    inputs.settings;
-  const { coarseTemplates, coarseStopLoss } = inputs.settings;
-  const descent = { learningRate, steps, stopLoss, coarseTemplates, coarseStopLoss, clampNormFactor };
-  const search = { layers, gate, ...descent, weightDecay, klFactor, keepFactor };
+  const { layers, gate, klFactor, keepFactor, weightDecay, clampNormFactor } = inputs.settings;
+  const { descent, learningRate, steps, stopLoss, templatesPerStep } = inputs.settings;
+  const objective = { layers, gate, klFactor, keepFactor, weightDecay, clampNormFactor };
+  const search = { ...objective, descent, learningRate, steps, stopLoss, templatesPerStep };
   const edit = { subject, prompt, targetNew, keep };
   return contentKey({
     kind: 'value',

@@ -47,6 +47,11 @@ export async function openContext(options: BenchOptions): Promise<BenchContext> 
   };
 }
 
+/** The search as the paper runs it: Adam on the loss itself, in every template, for a fixed number of steps. */
+export function asInThePaper(settings: Hyperparameters, steps: number = settings.steps): Hyperparameters {
+  return { ...settings, descent: 'loss', templatesPerStep: 0, stopLoss: 0, steps };
+}
+
 /** Sequences from the corpus while it lasts, then of random tokens: the arithmetic does not ask what a token says. */
 function cut(ids: readonly number[], count: number, length: number, vocab: number): number[][] {
   return Array.from({ length: count }, (_, i) => {

@@ -1,13 +1,13 @@
 import { ValueSearch } from '../../src/editing/index.js';
 import { interleave } from './clock.js';
-import type { BenchContext } from './context.js';
+import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
 import { emptyHooks } from './hooks.js';
 
 /** Seconds per edit by how many edits are sought at once. */
 export async function measureMicroBatches({ model, settings, edits, quick }: BenchContext): Promise<Measurement> {
   const steps = quick ? 3 : 10;
-  const search = await ValueSearch.compile(model, { ...settings, stopLoss: 0, coarseTemplates: 0, steps });
+  const search = await ValueSearch.compile(model, asInThePaper(settings, steps));
   const hooks = emptyHooks(model, settings);
   const sizes = [1, 4, 16].filter((size) => size <= edits.length);
   const jobs = Object.fromEntries(

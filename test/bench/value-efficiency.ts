@@ -1,7 +1,7 @@
 import { ValueSearch } from '../../src/editing/index.js';
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../src/editing/value-graphs.js';
 import { median, secondsOf } from './clock.js';
-import type { BenchContext } from './context.js';
+import { asInThePaper, type BenchContext } from './context.js';
 import { type Figure, figure, type Measurement } from './figure.js';
 import { GemmRate, rateRows } from './gemm-rate.js';
 import { emptyHooks } from './hooks.js';
@@ -15,7 +15,7 @@ export async function measureValueEfficiency({
   quick,
   options,
 }: BenchContext): Promise<Measurement> {
-  const fixed = { ...settings, stopLoss: 0, coarseTemplates: 0, ...(quick && { steps: 5 }) };
+  const fixed = asInThePaper(settings, quick ? 5 : undefined);
   const search = await ValueSearch.compile(model, fixed);
   const accounts = measureSearch(search, {
     below: belowValueLayer(model, fixed),

@@ -1,6 +1,6 @@
-import { type Hyperparameters, ValueSearch } from '../../src/editing/index.js';
+import { ValueSearch } from '../../src/editing/index.js';
 import { median, secondsOf } from './clock.js';
-import type { BenchContext } from './context.js';
+import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
 import { emptyHooks } from './hooks.js';
 import { PlainSearch } from './plain-search.js';
@@ -13,7 +13,7 @@ export async function measureValueSearch(context: BenchContext): Promise<Measure
   const { model, quick } = context;
   const edits = context.edits.slice(0, quick ? 4 : context.options.edits);
   const plainEdits = edits.slice(0, quick ? 2 : 4);
-  const fixed: Hyperparameters = { ...context.settings, stopLoss: 0, coarseTemplates: 0, ...(quick && { steps: 5 }) };
+  const fixed = asInThePaper(context.settings, quick ? 5 : undefined);
   const hooks = emptyHooks(model, fixed);
   const search = await ValueSearch.compile(model, fixed);
   const plain = await PlainSearch.compile(model, fixed);

@@ -22,7 +22,8 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
         learningRate: value.learningRate,
         steps: value.steps,
         stopLoss: 0,
-        coarseTemplates: 0,
+        templatesPerStep: 0,
+        descent: 'loss',
       },
       model.config,
     );

@@ -1,16 +1,24 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { Adam, euclideanNorm } from '../../../src/editing/adam.js';
 import {
   emptyState,
+  type Hyperparameters,
   hooksOf,
   resolveHyperparameters,
   type TokenizedEdit,
+  tokenizeEdit,
   ValueSearch,
 } from '../../../src/editing/index.js';
+import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
+import { readBatch } from '../../../src/evaluation/index.js';
 import { matrix } from '../../../src/linalg/index.js';
-import { loadModel } from '../../../src/model/index.js';
+import { loadModel, loadTokenizer, type Model } from '../../../src/model/index.js';
 import { tolerances } from '../../support/matchers.js';
+import { gaussian } from '../../support/random-matrix.js';
 
+const bundledModel = fileURLToPath(new URL('../../../examples/aldermark/model', import.meta.url));
+const bundledBatch = fileURLToPath(new URL('../../../examples/aldermark/batches/round-1.jsonl', import.meta.url));
 const directory = fileURLToPath(new URL('../../golden/models/llama', import.meta.url));
 
 /** Three templates, the later ones longer. */
@@ -28,33 +36,124 @@ function edit(id: string, target: number): TokenizedEdit {
   };
 }
 
-async function searched(coarseTemplates: number) {
-  const model = await loadModel(directory);
-  const settings = resolveHyperparameters({ layers: [0], steps: 60, stopLoss: 0.1, coarseTemplates }, model.config);
-  const search = await ValueSearch.compile(model, settings);
-  const hooks = hooksOf(emptyState(model.config, settings), [{ layer: 0, sketch: matrix(1, model.config.dInner) }]);
-  const edits = [edit('one', 20), edit('two', 30)];
-  const found = await search.search(edits, hooks);
-  const { objective } = await search.prepare(edits, hooks);
-  const ends = await objective.evaluate(
-    found.map(({ target, initial }) => target.map((value, i) => value - initial[i])),
-  );
-  await search.dispose();
-  return { found, ends };
+interface World {
+  readonly model: Model;
+  readonly edits: readonly TokenizedEdit[];
 }
 
-describe('a value search that begins with few templates', () => {
-  it.each([0, 1, 2])('ends on all templates (%i at first)', async (coarseTemplates) => {
-    const { found, ends } = await searched(coarseTemplates);
-    found.forEach(({ nll, hit, losses }, e) => {
-      expect([nll]).toBeAllclose([ends.nll[e]], tolerances.activations);
-      expect(hit).toBe(ends.hits[e]);
-      expect(nll).toBeLessThan(losses[0]);
+/** Two layers of random weights. */
+async function randomWorld(): Promise<World> {
+  return { model: await loadModel(directory), edits: [edit('one', 20), edit('two', 30)] };
+}
+
+/** The bundled model and facts that it can learn. */
+async function bundledWorld(): Promise<World> {
+  const [model, tokenizer] = [await loadModel(bundledModel), await loadTokenizer(bundledModel)];
+  const { edits } = await readBatch(bundledBatch, { limit: 3 });
+  const contexts = ['{}', 'The market was full. {}', 'In the evening it rained. {}'];
+  return { model, edits: edits.map((fact) => tokenizeEdit(tokenizer, fact, contexts)) };
+}
+
+async function opened({ model }: World, overrides: Partial<Hyperparameters>) {
+  const settings = resolveHyperparameters({ layers: [0], steps: 60, stopLoss: 0.1, ...overrides }, model.config);
+  const hooks = hooksOf(emptyState(model.config, settings), [{ layer: 0, sketch: matrix(1, model.config.dInner) }]);
+  return { settings, hooks, search: await ValueSearch.compile(model, settings) };
+}
+
+/** Deltas found, and what the whole objective says of them. */
+async function searched(world: World, overrides: Partial<Hyperparameters>) {
+  const { settings, hooks, search } = await opened(world, overrides);
+  const found = await search.search(world.edits, hooks);
+  const { objective } = await search.prepare(world.edits, hooks);
+  const deltas = found.map(({ target, initial }) => target.map((value, i) => value - initial[i]));
+  const ends = await objective.evaluate(deltas);
+  await search.dispose();
+  return { settings, found, deltas, ends };
+}
+
+describe('the parts of an objective', () => {
+  it.each([1, 2, 3])('have a mean that is the whole (%i templates each)', async (templates) => {
+    const world = await randomWorld();
+    const { edits } = world;
+    const { hooks, search } = await opened(world, {});
+    const { objective } = await search.prepare(edits, hooks);
+    const deltas = edits.map((_, e) => gaussian(1, objective.initialOf(e).length, e).data);
+    const whole = await objective.evaluate(deltas);
+    const parts = objective.parts(templates);
+    expect(parts).toHaveLength(Math.ceil(3 / templates));
+    const looks = await Promise.all(parts.map((part) => part.evaluate(deltas)));
+    await search.dispose();
+    edits.forEach((_, e) => {
+      const mean = (of: (look: ObjectiveEvaluation, share: number) => number) =>
+        looks.reduce((sum, look, p) => sum + of(look, Math.min(templates, 3 - p * templates) / 3), 0);
+      expect([mean(({ nll }, share) => share * nll[e])]).toBeAllclose([whole.nll[e]], tolerances.activations);
+      expect([mean(({ keptLoss }) => keptLoss[e] / parts.length)]).toBeAllclose(
+        [whole.keptLoss[e]],
+        tolerances.activations,
+      );
+      expect(looks.every(({ hits }) => hits[e])).toBe(whole.hits[e]);
+      expect(looks.every(({ kept }) => kept[e])).toBe(whole.kept[e]);
+      if (templates === 2) return; // parts of two sizes weigh their targets and their kept positions differently
+      const gradient = whole.gradients[e].map((_, i) => mean(({ gradients }) => gradients[e][i] / parts.length));
+      expect(gradient).toBeAllclose(whole.gradients[e], { relative: 1e-4, absolute: 1e-6 });
     });
   });
 
-  it('means all templates where it is given more than there are', async () => {
-    const [all, more] = [await searched(0), await searched(9)];
-    expect(more.found.map(({ losses }) => losses[1])).toEqual(all.found.map(({ losses }) => losses[1]));
+  it('are one where they are given more templates than there are', async () => {
+    const world = await randomWorld();
+    const all = await searched(world, { templatesPerStep: 0 });
+    const more = await searched(world, { templatesPerStep: 9 });
+    expect(more.deltas).toEqual(all.deltas);
+  });
+});
+
+describe('a value search', () => {
+  it.each([0, 1, 2])('ends when all templates say the target (%i a step)', async (templatesPerStep) => {
+    const { settings, found, ends } = await searched(await bundledWorld(), { templatesPerStep });
+    found.forEach(({ nll, hit, losses }, e) => {
+      expect(losses.length).toBeLessThan(settings.steps);
+      expect(hit).toBe(true);
+      expect(ends.hits[e]).toBe(true);
+      expect(ends.kept[e]).toBe(true);
+      expect(nll).toBeLessThan(settings.stopLoss);
+      expect(ends.nll[e]).toBeLessThan(settings.stopLoss);
+    });
+  });
+
+  it('reports what the templates show at the end where its steps do not suffice', async () => {
+    const { found, ends } = await searched(await randomWorld(), { templatesPerStep: 1, steps: 2, stopLoss: 1e-6 });
+    found.forEach(({ nll, hit }, e) => {
+      expect([nll]).toBeAllclose([ends.nll[e]], tolerances.activations);
+      expect(hit).toBe(ends.hits[e]);
+    });
+  });
+
+  it.each(['loss', 'log-loss'] as const)('takes the steps of Adam down the %s', async (descent) => {
+    const steps = 4;
+    const world = await randomWorld();
+    const { edits } = world;
+    const { settings, found, deltas } = await searched(world, { descent, steps, stopLoss: 0, templatesPerStep: 0 });
+    const { hooks, search } = await opened(world, { descent });
+    const { objective } = await search.prepare(edits, hooks);
+    const norms = edits.map((_, e) => euclideanNorm(objective.initialOf(e)));
+    const adams = edits.map(
+      (_, e) =>
+        new Adam(new Float64Array(deltas[e].length), settings.learningRate, settings.clampNormFactor * norms[e]),
+    );
+    for (let step = 0; step < steps; step++) {
+      const { nll, keptLoss, gradients } = await objective.evaluate(adams.map(({ parameters }) => parameters));
+      adams.forEach((adam, e) => {
+        const length = euclideanNorm(adam.parameters);
+        const loss = nll[e] + keptLoss[e] + (settings.weightDecay * length) / norms[e] ** 2;
+        expect([found[e].losses[step]]).toBeAllclose([loss], tolerances.activations);
+        const decay = step === 0 ? 0 : settings.weightDecay / (length * norms[e] ** 2);
+        const gradient = Float64Array.from(gradients[e], (g, i) => g + decay * adam.parameters[i]);
+        adam.step(descent === 'loss' ? gradient : gradient.map((g) => g / loss));
+      });
+    }
+    await search.dispose();
+    adams.forEach((adam, e) => {
+      expect(deltas[e]).toBeAllclose(adam.parameters, { relative: 1e-3, absolute: 1e-4 });
+    });
   });
 });
