@@ -87,7 +87,7 @@ export async function edit(paths: readonly string[], options: EditOptions): Prom
         base,
         batches,
         rejected,
-        heldOut: await heldOutSequences(options.heldOut, bench.tokenizer),
+        heldOut: await heldOutSequences(options.heldOut, bench),
         compareGates: options.compareGates,
         publishedBy: `hookline edit ${randomUUID()}`,
       },

@@ -82,7 +82,7 @@ async function measureBase(edits: readonly Edit[], options: EvalOptions, listene
   const device = await resolveDevice(options.device, listener);
   const edited = await EditedModel.compile(model, { layers: [], gate: 'none', device });
   try {
-    const heldOut = await heldOutSequences(options.heldOut, tokenizer);
+    const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
     const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
     const nothing = { layers: [], editIds: [], openings: [] };
     return { modelId: null, version: null, gate: null, edits, evaluation, ...nothing };
@@ -105,7 +105,7 @@ async function measureVersion(
   const subject = await behindGate(opened, gate, options);
   const engine = new OnnxGemmEngine();
   try {
-    const heldOut = await heldOutSequences(options.heldOut, tokenizer);
+    const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
     const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
     const layers = await layerChanges(subject.edited.model, state, engine);
     const openings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];

@@ -84,11 +84,12 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const { givenSettings } = await import('./setting-options.js');
   const { corpus, maxTokens, layers } = options;
   const tokenizer = await loadTokenizer(options.model);
-  const heldOut = await heldOutSequences(options.heldOut, tokenizer, heldOutTokens);
+  const model = await loadModel(options.model);
+  const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens);
   const request = {
     store: openStore(options.store),
     modelId: statedModelId(options)!,
-    model: await loadModel(options.model),
+    model,
     tokenizer,
     edits,
     heldOut,

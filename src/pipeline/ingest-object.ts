@@ -1,12 +1,12 @@
 /** @file Makes pending units of one dropped object. Every step can be repeated after any failure. */
-import { InvalidInputError, PermanentError } from '../errors.js';
+import { InvalidInputError, PermanentError, PreconditionFailedError } from '../errors.js';
 import { type BatchReading, parseBatch } from '../evaluation/index.js';
 import { batchKey, digestOf, nextVersion, type ObjectStore } from '../registry/index.js';
 import { type Batch, batchForm, receiptForm, rejectionsKey } from './batch-objects.js';
 import type { FunctionOutput } from './contract.js';
 import { refusalOf, refuse } from './inbox.js';
 import { pendingName, storePending, unitFileName } from './pending-units.js';
-import { getIfPresent, putOnce } from './put-once.js';
+import { findObject, putOnce } from './put-once.js';
 import { encodeCanonical, findStored, storeOnce } from './stored-json.js';
 
 /** Largest batch that is taken. */
@@ -66,15 +66,16 @@ function checkSize(objectKey: string, sizeBytes: number): void {
 
 async function ingestContent(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
   const { store, modelId, executionId } = ingestion;
-  const bytes = await getIfPresent(store, objectKey);
-  if (bytes === undefined) return nothingOf('nothing');
+  const dropped = await findObject(store, objectKey);
+  if (dropped === undefined) return nothingOf('nothing');
+  const { bytes, etag } = dropped;
   const digest = digestOf(bytes);
   const receiptKey = batchKey(modelId, digest, 'receipt.json');
   let receipt = await findStored(store, receiptKey, receiptForm);
   const batch = await fileBatch(ingestion, { objectKey, bytes, digest, isFiled: receipt !== undefined });
   const at = ingestion.receivedAt.toISOString();
   receipt ??= await storeOnce(store, receiptKey, receiptForm, { schemaVersion: 1, executionId, at });
-  await takeOut(store, objectKey, digest);
+  await takeOut(store, objectKey, etag);
   const { accepted, rejected, units, reason } = batch;
   const isOwn = receipt.executionId === executionId;
   const outcome = reason !== '' ? 'rejected' : isOwn ? 'accepted' : 'duplicate';
@@ -147,8 +148,11 @@ async function fileUnits(
   }
 }
 
-/** Removes the object, unless another one has been dropped in its place. */
-async function takeOut(store: ObjectStore, objectKey: string, digest: string): Promise<void> {
-  const now = await getIfPresent(store, objectKey);
-  if (now !== undefined && digestOf(now) === digest) await store.delete(objectKey);
+/** Removes the object that was read; another one that has been dropped in its place waits for its own turn. */
+async function takeOut(store: ObjectStore, objectKey: string, ifMatch: string): Promise<void> {
+  try {
+    await store.delete(objectKey, { ifMatch });
+  } catch (error) {
+    if (!(error instanceof PreconditionFailedError)) throw error;
+  }
 }

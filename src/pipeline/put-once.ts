@@ -1,5 +1,5 @@
 import { NoSuchKeyError, PreconditionFailedError } from '../errors.js';
-import type { ObjectStore } from '../registry/index.js';
+import type { ObjectStore, StoredObject } from '../registry/index.js';
 
 /**
  * Writes an object whose key names its inputs, unless it is there already.
@@ -18,8 +18,13 @@ export async function putOnce(store: ObjectStore, key: string, bytes: Uint8Array
 
 /** The object's bytes, or undefined where nothing is. */
 export async function getIfPresent(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
+  return (await findObject(store, key))?.bytes;
+}
+
+/** The object, or undefined where nothing is. */
+export async function findObject(store: ObjectStore, key: string): Promise<StoredObject | undefined> {
   try {
-    return (await store.get(key)).bytes;
+    return await store.get(key);
   } catch (error) {
     if (error instanceof NoSuchKeyError) return undefined;
     throw error;

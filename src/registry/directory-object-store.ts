@@ -1,5 +1,5 @@
 import { type Dirent, existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ConflictError, InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../errors.js';
 import { digestOf, digestOfFile } from './digest.js';
@@ -8,6 +8,7 @@ import { checkKeyPrefix, checkObjectKey, reservedFolder } from './keys.js';
 import { LockTimeout, withLock } from './lock-file.js';
 import {
   checkPutCondition,
+  type DeleteCondition,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -72,16 +73,38 @@ export class DirectoryObjectStore implements ObjectStore {
     return sortKeys(keys);
   }
 
-  async delete(key: string): Promise<void> {
+  async delete(key: string, condition: DeleteCondition = {}): Promise<void> {
     checkObjectKey(key);
     if (!existsSync(this.root)) return;
     await this.#exclusively(key, async () => {
       const path = this.#pathOf(key);
       const found = (await this.#isInside(path)) ? await absentAsUndefined(() => stat(path)) : undefined;
       if (!found?.isFile()) return;
-      await rm(path, { force: true });
+      if (condition.ifMatch === undefined) await rm(path, { force: true });
+      else await this.#removeOnly(key, condition);
       await syncFolder(dirname(path));
     });
+  }
+
+  /**
+   * Looks at the file where nobody else finds it any more: programs that know nothing of locks may replace it at any time.
+   * Another one than was meant is put back.
+   */
+  async #removeOnly(key: string, condition: DeleteCondition): Promise<void> {
+    const path = this.#pathOf(key);
+    const aside = this.#own(join('aside', crypto.randomUUID()));
+    await mkdir(dirname(aside), { recursive: true });
+    if ((await absentAsUndefined(() => rename(path, aside).then(() => true))) === undefined) return;
+    const violated = violation(condition, `"${(await digestOfFile(aside)).sha256}"`);
+    // A link, not a move, which would replace what came here meanwhile: then both stay, this one under a name of its own.
+    if (violated !== undefined) {
+      await link(aside, path).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+        await link(aside, `${path}~${crypto.randomUUID().slice(0, 8)}`);
+      });
+    }
+    await rm(aside);
+    if (violated !== undefined) throw new PreconditionFailedError(key, violated);
   }
 
   #pathOf(key: string): string {

@@ -56,7 +56,7 @@ export {
   type Segment,
 } from './manifest.js';
 export { MemoryObjectStore } from './memory-object-store.js';
-export type { ObjectHead, ObjectStore, PutCondition, StoredObject } from './object-store.js';
+export type { DeleteCondition, ObjectHead, ObjectStore, PutCondition, StoredObject } from './object-store.js';
 export { openStore } from './open-store.js';
 export { type PointerState, pointerHistory } from './pointer.js';
 export { mayBeRunning, processIdentity } from './process-identity.js';

@@ -3,6 +3,7 @@ import { digestOf } from './digest.js';
 import { checkKeyPrefix, checkObjectKey } from './keys.js';
 import {
   checkPutCondition,
+  type DeleteCondition,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -40,7 +41,11 @@ export class MemoryObjectStore implements ObjectStore {
     return sortKeys([...this.#objects.keys()].filter((key) => key.startsWith(prefix)));
   }
 
-  async delete(key: string): Promise<void> {
-    this.#objects.delete(checkObjectKey(key));
+  async delete(key: string, condition: DeleteCondition = {}): Promise<void> {
+    const found = this.#objects.get(checkObjectKey(key));
+    if (found === undefined) return;
+    const violated = violation(condition, found.etag);
+    if (violated !== undefined) throw new PreconditionFailedError(key, violated);
+    this.#objects.delete(key);
   }
 }

@@ -20,8 +20,11 @@ export interface PutCondition {
   readonly ifNoneMatch?: '*';
 }
 
+/** What must hold for an object to be removed. */
+export type DeleteCondition = Pick<PutCondition, 'ifMatch'>;
+
 /**
- * What hookline needs of a store, with S3's semantics: strongly consistent, whole objects, conditional writes.
+ * What hookline needs of a store, with S3's semantics: strongly consistent, whole objects, conditional writes and deletes.
  * Every method throws {InvalidInputError} for a key that breaks the rules of `checkObjectKey`.
  */
 export interface ObjectStore {
@@ -37,8 +40,12 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array, condition?: PutCondition): Promise<{ readonly etag: string }>;
   /** All keys that begin with `prefix` (any string, not only a folder), in the order of their UTF-8 bytes. */
   list(prefix: string): Promise<readonly string[]>;
-  /** Removes the object; nothing to remove is no error. */
-  delete(key: string): Promise<void>;
+  /**
+   * Removes the object; nothing to remove is no error.
+   * @throws {PreconditionFailedError} if what is there has another ETag than `ifMatch`, and then it stays
+   * @throws {ConflictError} if another write was under way: try again
+   */
+  delete(key: string, condition?: DeleteCondition): Promise<void>;
 }
 
 /** @throws {InvalidInputError} if both conditions are given */

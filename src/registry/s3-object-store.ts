@@ -3,6 +3,7 @@ import { InvalidInputError, NoSuchKeyError, PreconditionFailedError, TransientEr
 import { checkKeyPrefix, checkObjectKey } from './keys.js';
 import {
   checkPutCondition,
+  type DeleteCondition,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -117,14 +118,24 @@ export class S3ObjectStore implements ObjectStore {
     return sortKeys(keys.filter(isObjectKey));
   }
 
-  async delete(key: string): Promise<void> {
+  async delete(key: string, { ifMatch }: DeleteCondition = {}): Promise<void> {
     const Key = this.#fullKey(key);
-    try {
-      const { sdk, client } = await this.#open();
-      await client.send(new sdk.DeleteObjectCommand({ Bucket: this.bucket, Key }));
-    } catch (error) {
-      if (isNoSuchKey(failureOf(error))) return;
-      throw this.#raised(error, 'delete', key, 's3:DeleteObject');
+    for (let sends = 1; ; sends++) {
+      try {
+        const { sdk, client } = await this.#open();
+        await client.send(new sdk.DeleteObjectCommand({ Bucket: this.bucket, Key, IfMatch: ifMatch }));
+        return;
+      } catch (error) {
+        const failure = failureOf(error);
+        if (isNoSuchKey(failure)) return;
+        if (ifMatch !== undefined && isPreconditionFailed(failure)) {
+          // Of a bucket with versions the current one may be a delete marker, which no ETag matches.
+          if ((await this.#head(key)) === undefined) return;
+          throw new PreconditionFailedError(key, `ETag ${ifMatch}`);
+        }
+        if (sends === maxSends || !isConflict(failure)) throw this.#raised(error, 'delete', key, 's3:DeleteObject');
+        await pause(sends);
+      }
     }
   }
 

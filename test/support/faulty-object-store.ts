@@ -16,7 +16,7 @@ export function withFaultyWrites(store: ObjectStore, fault: Fault): ObjectStore 
     get: (key) => store.get(key),
     head: (key) => store.head(key),
     list: (prefix) => store.list(prefix),
-    delete: (key) => store.delete(key),
+    delete: (key, condition) => store.delete(key, condition),
     put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
       fault(() => store.put(key, bytes, condition), key, condition),
   };
@@ -70,8 +70,24 @@ export function crashingAtOperation(store: ObjectStore, operations: number, lost
     get: (key) => read(() => store.get(key)),
     head: (key) => read(() => store.head(key)),
     list: (prefix) => read(() => store.list(prefix)),
-    delete: (key) => through(() => store.delete(key)),
+    delete: (key, condition) => through(() => store.delete(key, condition)),
     put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
       through(() => store.put(key, bytes, condition)),
+  };
+}
+
+/** Lets something else happen just before operation number `index`. */
+export function beforeOperation(store: ObjectStore, index: number, event: () => Promise<void>): ObjectStore {
+  let left = index;
+  const then = async <T>(operation: () => Promise<T>): Promise<T> => {
+    if (left-- === 0) await event();
+    return operation();
+  };
+  return {
+    get: (key) => then(() => store.get(key)),
+    head: (key) => then(() => store.head(key)),
+    list: (prefix) => then(() => store.list(prefix)),
+    delete: (key, condition) => then(() => store.delete(key, condition)),
+    put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) => then(() => store.put(key, bytes, condition)),
   };
 }

@@ -132,6 +132,17 @@ function describeConditions(store: () => ObjectStore): void {
     expect(await store().head('a')).toBeUndefined();
   });
 
+  it('deletes with ifMatch only the content of that ETag', async () => {
+    const first = await store().put('a/b', bytesOf('one'));
+    const second = await store().put('a/b', bytesOf('two'));
+    await expect(store().delete('a/b', { ifMatch: first.etag })).rejects.toThrow(PreconditionFailedError);
+    expect(await store().get('a/b')).toEqual({ bytes: bytesOf('two'), etag: second.etag });
+    await store().delete('a/b', { ifMatch: second.etag });
+    expect(await store().head('a/b')).toBeUndefined();
+    await store().delete('a/b', { ifMatch: second.etag });
+    await store().delete('never/was', { ifMatch: second.etag });
+  });
+
   it('refuses both conditions at once', async () => {
     await expect(store().put('a', bytesOf('x'), { ifMatch: '"0"', ifNoneMatch: '*' })).rejects.toThrow(
       InvalidInputError,
@@ -164,6 +175,35 @@ function describeRaces(store: () => ObjectStore): void {
       expect(reasons).toHaveLength(19);
       expect(reasons.every(isRefusal)).toBe(true);
     }
+  });
+
+  it('removes by compare-and-delete only what was read, whatever is written meanwhile', async () => {
+    const writes = 20;
+    const taken: string[] = [];
+    const writer = async () => {
+      for (let index = 0; index < writes; index++) await store().put('inbox', bytesOf(`${index}`));
+    };
+    const taker = async () => {
+      for (let turn = 0; turn < writes; turn++) {
+        const found = await store()
+          .get('inbox')
+          .catch((error: unknown) => {
+            if (!(error instanceof NoSuchKeyError)) throw error;
+          });
+        if (found === undefined) continue;
+        try {
+          await store().delete('inbox', { ifMatch: found.etag });
+          taken.push(textOf(found.bytes));
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+        }
+      }
+    };
+    await Promise.all([writer(), taker()]);
+    const left = await store().head('inbox');
+    if (left !== undefined) taken.push(textOf((await store().get('inbox')).bytes));
+    expect(taken).toContain(`${writes - 1}`);
+    expect(new Set(taken).size).toBe(taken.length);
   });
 
   it('loses none of 40 concurrent increments by compare-and-swap', async () => {

@@ -1,4 +1,4 @@
-import { checkKeyPrefix, type ObjectStore, type PutCondition } from '../../src/registry/index.js';
+import { checkKeyPrefix, type DeleteCondition, type ObjectStore, type PutCondition } from '../../src/registry/index.js';
 
 /** A store that takes down which keys and prefixes were asked for; those that no object can have are refused. */
 export class RecordingStore implements ObjectStore {
@@ -22,8 +22,8 @@ export class RecordingStore implements ObjectStore {
     return this.#told(prefix).list(prefix);
   }
 
-  async delete(key: string) {
-    return this.#told(key).delete(key);
+  async delete(key: string, condition: DeleteCondition = {}) {
+    return this.#told(key).delete(key, condition);
   }
 
   #told(key: string): ObjectStore {

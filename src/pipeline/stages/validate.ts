@@ -81,7 +81,7 @@ async function wholeOf(
   { state, edits, earlier, dependencies }: WrittenEdits,
 ): Promise<WholeRound> {
   const path = plan.heldOut === null ? undefined : await materialiseText(dependencies, plan.heldOut);
-  const heldOut = await heldOutSequences(path, bench.tokenizer);
+  const heldOut = await heldOutSequences(path, bench);
   const rows = plan.compareGates ? await compareGates(bench, state, edits, heldOut, stopping(dependencies)) : [];
   const gates = rows.map(({ gate, reliability, generality, locality, sameSubjectLocality, perplexityRatio }) => ({
     gate,

@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { InvalidInputError, NoSuchKeyError } from '../../../src/errors.js';
+import { InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../../../src/errors.js';
 import { DirectoryObjectStore, MemoryObjectStore, openStore, S3ObjectStore } from '../../../src/registry/index.js';
 import { describeObjectStoreContract } from '../../support/object-store-contract.js';
 
@@ -44,6 +44,48 @@ describe('a directory store', () => {
     const { bytes, etag } = await store.get('incoming/m/batch.jsonl');
     expect(textOf(bytes)).toBe('lines');
     await store.put('incoming/m/batch.jsonl', bytesOf('more'), { ifMatch: etag });
+  });
+
+  it('loses no file that another program drops while others are taken out', async () => {
+    const [path, drops] = [join(root, 'incoming/m/batch.jsonl'), 200];
+    await mkdir(dirname(path), { recursive: true });
+    const taken: string[] = [];
+    let isDropping = true;
+    const dropper = async () => {
+      for (let index = 0; index < drops; ) {
+        await writeFile(join(root, 'draft'), `${index}`);
+        // A link is refused where something is, so that whatever was dropped must be taken by somebody.
+        const isDropped = await link(join(root, 'draft'), path).then(
+          () => true,
+          () => false,
+        );
+        await rm(join(root, 'draft'));
+        if (isDropped) index++;
+      }
+      isDropping = false;
+    };
+    const taker = async () => {
+      let before = '"0"';
+      while (isDropping) {
+        const found = await store.get('incoming/m/batch.jsonl').catch(() => undefined);
+        if (found === undefined) continue;
+        // As one who read an earlier file under this name, and then as one who read this.
+        await store.delete('incoming/m/batch.jsonl', { ifMatch: before }).catch(refusedOnly);
+        before = found.etag;
+        const isTaken = await store
+          .delete('incoming/m/batch.jsonl', { ifMatch: found.etag })
+          .then(() => true, refusedOnly);
+        if (isTaken) taken.push(textOf(found.bytes));
+      }
+    };
+    const refusedOnly = (error: unknown) => {
+      if (!(error instanceof PreconditionFailedError)) throw error;
+      return false;
+    };
+    await Promise.all([dropper(), taker()]);
+    for (const key of await store.list('incoming/')) taken.push(textOf((await store.get(key)).bytes));
+    expect(new Set(taken)).toEqual(new Set(Array.from({ length: drops }, (_, index) => `${index}`)));
+    expect(await readdir(join(root, '.hookline/aside'))).toEqual([]);
   });
 
   it('leaves nothing but objects, once its writes are done', async () => {

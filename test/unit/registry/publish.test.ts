@@ -268,7 +268,7 @@ function scheduled(store: ObjectStore, scheduler: fc.Scheduler, lost: () => bool
     get: (key) => inTurn(() => store.get(key)),
     head: (key) => inTurn(() => store.head(key)),
     list: (prefix) => inTurn(() => store.list(prefix)),
-    delete: (key) => inTurn(() => store.delete(key)),
+    delete: (key, condition) => inTurn(() => store.delete(key, condition)),
     put: (key, bytes, condition) =>
       inTurn(async () => {
         const reply = await store.put(key, bytes, condition);

@@ -47,7 +47,7 @@ describe('the history of an execution', () => {
       get: (key) => memory.get(key),
       head: (key) => memory.head(key),
       list: (prefix) => memory.list(prefix),
-      delete: (key) => memory.delete(key),
+      delete: (key, condition) => memory.delete(key, condition),
       put: (key, bytes, condition) =>
         key.endsWith('history.json') ? Promise.reject(new Error('disk full')) : memory.put(key, bytes, condition),
     };

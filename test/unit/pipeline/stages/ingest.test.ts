@@ -13,7 +13,7 @@ import {
   modelId,
   registeredStore,
 } from '../../../support/control-plane.js';
-import { Crash, crashingAtOperation } from '../../../support/faulty-object-store.js';
+import { beforeOperation, Crash, crashingAtOperation } from '../../../support/faulty-object-store.js';
 
 let store: MemoryObjectStore;
 beforeEach(async () => {
@@ -97,6 +97,24 @@ describe('ingest', () => {
       ['a', 'b'],
       ['c', 'd'],
     ]);
+  });
+
+  it('leaves a file that is dropped under the same name meanwhile for its own turn, whenever that happens', async () => {
+    await drop(store, 'batch.jsonl', fiveLines);
+    const others = [editLine('x'), editLine('y')];
+    for (let operations = 0; ; operations++) {
+      const copy = await copyOf(store);
+      let dropped = false;
+      const meanwhile = beforeOperation(copy, operations, async () => {
+        dropped = true;
+        await drop(copy, 'batch.jsonl', others);
+      });
+      await ingest(meanwhile, 'incoming/m/batch.jsonl');
+      if (!dropped) break;
+      await ingest(copy, 'incoming/m/batch.jsonl');
+      expect((await pendingEdits(copy)).flat(), `operation ${operations}`).toEqual(expect.arrayContaining(['x', 'y']));
+      expect(await copy.list('incoming/')).toEqual([]);
+    }
   });
 
   it('rejects a batch without one acceptable line, again when it is dropped again', async () => {

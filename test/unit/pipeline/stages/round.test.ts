@@ -51,7 +51,7 @@ beforeAll(async () => {
   const memoryBudgetBytes = 2 ** 30;
   bench = new Workbench({ store, modelId, modelDigest, model, tokenizer, settings, statistics, memoryBudgetBytes });
   const round = await runRound(bench, bench.emptyState, edits.slice(0, 4), []);
-  const heldOut = await heldOutSequences(await materialiseText(rounds, card.heldOut!), tokenizer);
+  const heldOut = await heldOutSequences(await materialiseText(rounds, card.heldOut!), bench);
   expected = { round, validation: await validateRound(bench, round.state, edits.slice(0, 4), [], heldOut) };
 });
 afterAll(async () => {
