@@ -80,6 +80,11 @@ export async function whiten(keys: Matrix, factor: Matrix, engine: GemmEngine): 
  * median 0.1 %. After 30 rounds responses differ from those of a float64 gram and targets by 0.7 to 0.9 % in the median and
  * 1.3 % at most; targets in eight bits alone make that 0.6 % and 0.9 %. Without moving the targets the new keys of a round
  * lost up to 5 %.
+ *
+ * The error stays in the gram for good, and `lambda I + gram` must stay positive definite with the exact rows of any later
+ * key: it does while the norm of all errors together is below lambda. Without that bound, keys much like earlier ones under
+ * an ill-conditioned `C0` (few tokens of statistics) ended in a gram that no keys have. So errors whose norm would be above
+ * half of lambda are not harmless either.
  * @param keys `K`: `[dInner, n]`, one key per column
  * @param residuals `R`: `[dModel, n]`
  * @param factor `F`: `[dInner, dInner]`, `C0⁻¹ = Fᵀ F`
@@ -150,15 +155,20 @@ function unlessIndefinite<T>(solve: () => T): T | undefined {
 /** The largest harmless change of an edit's response, as a share of its target's norm. */
 const harmlessError = 0.005;
 
+/** The largest harmless norm of the gram's error, as a share of lambda. */
+const harmlessShift = 0.5;
+
 /**
- * Whether the error of the coarse gram rows changes all edits' responses by little: see {@link appendRound}. A target that
- * is next to nothing beside the others counts as one of median norm.
+ * Whether the error of the coarse gram rows changes all edits' responses by little, and leaves the rounds to come a gram
+ * that some keys have: see {@link appendRound}. A target that is next to nothing beside the others counts as one of median
+ * norm.
  *
  * With `X = L_p⁻¹ gram_pn`, which are rows of the new Cholesky factor, `A_p_before - A_p = A_new Xᵀ L_p⁻¹`.
  * @param error `D`: `[n, previous]`
  */
 function isHarmless(before: EditMemory, after: EditMemory, error: Matrix): boolean {
   const { rows: count, columns: previous } = error;
+  if (shiftOf(error) > harmlessShift * after.momentWeight) return false;
   const newValues = block(after.values, 0, after.dModel, previous, previous + count);
   const newFactorRows = block(after.factor, previous, previous + count, 0, previous);
   const mixing = multiply(newFactorRows, solveLower(before.factor, transpose(error)));
@@ -166,6 +176,16 @@ function isHarmless(before: EditMemory, after: EditMemory, error: Matrix): boole
   const norms = columnNorms(after.targets);
   const median = norms.toSorted()[norms.length >> 1];
   return changes.every((change, i) => change <= harmlessError * (norms[i] > 1e-3 * median ? norms[i] : median));
+}
+
+/**
+ * About the spectral norm that errors like these have together once all gram rows hold them: rounding errors are as good as
+ * independent, and a symmetric matrix of `m` rows of such entries of root mean square `s` has the norm `2 s sqrt(m)` (Wigner).
+ * @param error `D`: `[n, previous]`
+ */
+function shiftOf({ rows, columns, data }: Matrix): number {
+  const meanSquare = data.reduce((sum, value) => sum + value * value, 0) / data.length;
+  return 2 * Math.sqrt(meanSquare * (rows + columns));
 }
 
 /** The norms of the columns of `a b`, `a` thin: from `bᵀ (aᵀ a) b`, so that nothing as large as `a b` is made. */

@@ -17,15 +17,17 @@ import {
   emptyMemory,
   type GemmEngine,
   identity,
+  inverseFactor,
   type Matrix,
   matrix,
+  multiply,
   PlainGemmEngine,
   replayRound,
 } from '../../../src/linalg/index.js';
 import type { ModelConfig } from '../../../src/model/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
 import { decodeSafetensors, encodeSafetensors, tensor } from '../../../src/tensor/index.js';
-import { gaussian } from '../../support/random-matrix.js';
+import { gaussian, spectrumRoot } from '../../support/random-matrix.js';
 
 const dInner = 12;
 const dModel = 6;
@@ -122,6 +124,28 @@ describe('a hook file', () => {
     expect(files[2].length / files[0].length).toBeLessThanOrEqual(1.15);
     expect(files.map(crossDtype)).toEqual(['int8', 'int8', 'int8']);
     expectSame(replayed, memory);
+  });
+
+  it('leaves later rounds a gram that keys have, where keys come again under a moment of hardly full rank', async () => {
+    const [width, edits, subjects] = [64, 5, 6];
+    const spectrum = spectrumRoot(width, 1e6, 3);
+    const text = multiply(spectrum, gaussian(width, 75, 5));
+    const moment = multiply(text, text, { transB: true, alpha: 1 / 75 });
+    const factor = await inverseFactor(moment, engine);
+    const known = multiply(spectrum, gaussian(width, subjects, 9));
+    let memory = emptyMemory(width, 16, 0.02 * width);
+    for (let r = 0; r < 25; r++) {
+      const other = multiply(spectrum, gaussian(width, edits, 100 + r));
+      const subjectOf = (i: number) => Math.floor(i / edits) * subjects + (((i % edits) + r) % subjects);
+      const keys = matrix(
+        width,
+        edits,
+        other.data.map((value, i) => known.data[subjectOf(i)] + 0.05 * value),
+      );
+      const storage = segmentStorage(width, 16);
+      ({ memory } = await appendRound(memory, keys, gaussian(16, edits, 500 + r), factor, engine, storage));
+    }
+    expect(memory.gram.rows).toBe(25 * edits);
   });
 
   it('holds float32 gram rows where keys of an earlier round are written again, and replays to the same numbers', async () => {
