@@ -19,7 +19,10 @@ export interface RoundReportRequest {
   readonly dModel: number;
   readonly dInner: number;
   readonly settings: Hyperparameters;
+  /** The version's number, or the one that the round would have had. */
   readonly version: number;
+  /** Why the round is not published, where it is not. */
+  readonly rejectedBecause?: string;
   /** In the order of the measures. */
   readonly edits: readonly Edit[];
   readonly solved: SolvedRound;
@@ -37,7 +40,7 @@ export interface RoundReportRequest {
 export function roundReport(request: RoundReportRequest): string {
   const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
   const data: ReportData = {
-    title: `${request.modelName}, version ${request.version}`,
+    title: `${request.modelName}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,
     model: { name: request.modelName, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
     version: request.version,
     parent: ancestors.at(-1)?.version ?? null,
@@ -116,8 +119,11 @@ function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: 
   };
 }
 
-function notesOf({ edits, measures, notes = [] }: RoundReportRequest): string[] {
+function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: RoundReportRequest): string[] {
   return [
+    ...(rejectedBecause === undefined
+      ? []
+      : [`This round was rejected and is not published: ${rejectedBecause}. It would have been version ${version}.`]),
     ...notes,
     ...(measures.drift === null
       ? ['No held-out text was given: perplexity, KL to base and swap rate were not measured.']

@@ -10,10 +10,11 @@ import {
   versionFileKey,
 } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
-import { findOutcome, finishRound, outcomeKeyOf, publisherOf } from '../current-round.js';
+import { findOutcome, finishRound, publisherOf, rejectedReportKey } from '../current-round.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../own-plan.js';
 import { publishVersion } from '../publish-version.js';
+import { putOnce } from '../put-once.js';
 import { readExclusions, readModelCard } from '../round-files.js';
 import { attemptKey, type Exclusions, type RoundOutcomeRecord, type RoundPlan } from '../round-plan.js';
 import { readAttempt } from '../round-records.js';
@@ -38,16 +39,15 @@ export async function publishStage(
   const excluded = await readExclusions(store, planKey, attempt);
   let outcome = await findOutcome(store, modelId, plan.roundId);
   if (outcome === undefined) {
-    const version = action === 'publish' ? (await publishAttempt(input, plan, excluded, store, now)).version : 0;
-    outcome = {
-      outcome: action === 'publish' ? 'published' : 'rejected',
-      version,
-      executionId,
-      at: now().toISOString(),
-      reason,
-      edits: action === 'publish' ? plan.edits.length - excluded.length : 0,
-      dropped: excluded.length,
-    };
+    const attempted = await reportedAttempt(input, plan, excluded, store, now);
+    const ended = { executionId, at: now().toISOString(), reason, dropped: excluded.length };
+    if (action === 'publish') {
+      const { version } = await publishAttempt(input, plan, attempted, store, now);
+      outcome = { ...ended, outcome: 'published', version, edits: plan.edits.length - excluded.length };
+    } else {
+      await putOnce(store, rejectedReportKey(modelId, plan.roundId), new TextEncoder().encode(attempted.report));
+      outcome = { ...ended, outcome: 'rejected', version: 0, edits: 0 };
+    }
   }
   return answer(modelId, plan.roundId, await finishRound(store, modelId, plan.roundId, outcome));
 }
@@ -55,21 +55,21 @@ export async function publishStage(
 function answer(modelId: string, roundId: string, ended: RoundOutcomeRecord): FunctionOutput<'publish'> {
   const { outcome, version, edits, dropped, reason } = ended;
   const reportKey =
-    outcome === 'published' ? versionFileKey(modelId, version, 'report.html') : outcomeKeyOf(modelId, roundId);
+    outcome === 'published' ? versionFileKey(modelId, version, 'report.html') : rejectedReportKey(modelId, roundId);
   return { outcome, version, edits, dropped, reason, reportKey };
 }
 
-async function publishAttempt(
-  { modelId, planKey, attempt }: Input,
+/** What was measured of an attempt, and its report. */
+async function reportedAttempt(
+  { action, modelId, planKey, attempt, reason }: Input,
   plan: RoundPlan,
   excluded: Exclusions,
   store: ObjectStore,
   now: () => Date,
-): Promise<LatestVersion> {
+) {
   const { modelDigest, settings, base: ref } = plan;
   const { dModel, dInner } = await readModelCard(store, modelId);
   const { solved, measures } = await readAttempt(store, planKey, attempt, plan);
-  const { hooks, removedIds } = await readHooks(store, attemptKey(planKey, attempt, 'hooks.safetensors'), solved);
   const edits = keptEdits(plan.edits, excluded);
   const manifest = ref === null ? undefined : await readManifest(store, modelId, ref.version);
   const metrics = versionMetrics(measures, solved);
@@ -80,9 +80,22 @@ async function publishAttempt(
     version: await nextVersion(store, modelId),
     ancestors: manifest ? await ancestorsOf(store, modelId, manifest) : [],
     rejected: plan.rejected,
-    notes: excluded.map(({ id, reason }) => `Edit ${id} was dropped, and the rest solved again: ${reason}.`),
+    ...(action === 'reject' && { rejectedBecause: reason }),
+    notes: excluded.map((dropped) => `Edit ${dropped.id} was dropped, and the rest solved again: ${dropped.reason}.`),
     createdAt: now(),
   });
+  return { shared, solved, manifest, report };
+}
+
+async function publishAttempt(
+  { modelId, planKey, attempt }: Input,
+  plan: RoundPlan,
+  { shared, solved, manifest, report }: Awaited<ReturnType<typeof reportedAttempt>>,
+  store: ObjectStore,
+  now: () => Date,
+): Promise<LatestVersion> {
+  const { base: ref } = plan;
+  const { hooks, removedIds } = await readHooks(store, attemptKey(planKey, attempt, 'hooks.safetensors'), solved);
   return publishVersion({
     ...{ ...shared, store, modelId, hooks, removedIds, report, now },
     thresholds: solved.thresholds,

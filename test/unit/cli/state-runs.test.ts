@@ -60,6 +60,7 @@ describe('an event in words', () => {
     ['Gate', { decision: 'publish', reason: '' }, 'publish'],
     ['Gate', { decision: 'drop', reason: 'dropped 1' }, 'drop: dropped 1'],
     ['Publish', { version: 4 }, 'version 4'],
+    ['RejectRound', { version: 0, reportKey: 'r.html' }, 'rejected; see r.html'],
     ['Collect', { models: [], started: 0 }, undefined],
   ])('%s %j', (state, detail, text) => {
     expect(describeEvent(event(0, 'StateExited', state, { detail }))).toBe(text);

@@ -124,8 +124,11 @@ describe('a rejected round', () => {
       { ...call, action: 'reject', planKey: plan.planKey, attempt, reason },
       dependenciesOn(store),
     );
-    const reportKey = `models/m/rounds/${plan.roundId}/outcome.json`;
+    const reportKey = `models/m/rounds/${plan.roundId}/report.html`;
     expect(output).toEqual({ outcome: 'rejected', version: 0, edits: 0, dropped: 0, reason, reportKey });
+    const report = new TextDecoder().decode((await store.get(reportKey)).bytes);
+    expect(report).toContain('rejected round');
+    expect(report).toContain(reason);
     const left = await store.list('models/m/');
     expect(left.filter((key) => /pending|round\.json|versions|latest/.test(key))).toEqual([]);
     const next = await planStage({ ...call, fence: 2 }, dependenciesOn(store));
