@@ -1,5 +1,6 @@
 /** @file Executions whose processes are killed and whose writes go wrong, and what must hold nevertheless. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PreconditionFailedError } from '../../src/errors.js';
 import { readModelStatus, redriveFailed } from '../../src/pipeline/index.js';
 import { DirectoryObjectStore, incomingKey } from '../../src/registry/index.js';
 import { uniform } from '../support/random-matrix.js';
@@ -53,6 +54,9 @@ export const soak = (options: SoakOptions): Promise<SoakResult> => new Soak(opti
 
 /** Batches that may wait for a model before no more are dropped for it. */
 const longestQueue = 3;
+
+/** Names that are used over and over. */
+const commonNames = 2;
 
 class Soak {
   readonly #store: DirectoryObjectStore;
@@ -197,12 +201,26 @@ class Soak {
   }
 
   async #drop({ modelId, bytes }: Batch): Promise<void> {
-    const event = incomingKey(modelId, `batch-${this.#files++}.jsonl`);
-    await this.#store.put(event, bytes);
+    const event = await this.#putUnderFreeName(modelId, bytes);
     if (this.#random() >= 0.15) return;
     await sleep(500 * this.#random());
     this.#dropped.duplicateEvents++;
     this.#runner?.send({ event });
+  }
+
+  /** Under one of a few names, again and again, as soon as the file before has been taken in. */
+  async #putUnderFreeName(modelId: string, bytes: Uint8Array): Promise<string> {
+    const names = [...Array.from({ length: commonNames }, (_, i) => `batch-${i}.jsonl`), `once-${this.#files++}.jsonl`];
+    for (const name of names) {
+      const key = incomingKey(modelId, name);
+      try {
+        await this.#store.put(key, bytes, { ifNoneMatch: '*' });
+        return key;
+      } catch (error) {
+        if (!(error instanceof PreconditionFailedError)) throw error;
+      }
+    }
+    throw new Error('a free name, got none');
   }
 
   /** Waits until nothing is left to do, as the schedule would see to it. */
