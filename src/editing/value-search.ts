@@ -224,7 +224,8 @@ async function descend(
     onStep(active.length);
     if (active.length === 0) return;
     const part = turn % parts.length;
-    const objective = partsOfActive.get(part) ?? parts[part].select(active);
+    const isWhole = active.length === searches.length;
+    const objective = isWhole ? parts[part] : (partsOfActive.get(part) ?? parts[part].select(active));
     partsOfActive.set(part, objective);
     const evaluation = await objective.evaluate(active.map((e) => searches[e].delta));
     active.forEach((e, i) => {
@@ -242,6 +243,9 @@ function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEd
     );
   return edits.map((edit, index) => ({ edit, index })).sort((a, b) => longest(a.edit) - longest(b.edit));
 }
+
+/** Below this, float32 rounding is all that a loss says: its logarithm is not followed further. */
+const smallestLoss = 1e-6;
 
 /** The course of one edit's search. */
 class EditSearch {
@@ -285,7 +289,7 @@ class EditSearch {
     if (isWellHere || this.steps >= steps) return;
     // Of the weight decay: `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0.
     const decay = length === 0 ? 0 : weightDecay / (length * this.norm ** 2);
-    const scale = this.settings.descent === 'loss' ? 1 : 1 / Math.max(loss, Number.MIN_VALUE);
+    const scale = this.settings.descent === 'loss' ? 1 : 1 / Math.max(loss, smallestLoss);
     this.adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
     this.steps++;
     this.seen = [];

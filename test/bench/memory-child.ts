@@ -1,7 +1,7 @@
 /** @file One job in a process of its own, which then says how much memory it took. */
 import { existsSync, readFileSync } from 'node:fs';
 import { emptyMomentSums, KeyMomentProgram, ValueSearch } from '../../src/editing/index.js';
-import { asInThePaper, openContext } from './context.js';
+import { openContext } from './context.js';
 import { emptyHooks } from './hooks.js';
 import type { ChildMemory } from './memory.js';
 import { readOptions } from './options.js';
@@ -24,7 +24,7 @@ if (job === 'statistics') {
     look();
   }
 } else {
-  const settings = asInThePaper(context.settings, 3);
+  const settings = { ...context.settings, stopLoss: 0, steps: 6 };
   const search = await ValueSearch.compile(context.model, settings);
   await search.search(context.edits, emptyHooks(context.model, settings), { onStep: look });
 }
