@@ -61,6 +61,11 @@ describe('the check of the layout', () => {
       'src/evaluation/report/a.ts: imports a folder of src or src/errors.ts, got src/index.ts',
     ]);
     expect(checked({ 'src/errors.ts': "import './tensor/index.js';" })).toHaveLength(1);
+    const light = "export { a } from './registry/index.js'; export * from './errors.js';";
+    expect(checked({ 'src/client.ts': light })).toEqual([]);
+    expect(checked({ 'src/client.ts': `${light} export { b } from './model/index.js';` })).toEqual([
+      'src/client.ts: imports src/registry/index.ts, got src/model/index.ts',
+    ]);
     expect(checked({ 'src/index.ts': "export { a } from './cli/index.js'; export * from './errors.js';" })).toEqual([]);
   });
 

@@ -50,6 +50,11 @@ export class DirectoryObjectStore implements ObjectStore {
     return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), etag: `"${digestOf(bytes)}"` };
   }
 
+  async getIfChanged(key: string, etag: string): Promise<StoredObject | undefined> {
+    const object = await this.get(key);
+    return object.etag === etag ? undefined : object;
+  }
+
   async head(key: string): Promise<ObjectHead | undefined> {
     const digest = await this.#read(checkObjectKey(key), digestOfFile);
     return digest && { etag: `"${digest.sha256}"`, sizeBytes: digest.sizeBytes };

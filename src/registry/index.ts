@@ -1,4 +1,6 @@
 /** @file The registry's face: object stores, keys, digests, manifests, and versions published, pulled and moved. */
+
+export { type ContentCache, DirectoryContentCache, MemoryContentCache } from './content-cache.js';
 export { type Change, diffVersions, type EditChange, type MetricDelta, type VersionDiff } from './diff-versions.js';
 export { type ContentDigest, canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
 export { DirectoryObjectStore, type DirectoryObjectStoreOptions } from './directory-object-store.js';
@@ -56,6 +58,7 @@ export {
   type Segment,
 } from './manifest.js';
 export { MemoryObjectStore } from './memory-object-store.js';
+export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
 export type { DeleteCondition, ObjectHead, ObjectStore, PutCondition, StoredObject } from './object-store.js';
 export { openStore } from './open-store.js';
 export { type PointerState, pointerHistory } from './pointer.js';
@@ -74,3 +77,4 @@ export {
   type VersionListing,
   type VersionSummary,
 } from './versions.js';
+export { type WatchOptions, watchVersions } from './watch-versions.js';

@@ -22,6 +22,11 @@ export class MemoryObjectStore implements ObjectStore {
     return { bytes: Uint8Array.from(object.bytes), etag: object.etag };
   }
 
+  async getIfChanged(key: string, etag: string): Promise<StoredObject | undefined> {
+    const object = await this.get(key);
+    return object.etag === etag ? undefined : object;
+  }
+
   async head(key: string): Promise<ObjectHead | undefined> {
     const object = this.#objects.get(checkObjectKey(key));
     return object && { etag: object.etag, sizeBytes: object.bytes.length };

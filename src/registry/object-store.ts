@@ -30,6 +30,11 @@ export type DeleteCondition = Pick<PutCondition, 'ifMatch'>;
 export interface ObjectStore {
   /** @throws {NoSuchKeyError} */
   get(key: string): Promise<StoredObject>;
+  /**
+   * The object, or undefined where it still is the content with this ETag: then no content is sent.
+   * @throws {NoSuchKeyError}
+   */
+  getIfChanged(key: string, etag: string): Promise<StoredObject | undefined>;
   /** Undefined where nothing is. */
   head(key: string): Promise<ObjectHead | undefined>;
   /**

@@ -32,6 +32,9 @@ export function failureOf(error: unknown): Failure {
 /** Whether the object is absent, as opposed to its bucket. */
 export const isNoSuchKey = ({ statusCode, name }: Failure): boolean => statusCode === 404 && name !== 'NoSuchBucket';
 
+/** The SDK makes an error of the answer that nothing is new. */
+export const isNotModified = ({ statusCode }: Failure): boolean => statusCode === 304;
+
 export const isPreconditionFailed = ({ statusCode }: Failure): boolean => statusCode === 412;
 
 /** Another conditional write, or a delete, was under way: S3 asks to send the request again. */

@@ -10,7 +10,15 @@ import {
   type StoredObject,
   sortKeys,
 } from './object-store.js';
-import { failureOf, isConflict, isNoSuchKey, isPreconditionFailed, isTransient, storeError } from './s3-errors.js';
+import {
+  failureOf,
+  isConflict,
+  isNoSuchKey,
+  isNotModified,
+  isPreconditionFailed,
+  isTransient,
+  storeError,
+} from './s3-errors.js';
 
 /** What Node reads and sends in one piece. */
 const objectLimitBytes = 2 ** 31 - 1;
@@ -59,11 +67,25 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async get(key: string): Promise<StoredObject> {
+    return this.#get(key);
+  }
+
+  async getIfChanged(key: string, etag: string): Promise<StoredObject | undefined> {
+    try {
+      return await this.#get(key, etag);
+    } catch (error) {
+      if (error instanceof NotModified) return undefined;
+      throw error;
+    }
+  }
+
+  async #get(key: string, unlessEtag?: string): Promise<StoredObject> {
     const Key = this.#fullKey(key);
     for (let sends = 1; ; sends++) {
       try {
-        return await this.#read(key, Key);
+        return await this.#read(key, Key, unlessEtag);
       } catch (error) {
+        if (error instanceof NotModified) throw error;
         // The SDK repeats requests, but not the reading of a body.
         if (sends === maxSends || !(error instanceof TransientError))
           throw this.#raised(error, 'get', key, 's3:GetObject');
@@ -152,10 +174,13 @@ export class S3ObjectStore implements ObjectStore {
     return storeError(error, `${verb} of s3://${this.bucket}/${this.prefix}${key}`, action, key);
   }
 
-  async #read(key: string, Key: string): Promise<StoredObject> {
+  async #read(key: string, Key: string, unlessEtag: string | undefined): Promise<StoredObject> {
     const { sdk, client } = await this.#open();
-    const reply = await client.send(new sdk.GetObjectCommand({ Bucket: this.bucket, Key })).catch((error) => {
-      throw isNoSuchKey(failureOf(error)) ? new NoSuchKeyError(key) : error;
+    const request = new sdk.GetObjectCommand({ Bucket: this.bucket, Key, IfNoneMatch: unlessEtag });
+    const reply = await client.send(request).catch((error) => {
+      const failure = failureOf(error);
+      if (unlessEtag !== undefined && isNotModified(failure)) throw new NotModified();
+      throw isNoSuchKey(failure) ? new NoSuchKeyError(key) : error;
     });
     const sizeBytes = reply.ContentLength ?? 0;
     if (sizeBytes > objectLimitBytes) {
@@ -210,6 +235,9 @@ export class S3ObjectStore implements ObjectStore {
     throw new PreconditionFailedError(key, condition.ifMatch === undefined ? 'absent' : `ETag ${condition.ifMatch}`);
   }
 }
+
+/** S3's answer to a conditional read whose object is the one that the reader has. */
+class NotModified extends Error {}
 
 /** S3 says 404 of a write with `ifMatch` where nothing is. */
 const isRefusal = (failure: ReturnType<typeof failureOf>, { ifMatch }: PutCondition): boolean =>

@@ -14,6 +14,7 @@ type Fault = (
 export function withFaultyWrites(store: ObjectStore, fault: Fault): ObjectStore {
   return {
     get: (key) => store.get(key),
+    getIfChanged: (key, etag) => store.getIfChanged(key, etag),
     head: (key) => store.head(key),
     list: (prefix) => store.list(prefix),
     delete: (key, condition) => store.delete(key, condition),
@@ -68,6 +69,7 @@ export function crashingAtOperation(store: ObjectStore, operations: number, lost
   };
   return {
     get: (key) => read(() => store.get(key)),
+    getIfChanged: (key, etag) => read(() => store.getIfChanged(key, etag)),
     head: (key) => read(() => store.head(key)),
     list: (prefix) => read(() => store.list(prefix)),
     delete: (key, condition) => through(() => store.delete(key, condition)),
@@ -85,6 +87,7 @@ export function beforeOperation(store: ObjectStore, index: number, event: () => 
   };
   return {
     get: (key) => then(() => store.get(key)),
+    getIfChanged: (key, etag) => then(() => store.getIfChanged(key, etag)),
     head: (key) => then(() => store.head(key)),
     list: (prefix) => then(() => store.list(prefix)),
     delete: (key, condition) => then(() => store.delete(key, condition)),

@@ -91,6 +91,15 @@ function describeReadsAndWrites(store: () => ObjectStore): void {
     expect(textOf((await store().get('a')).bytes)).toBe('two');
   });
 
+  it('sends an object again only where it changed', async () => {
+    const { etag } = await store().put('a', bytesOf('one'));
+    expect(await store().getIfChanged('a', etag)).toBeUndefined();
+    const changed = await store().put('a', bytesOf('two'));
+    expect(await store().getIfChanged('a', etag)).toEqual({ bytes: bytesOf('two'), etag: changed.etag });
+    await store().delete('a');
+    await expect(store().getIfChanged('a', changed.etag)).rejects.toThrow(NoSuchKeyError);
+  });
+
   it('shares no memory with its callers', async () => {
     const bytes = bytesOf('one');
     await store().put('a', bytes);
@@ -251,6 +260,7 @@ function describeKeys(store: () => ObjectStore): void {
     badKeys.map((key) => [JSON.stringify(key.slice(0, 20)), key]),
   )('refuses the key %s everywhere', async (_, key) => {
     await expect(store().get(key)).rejects.toThrow(InvalidInputError);
+    await expect(store().getIfChanged(key, '"0"')).rejects.toThrow(InvalidInputError);
     await expect(store().head(key)).rejects.toThrow(InvalidInputError);
     await expect(store().put(key, bytesOf('x'))).rejects.toThrow(InvalidInputError);
     await expect(store().delete(key)).rejects.toThrow(InvalidInputError);

@@ -10,6 +10,10 @@ export class RecordingStore implements ObjectStore {
     return this.#told(key).get(key);
   }
 
+  async getIfChanged(key: string, etag: string) {
+    return this.#told(key).getIfChanged(key, etag);
+  }
+
   async head(key: string) {
     return this.#told(key).head(key);
   }

@@ -266,6 +266,7 @@ function scheduled(store: ObjectStore, scheduler: fc.Scheduler, lost: () => bool
   const inTurn = <T>(work: () => Promise<T>) => turn().then(work);
   return {
     get: (key) => inTurn(() => store.get(key)),
+    getIfChanged: (key, etag) => inTurn(() => store.getIfChanged(key, etag)),
     head: (key) => inTurn(() => store.head(key)),
     list: (prefix) => inTurn(() => store.list(prefix)),
     delete: (key, condition) => inTurn(() => store.delete(key, condition)),

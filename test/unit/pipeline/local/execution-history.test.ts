@@ -45,6 +45,7 @@ describe('the history of an execution', () => {
     const memory = new MemoryObjectStore();
     const full: ObjectStore = {
       get: (key) => memory.get(key),
+      getIfChanged: (key, etag) => memory.getIfChanged(key, etag),
       head: (key) => memory.head(key),
       list: (prefix) => memory.list(prefix),
       delete: (key, condition) => memory.delete(key, condition),

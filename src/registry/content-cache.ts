@@ -1,0 +1,62 @@
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { digestOf } from './digest.js';
+import { sweepDrafts, writeDraft } from './draft-file.js';
+
+/** Contents by their SHA-256. What is in it is what its name says, or it is not in it. */
+export interface ContentCache {
+  /** The content, or undefined where it is not known. */
+  find(sha256: string): Promise<Uint8Array | undefined>;
+  keep(sha256: string, bytes: Uint8Array): Promise<void>;
+}
+
+/** A cache in this process's memory. */
+export class MemoryContentCache implements ContentCache {
+  readonly #contents = new Map<string, Uint8Array>();
+
+  async find(sha256: string): Promise<Uint8Array | undefined> {
+    return this.#contents.get(sha256);
+  }
+
+  async keep(sha256: string, bytes: Uint8Array): Promise<void> {
+    this.#contents.set(sha256, bytes);
+  }
+}
+
+/**
+ * A cache in a folder, one file per content, `<folder>/sha256/<2 digits>/<digest>`, shared by any number of processes and
+ * stores. A file that is not what its name says, such as one that a full disk cut off, is removed when it is looked at.
+ */
+export class DirectoryContentCache implements ContentCache {
+  #swept: Promise<void> | undefined;
+
+  constructor(readonly folder: string) {}
+
+  async find(sha256: string): Promise<Uint8Array | undefined> {
+    const path = this.#pathOf(sha256);
+    let bytes: Uint8Array;
+    try {
+      bytes = await readFile(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    if (digestOf(bytes) === sha256) return bytes;
+    await rm(path, { force: true });
+    return undefined;
+  }
+
+  async keep(sha256: string, bytes: Uint8Array): Promise<void> {
+    const drafts = join(this.folder, 'drafts');
+    await mkdir(drafts, { recursive: true });
+    this.#swept ??= sweepDrafts(drafts);
+    await this.#swept;
+    const path = this.#pathOf(sha256);
+    await mkdir(join(path, '..'), { recursive: true });
+    await rename(await writeDraft(drafts, bytes, 'volatile'), path);
+  }
+
+  #pathOf(sha256: string): string {
+    return join(this.folder, 'sha256', sha256.slice(0, 2), sha256);
+  }
+}

@@ -1,0 +1,109 @@
+import { DigestMismatchError, InvalidInputError } from '../errors.js';
+import { type ContentCache, MemoryContentCache } from './content-cache.js';
+import { checkModelId, latestKey } from './keys.js';
+import { decodePointer, type Manifest, type ManifestFile } from './manifest.js';
+import type { ObjectStore } from './object-store.js';
+import { type PointerState, readPointer } from './pointer.js';
+import { findPublished, type LatestVersion, type PulledVersion, pullFile, versionOfState } from './versions.js';
+
+/** Whose versions, and what to hold them to. */
+export interface ModelVersionsOptions {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  /** Where contents are kept; this process's memory unless said otherwise. */
+  readonly cache?: ContentCache;
+  /** SHA-256 of the base model that the reader runs (`modelDigest`): versions for another are refused. */
+  readonly modelDigest?: string;
+}
+
+/**
+ * A model's published versions as a service reads them: every file is verified by SHA-256 and fetched once. Nothing is
+ * handed out before all of it is there, so what a caller holds is always one whole version.
+ */
+export class ModelVersions {
+  readonly modelId: string;
+  readonly #cache: ContentCache;
+  #latest: LatestVersion | undefined;
+  #pulled: { readonly latest: LatestVersion; readonly version: PulledVersion } | undefined;
+
+  /** @throws {InvalidInputError} for an id that no model has */
+  constructor(readonly options: ModelVersionsOptions) {
+    this.modelId = checkModelId(options.modelId);
+    this.#cache = options.cache ?? new MemoryContentCache();
+  }
+
+  /**
+   * The version that `latest` names; undefined before the first one. Where it is the one that was seen before, one
+   * conditional request without a body says so, and the same object is returned.
+   * @throws {DigestMismatchError} if its manifest is not the one that was published, or it is for another base model
+   */
+  async latest(): Promise<LatestVersion | undefined> {
+    const state = await this.#changedState();
+    if (state === undefined) return this.#latest;
+    const found = await versionOfState(this.options.store, this.modelId, state);
+    this.#checkBase(found.manifest);
+    this.#latest = found;
+    return found;
+  }
+
+  /**
+   * The manifest of a published version.
+   * @throws {InvalidInputError} if there is no such version
+   */
+  async version(version: number): Promise<Manifest> {
+    const { store } = this.options;
+    const state = await findPublished(store, this.modelId, version);
+    const { manifest } = await versionOfState(store, this.modelId, state);
+    this.#checkBase(manifest);
+    return manifest;
+  }
+
+  /**
+   * A version with all its files, by default the latest; from then on the same object while nothing is new.
+   * @throws {DigestMismatchError} naming the file and both digests
+   * @throws {NoSuchKeyError} if a file is missing
+   * @throws {InvalidInputError} if there is no such published version
+   */
+  async pull(version?: number): Promise<PulledVersion> {
+    const pulled = version === undefined ? await this.pullLatest() : await this.#contents(await this.version(version));
+    if (pulled !== undefined) return pulled;
+    throw new InvalidInputError(`model ${this.modelId}`, 'a published version', 'none in this store');
+  }
+
+  /** The version that `latest` names with all its files; undefined before the first one. */
+  async pullLatest(): Promise<PulledVersion | undefined> {
+    const found = await this.latest();
+    if (found === undefined) return undefined;
+    if (this.#pulled?.latest !== found) this.#pulled = { latest: found, version: await this.#contents(found.manifest) };
+    return this.#pulled.version;
+  }
+
+  async #contents(manifest: Manifest): Promise<PulledVersion> {
+    const named = new Map([...manifest.segments, ...manifest.files].map((file) => [file.key, file]));
+    const contents = [...named.values()].map(async (file) => [file.key, await this.#content(file)] as const);
+    return { manifest, files: new Map(await Promise.all(contents)) };
+  }
+
+  /** The pointer, unless it is where it was. */
+  async #changedState(): Promise<PointerState | undefined> {
+    const { store } = this.options;
+    if (this.#latest === undefined) return readPointer(store, this.modelId);
+    const key = latestKey(this.modelId);
+    const changed = await store.getIfChanged(key, this.#latest.etag);
+    return changed && { pointer: decodePointer(changed.bytes, key), ...changed };
+  }
+
+  async #content(file: Pick<ManifestFile, 'key' | 'sha256'>): Promise<Uint8Array> {
+    const known = await this.#cache.find(file.sha256);
+    if (known !== undefined) return known;
+    const bytes = await pullFile(this.options.store, this.modelId, file);
+    await this.#cache.keep(file.sha256, bytes);
+    return bytes;
+  }
+
+  #checkBase({ version, modelDigest }: Manifest): void {
+    const expected = this.options.modelDigest;
+    if (expected === undefined || expected === modelDigest) return;
+    throw new DigestMismatchError(`base model of ${this.modelId} version ${version}`, expected, modelDigest);
+  }
+}

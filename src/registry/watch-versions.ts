@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelVersions } from './model-versions.js';
+import type { PulledVersion } from './versions.js';
+
+/** How to watch. */
+export interface WatchOptions {
+  /** Told of the version that is there at the start, and of every other one that `latest` comes to name. */
+  readonly onVersion: (pulled: PulledVersion) => void | Promise<void>;
+  /**
+   * Told why a look failed, or why a version is refused; what was handed out before stays good.
+   * @param nextSeconds until the next look
+   */
+  readonly onError: (error: unknown, nextSeconds: number) => void;
+  /** Mean time between two looks; 10 unless said otherwise. */
+  readonly intervalSeconds?: number;
+  /** Ends the watch. */
+  readonly signal?: AbortSignal;
+  /** Uniform numbers in [0, 1). */
+  readonly random?: () => number;
+}
+
+/** Longest pause after failures, as a multiple of the interval. */
+const longestPause = 16;
+
+/**
+ * Watches a model's versions until the signal says to stop. It polls: each pause is drawn anew between half and one and a
+ * half intervals, so that services that were started together do not ask together; after failures pauses double, up to
+ * sixteen intervals. A look that finds nothing new is one conditional request.
+ */
+export async function watchVersions(versions: ModelVersions, options: WatchOptions): Promise<void> {
+  const { onVersion, onError, intervalSeconds = 10, signal, random = Math.random } = options;
+  let held: PulledVersion | undefined;
+  let failures = 0;
+  const isStopped = () => signal?.aborted === true;
+  while (!isStopped()) {
+    let failure: unknown;
+    try {
+      const pulled = await versions.pullLatest();
+      if (pulled !== undefined && pulled !== held && !isStopped()) {
+        await onVersion(pulled);
+        held = pulled;
+      }
+      failures = 0;
+    } catch (error) {
+      failure = error ?? new Error('an unnamed failure');
+      failures++;
+    }
+    if (isStopped()) return;
+    const seconds = intervalSeconds * Math.min(longestPause, 2 ** failures) * (0.5 + random());
+    if (failure !== undefined) onError(failure, seconds);
+    await sleep(1000 * seconds, undefined, { signal }).catch(() => undefined);
+  }
+}
