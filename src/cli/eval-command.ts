@@ -120,7 +120,7 @@ async function measureVersion(
 async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: EvalOptions) {
   const { edited, tokenizer, hooks, manifest } = opened;
   if (gate === manifest.gate.kind) return { edited, tokenizer, hooks };
-  const { hyperparametersSchema } = await import('../editing/index.js');
+  const { storedHyperparametersSchema } = await import('../editing/index.js');
   const { withSequenceThresholds } = await import('../pipeline/index.js');
   const { resolveDevice } = await import('../runtime/index.js');
   const { EditedModel } = await import('../serving/index.js');
@@ -128,7 +128,7 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
   await edited.dispose();
   const device = await resolveDevice(options.device);
   const active = manifest.edits.filter((edit) => edit.status === 'active');
-  const settings = hyperparametersSchema.parse(manifest.hyperparameters);
+  const settings = storedHyperparametersSchema.parse(manifest.hyperparameters);
   const gated =
     gate === 'sequence'
       ? await withSequenceThresholds({ model, tokenizer, hooks, settings, edits: active, device })

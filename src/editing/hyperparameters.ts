@@ -54,6 +54,9 @@ export const hyperparametersSchema = z.strictObject({
   seed: z.number().int().nonnegative().default(0),
 });
 
+/** The same as an earlier or later release wrote it down: settings that this one does not know are passed over. */
+export const storedHyperparametersSchema = hyperparametersSchema.strip();
+
 export type Hyperparameters = z.infer<typeof hyperparametersSchema>;
 
 /**

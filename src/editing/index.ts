@@ -26,6 +26,7 @@ export {
   type Hyperparameters,
   hyperparametersSchema,
   resolveHyperparameters,
+  storedHyperparametersSchema,
   valueLayer,
 } from './hyperparameters.js';
 export { type CollectedKeys, KeyCollection } from './key-collection.js';

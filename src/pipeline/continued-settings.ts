@@ -1,4 +1,4 @@
-import { type Hyperparameters, hyperparametersSchema } from '../editing/index.js';
+import { type Hyperparameters, hyperparametersSchema, storedHyperparametersSchema } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import { canonicalJson, type LatestVersion } from '../registry/index.js';
 import type { PresetSettings } from './presets.js';
@@ -16,7 +16,7 @@ export function continuedSettings(
   { version, manifest }: Pick<LatestVersion, 'version' | 'manifest'>,
   given: Partial<PresetSettings>,
 ): Hyperparameters {
-  const settled = hyperparametersSchema.parse(manifest.hyperparameters);
+  const settled = storedHyperparametersSchema.parse(manifest.hyperparameters);
   for (const name of fixedSettings) {
     const value = given[name];
     if (value !== undefined && canonicalJson(value) !== canonicalJson(settled[name])) {

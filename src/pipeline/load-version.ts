@@ -6,9 +6,9 @@ import {
   type HookLayer,
   type Hyperparameters,
   hooksOf,
-  hyperparametersSchema,
   type LayerSketch,
   replaySegment,
+  storedHyperparametersSchema,
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
@@ -50,7 +50,7 @@ function hookFilesOf({ manifest, files }: PulledVersion): HookFile[] {
 }
 
 function settingsOf(manifest: Manifest): Hyperparameters {
-  const parsed = hyperparametersSchema.safeParse(manifest.hyperparameters);
+  const parsed = storedHyperparametersSchema.safeParse(manifest.hyperparameters);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0];
   throw new MalformedFileError(nameOf(manifest), `a fitting hyperparameter ${path.join('.')}`, message);

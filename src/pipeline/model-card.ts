@@ -1,6 +1,6 @@
 /** @file What the workflow must know of a model without opening it: `models/<modelId>/model.json`. */
 import { z } from 'zod';
-import { hyperparametersSchema } from '../editing/index.js';
+import { storedHyperparametersSchema } from '../editing/index.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positive = z.int().positive();
@@ -47,7 +47,7 @@ export const modelCardSchema = z.strictObject({
   maxTokens: positive,
   dModel: positive,
   dInner: positive,
-  settings: hyperparametersSchema,
+  settings: storedHyperparametersSchema,
   /** Text for key statistics; null where they are stored already. */
   corpus: textSchema.nullable(),
   /** Text on which drift is measured; null for none. */

@@ -1,6 +1,6 @@
 /** @file The objects through which the stages of one round hand over their work. Every one is written once. */
 import { z } from 'zod';
-import { hyperparametersSchema } from '../editing/index.js';
+import { storedHyperparametersSchema } from '../editing/index.js';
 import { roundKey } from '../registry/index.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -44,7 +44,7 @@ export const roundPlanSchema = z.strictObject({
   /** State of `latest` on which the round is computed; null before the first version. */
   base: z.strictObject({ version: z.int().positive(), etag: z.string() }).nullable(),
   modelDigest: sha256,
-  settings: hyperparametersSchema,
+  settings: storedHyperparametersSchema,
   /** Content key of each hooked layer's statistics, in the order of `settings.layers`. */
   statistics: z.array(z.strictObject({ layer: count, digest: sha256 })),
   /** Shards of the corpus pass that computes them. */

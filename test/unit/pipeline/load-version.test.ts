@@ -65,7 +65,9 @@ describe('a published version, loaded', () => {
     const { manifest, etag } = published[1].version;
     const edits = [...manifest.edits, draftEdit('f')];
     const { layers, dModel, dInner, hyperparameters } = manifest;
-    const draft = { ...manifestDraft(edits, manifest.segments), layers, dModel, dInner, hyperparameters };
+    const withRetired = { ...(hyperparameters as object), retiredSetting: 2 };
+    const shape = { layers, dModel, dInner, hyperparameters: withRetired };
+    const draft = { ...manifestDraft(edits, manifest.segments), ...shape };
     await publish(store, 'm', { manifest: draft, files: new Map(), base: { version: 2, etag }, publishedBy: 'x' });
     await expect(loadVersionHooks(store, 'm')).rejects.toThrow('hooks of 5 active edits, got 4 others');
   });
