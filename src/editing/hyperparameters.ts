@@ -27,8 +27,8 @@ export const hyperparametersSchema = z.strictObject({
    * steps, and a shorter way. The paper descends the loss.
    */
   descent: z.enum(['log-loss', 'loss']).default('log-loss'),
-  /** Most steps of a value search. */
-  steps: z.number().int().positive().default(25),
+  /** Most steps of a value search. The field takes 25, each of which looks at all templates (see `templatesPerStep`). */
+  steps: z.number().int().positive().default(50),
   /**
    * A value search ends when the target's mean negative log-probability falls below this, each of its tokens is the most
    * probable one in every template, and each keep prompt's most probable next token is the one that it was. (The paper looks

@@ -47,8 +47,8 @@ export async function openContext(options: BenchOptions): Promise<BenchContext> 
   };
 }
 
-/** The search as the paper runs it: Adam on the loss itself, in every template, for a fixed number of steps. */
-export function asInThePaper(settings: Hyperparameters, steps: number = settings.steps): Hyperparameters {
+/** The search as the field runs it: Adam on the loss itself, in every template, for a fixed number of steps. */
+export function asInThePaper(settings: Hyperparameters, steps = 25): Hyperparameters {
   return { ...settings, descent: 'loss', templatesPerStep: 0, stopLoss: 0, steps };
 }
 

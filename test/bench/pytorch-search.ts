@@ -22,7 +22,7 @@ export async function measurePytorchSearch(context: BenchContext): Promise<Measu
   const { model, options, quick } = context;
   const edits = context.edits.slice(0, options.edits);
   const oracleEdits = edits.slice(0, quick ? 2 : 4);
-  const memit = { ...asInThePaper(context.settings, 25), keepFactor: 0, klFactor: 0.0625 };
+  const memit = { ...asInThePaper(context.settings), keepFactor: 0, klFactor: 0.0625 };
   const hooks = emptyHooks(model, memit);
   const [searches, stopping] = [
     await ValueSearch.compile(model, memit),
