@@ -16,6 +16,7 @@ import {
   sortKeys,
   violation,
 } from './object-store.js';
+import { mayBeRunning, processIdentity } from './process-identity.js';
 
 export interface DirectoryObjectStoreOptions {
   /** How long a write waits for other writers of the same key before it is a conflict. */
@@ -96,20 +97,47 @@ export class DirectoryObjectStore implements ObjectStore {
    * Another one than was meant is put back.
    */
   async #removeOnly(key: string, condition: DeleteCondition): Promise<void> {
-    const path = this.#pathOf(key);
-    const aside = this.#own(join('aside', crypto.randomUUID()));
+    const aside = join(this.#own('aside'), `${await processIdentity()}.${crypto.randomUUID()}`, ...key.split('/'));
     await mkdir(dirname(aside), { recursive: true });
-    if ((await absentAsUndefined(() => rename(path, aside).then(() => true))) === undefined) return;
-    const violated = violation(condition, `"${(await digestOfFile(aside)).sha256}"`);
-    // A link, not a move, which would replace what came here meanwhile: then both stay, this one under a name of its own.
-    if (violated !== undefined) {
-      await link(aside, path).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
-        await link(aside, `${path}~${crypto.randomUUID().slice(0, 8)}`);
-      });
-    }
-    await rm(aside);
+    const isMoved = await absentAsUndefined(() => rename(this.#pathOf(key), aside).then(() => true));
+    const violated = isMoved ? violation(condition, `"${(await digestOfFile(aside)).sha256}"`) : undefined;
+    if (violated !== undefined) await this.#putBack(key, aside);
+    await rm(this.#asideOf(aside), { recursive: true });
     if (violated !== undefined) throw new PreconditionFailedError(key, violated);
+  }
+
+  /** By a link, not a move, which would replace what came here meanwhile: then both stay, this one under a name of its own. */
+  async #putBack(key: string, aside: string): Promise<void> {
+    const path = this.#pathOf(key);
+    await makeFolder(dirname(path));
+    await link(aside, path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+      await link(aside, `${path}~${crypto.randomUUID().slice(0, 8)}`);
+    });
+    await syncFolder(dirname(path));
+  }
+
+  /** Puts back what processes had set aside that were killed before they could tell what it was. */
+  async #recover(): Promise<void> {
+    const folder = this.#own('aside');
+    for (const name of (await absentAsUndefined(() => readdir(folder))) ?? []) {
+      if (await mayBeRunning(name.slice(0, name.lastIndexOf('.')))) continue;
+      // One process alone takes it over; should that be killed too, the next one does.
+      const taken = join(folder, `${await processIdentity()}.${crypto.randomUUID()}`);
+      if (!(await absentAsUndefined(() => rename(join(folder, name), taken).then(() => true)))) continue;
+      const left = await readdir(taken, { recursive: true, withFileTypes: true });
+      for (const file of left.filter((entry) => entry.isFile())) {
+        const aside = join(file.parentPath, file.name);
+        await this.#putBack(relative(taken, aside).split(sep).join('/'), aside);
+      }
+      await rm(taken, { recursive: true });
+    }
+  }
+
+  /** The folder of one deletion, of a path in it. */
+  #asideOf(path: string): string {
+    const folder = this.#own('aside');
+    return join(folder, relative(folder, path).split(sep)[0]);
   }
 
   #pathOf(key: string): string {
@@ -131,7 +159,7 @@ export class DirectoryObjectStore implements ObjectStore {
     const draftFolder = this.#own('drafts');
     const options = { draftFolder, timeoutSeconds: this.#lockTimeoutSeconds };
     await mkdir(draftFolder, { recursive: true });
-    this.#swept ??= sweepDrafts(draftFolder);
+    this.#swept ??= sweepDrafts(draftFolder).then(() => this.#recover());
     await this.#swept;
     try {
       return await withLock(this.#own('locks'), digestOf(checkObjectKey(key)), options, work);

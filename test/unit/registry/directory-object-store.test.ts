@@ -4,7 +4,13 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../../../src/errors.js';
-import { DirectoryObjectStore, MemoryObjectStore, openStore, S3ObjectStore } from '../../../src/registry/index.js';
+import {
+  DirectoryObjectStore,
+  MemoryObjectStore,
+  openStore,
+  processIdentity,
+  S3ObjectStore,
+} from '../../../src/registry/index.js';
 import { describeObjectStoreContract } from '../../support/object-store-contract.js';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -86,6 +92,20 @@ describe('a directory store', () => {
     for (const key of await store.list('incoming/')) taken.push(textOf((await store.get(key)).bytes));
     expect(new Set(taken)).toEqual(new Set(Array.from({ length: drops }, (_, index) => `${index}`)));
     expect(await readdir(join(root, '.hookline/aside'))).toEqual([]);
+  });
+
+  it('puts back what a process had set aside that was killed before it could tell what it was', async () => {
+    const ended = (await processIdentity()).split('.').with(2, '4194305').join('.');
+    const killed = join(root, '.hookline/aside', `${ended}.one`, 'incoming/m');
+    const running = join(root, '.hookline/aside', `${await processIdentity()}.two`, 'incoming/m');
+    for (const place of [killed, running]) {
+      await mkdir(place, { recursive: true });
+      await writeFile(join(place, 'batch.jsonl'), place === killed ? 'left' : 'being looked at');
+    }
+    await store.put('other', bytesOf('x'));
+    expect(textOf((await store.get('incoming/m/batch.jsonl')).bytes)).toBe('left');
+    expect(await store.list('')).toEqual(['incoming/m/batch.jsonl', 'other']);
+    expect(await readdir(join(root, '.hookline/aside'))).toEqual([expect.stringMatching(/two$/)]);
   });
 
   it('leaves nothing but objects, once its writes are done', async () => {
