@@ -86,7 +86,7 @@ export function isBlankByte(byte: number): boolean {
 
 /**
  * The lines of a byte stream. LF and CRLF end a line; a UTF-8 byte order mark at the start belongs to no line; a last line
- * without a line end counts if it has any bytes.
+ * without a line end counts unless it is empty.
  */
 export async function* byteLines(
   chunks: AsyncIterable<Uint8Array>,

@@ -33,7 +33,7 @@ export async function watchVersions(versions: ModelVersions, options: WatchOptio
   let failures = 0;
   const isStopped = () => signal?.aborted === true;
   while (!isStopped()) {
-    let failure: unknown;
+    let failure: { readonly error: unknown } | undefined;
     try {
       const pulled = await versions.pullLatest();
       if (pulled !== undefined && pulled !== held && !isStopped()) {
@@ -42,12 +42,13 @@ export async function watchVersions(versions: ModelVersions, options: WatchOptio
       }
       failures = 0;
     } catch (error) {
-      failure = error ?? new Error('an unnamed failure');
+      failure = { error };
       failures++;
     }
     if (isStopped()) return;
     const seconds = intervalSeconds * Math.min(longestPause, 2 ** failures) * (0.5 + random());
-    if (failure !== undefined) onError(failure, seconds);
+    if (failure !== undefined) onError(failure.error, seconds);
+    // Only the signal can break the pause off.
     await sleep(1000 * seconds, undefined, { signal }).catch(() => undefined);
   }
 }

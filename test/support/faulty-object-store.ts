@@ -4,6 +4,24 @@ import type { ObjectStore, PutCondition } from '../../src/registry/index.js';
 /** The process that uses the store "ended" here. */
 export class Crash extends Error {}
 
+/** What a store can be asked. */
+export type Operation = Exclude<keyof ObjectStore, symbol>;
+
+/** A store of whose operations each passes through a function. */
+export function intercepted(
+  store: ObjectStore,
+  through: <T>(carryOut: () => Promise<T>, operation: Operation, key: string) => Promise<T>,
+): ObjectStore {
+  return {
+    get: (key) => through(() => store.get(key), 'get', key),
+    getIfChanged: (key, etag) => through(() => store.getIfChanged(key, etag), 'getIfChanged', key),
+    head: (key) => through(() => store.head(key), 'head', key),
+    list: (prefix) => through(() => store.list(prefix), 'list', prefix),
+    delete: (key, condition) => through(() => store.delete(key, condition), 'delete', key),
+    put: (key, bytes, condition) => through(() => store.put(key, bytes, condition), 'put', key),
+  };
+}
+
 type Fault = (
   write: () => Promise<{ readonly etag: string }>,
   key: string,
@@ -12,15 +30,9 @@ type Fault = (
 
 /** A store whose writes pass through a fault; everything else is untouched. */
 export function withFaultyWrites(store: ObjectStore, fault: Fault): ObjectStore {
-  return {
-    get: (key) => store.get(key),
-    getIfChanged: (key, etag) => store.getIfChanged(key, etag),
-    head: (key) => store.head(key),
-    list: (prefix) => store.list(prefix),
-    delete: (key, condition) => store.delete(key, condition),
-    put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
-      fault(() => store.put(key, bytes, condition), key, condition),
-  };
+  const put: ObjectStore['put'] = (key, bytes, condition = {}) =>
+    fault(() => store.put(key, bytes, condition), key, condition);
+  return { ...intercepted(store, (carryOut) => carryOut()), put };
 }
 
 /** Lets `writes` writes through; after them nothing happens any more. */
@@ -67,30 +79,15 @@ export function crashingAtOperation(store: ObjectStore, operations: number, lost
     if (left < 0) throw new Crash();
     return operation();
   };
-  return {
-    get: (key) => read(() => store.get(key)),
-    getIfChanged: (key, etag) => read(() => store.getIfChanged(key, etag)),
-    head: (key) => read(() => store.head(key)),
-    list: (prefix) => read(() => store.list(prefix)),
-    delete: (key, condition) => through(() => store.delete(key, condition)),
-    put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) =>
-      through(() => store.put(key, bytes, condition)),
-  };
+  const isWrite = (operation: Operation) => operation === 'put' || operation === 'delete';
+  return intercepted(store, (carryOut, operation) => (isWrite(operation) ? through(carryOut) : read(carryOut)));
 }
 
 /** Lets something else happen just before operation number `index`. */
 export function beforeOperation(store: ObjectStore, index: number, event: () => Promise<void>): ObjectStore {
   let left = index;
-  const then = async <T>(operation: () => Promise<T>): Promise<T> => {
+  return intercepted(store, async (carryOut) => {
     if (left-- === 0) await event();
-    return operation();
-  };
-  return {
-    get: (key) => then(() => store.get(key)),
-    getIfChanged: (key, etag) => then(() => store.getIfChanged(key, etag)),
-    head: (key) => then(() => store.head(key)),
-    list: (prefix) => then(() => store.list(prefix)),
-    delete: (key, condition) => then(() => store.delete(key, condition)),
-    put: (key: string, bytes: Uint8Array, condition: PutCondition = {}) => then(() => store.put(key, bytes, condition)),
-  };
+    return carryOut();
+  });
 }

@@ -22,6 +22,7 @@ import {
 import {
   Crash,
   crashingAfter,
+  intercepted,
   losingReply,
   repeatingWrites,
   withFaultyWrites,
@@ -263,20 +264,12 @@ async function repeatedly<T>(attempt: () => Promise<T>): Promise<T> {
 /** Every operation waits for the scheduler; every write may lose its reply. */
 function scheduled(store: ObjectStore, scheduler: fc.Scheduler, lost: () => boolean): ObjectStore {
   const turn = () => scheduler.schedule(Promise.resolve());
-  const inTurn = <T>(work: () => Promise<T>) => turn().then(work);
-  return {
-    get: (key) => inTurn(() => store.get(key)),
-    getIfChanged: (key, etag) => inTurn(() => store.getIfChanged(key, etag)),
-    head: (key) => inTurn(() => store.head(key)),
-    list: (prefix) => inTurn(() => store.list(prefix)),
-    delete: (key, condition) => inTurn(() => store.delete(key, condition)),
-    put: (key, bytes, condition) =>
-      inTurn(async () => {
-        const reply = await store.put(key, bytes, condition);
-        if (lost()) throw new TransientError('store: a reply, got none');
-        return reply;
-      }),
-  };
+  return intercepted(store, async (carryOut, operation) => {
+    await turn();
+    const reply = await carryOut();
+    if (operation === 'put' && lost()) throw new TransientError('store: a reply, got none');
+    return reply;
+  });
 }
 
 describe('two publishers in any interleaving', () => {
