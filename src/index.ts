@@ -8,10 +8,8 @@ export {
   type EditSession,
   type EditSessionRequest,
   editRounds,
-  loadVersionHooks,
   openEditSession,
   type RoundOutcome,
-  type VersionHooks,
 } from './pipeline/index.js';
 export {
   latest,
@@ -25,4 +23,4 @@ export {
   rollback,
 } from './registry/index.js';
 export { cpu, type Device, resolveDevice } from './runtime/index.js';
-export { EditedModel, type Firing, type Generated } from './serving/index.js';
+export { type Firing, type Generated, HookableModel, loadVersionHooks, type VersionHooks } from './serving/index.js';

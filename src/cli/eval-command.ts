@@ -76,11 +76,11 @@ async function measureBase(edits: readonly Edit[], options: EvalOptions, listene
   const { loadModel, loadTokenizer } = await import('../model/index.js');
   const { evaluateVersion, heldOutSequences } = await import('../pipeline/index.js');
   const { resolveDevice } = await import('../runtime/index.js');
-  const { EditedModel } = await import('../serving/index.js');
+  const { HookableModel } = await import('../serving/index.js');
   const model = await loadModel(options.model);
   const tokenizer = await loadTokenizer(options.model);
   const device = await resolveDevice(options.device, listener);
-  const edited = await EditedModel.compile(model, { layers: [], gate: 'none', device });
+  const edited = await HookableModel.compile(model, { layers: [], gate: 'none', device });
   try {
     const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
     const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
@@ -123,7 +123,7 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
   const { storedHyperparametersSchema } = await import('../editing/index.js');
   const { withSequenceThresholds } = await import('../pipeline/index.js');
   const { resolveDevice } = await import('../runtime/index.js');
-  const { EditedModel } = await import('../serving/index.js');
+  const { HookableModel } = await import('../serving/index.js');
   const { model } = edited;
   await edited.dispose();
   const device = await resolveDevice(options.device);
@@ -134,7 +134,7 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
       ? await withSequenceThresholds({ model, tokenizer, hooks, settings, edits: active, device })
       : hooks;
   return {
-    edited: await EditedModel.compile(model, { layers: manifest.layers, gate, device }),
+    edited: await HookableModel.compile(model, { layers: manifest.layers, gate, device }),
     tokenizer,
     hooks: gated,
   };

@@ -1,15 +1,14 @@
 import { InvalidInputError } from '../errors.js';
 import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../model/index.js';
-import { loadVersionHooks, type VersionHooks } from '../pipeline/index.js';
 import { resolveDevice } from '../runtime/index.js';
-import { EditedModel } from '../serving/index.js';
+import { HookableModel, loadVersionHooks, type VersionHooks } from '../serving/index.js';
 import type { ModelOptions } from './model-options.js';
 import { openVersions } from './open-versions.js';
 import type { Terminal } from './terminal.js';
 
 /** A version on its model, ready to answer. `edited` has to be disposed of. */
 export interface OpenEditedVersion extends VersionHooks {
-  readonly edited: EditedModel;
+  readonly edited: HookableModel;
   readonly tokenizer: Tokenizer;
 }
 
@@ -29,7 +28,7 @@ export async function openEditedVersion(
   await requireSameModel(model, loaded, modelId);
   const { manifest } = loaded;
   const device = await resolveDevice(options.device, { onNotice: (message) => terminal.note(message) });
-  const edited = await EditedModel.compile(model, { layers: manifest.layers, gate: manifest.gate.kind, device });
+  const edited = await HookableModel.compile(model, { layers: manifest.layers, gate: manifest.gate.kind, device });
   return { ...loaded, edited, tokenizer: await loadTokenizer(options.model) };
 }
 

@@ -1,6 +1,6 @@
 import { type Edit, type EditState, fillTemplate, type GateKind, gateKinds } from '../editing/index.js';
 import { type GateRow, type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
-import { EditedModel } from '../serving/index.js';
+import { HookableModel } from '../serving/index.js';
 import type { Listener } from './progress.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
 import { evenly } from './validate-round.js';
@@ -49,7 +49,7 @@ async function measureGate(
   const own = gate === bench.settings.gate;
   const edited = own
     ? await bench.edited()
-    : await EditedModel.compile(bench.model, { layers, gate, ...deviceOf(bench) });
+    : await HookableModel.compile(bench.model, { layers, gate, ...deviceOf(bench) });
   const stored = bench.hooks(state);
   const hooks =
     gate === 'sequence' && !own ? await withSequenceThresholds({ ...compared, hooks: stored, edits }) : stored;

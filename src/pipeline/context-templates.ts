@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
 import type { Tokenizer } from '../model/index.js';
 import { canonicalJson, contentKey, type ObjectStore, statisticsKey } from '../registry/index.js';
-import type { EditedModel } from '../serving/index.js';
+import type { HookableModel } from '../serving/index.js';
 import { parseStored } from './parse-stored.js';
 import { getIfPresent, putOnce } from './put-once.js';
 
@@ -19,7 +19,7 @@ export interface StoredContextsRequest {
 /** Which context templates are wanted. */
 export interface ContextTemplatesRequest extends StoredContextsRequest {
   /** Writes the prefixes, without hooks. */
-  readonly edited: Pick<EditedModel, 'generate'>;
+  readonly edited: Pick<HookableModel, 'generate'>;
   readonly tokenizer: Tokenizer;
 }
 

@@ -12,12 +12,12 @@ import {
   summarise,
 } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { EditedModel } from '../serving/index.js';
+import type { HookableModel } from '../serving/index.js';
 import type { Listener } from './progress.js';
 
 /** A model with the hooks that are measured. */
 export interface HookedSubject {
-  readonly edited: EditedModel;
+  readonly edited: HookableModel;
   readonly tokenizer: Tokenizer;
   /** One for each layer that `edited` was compiled for; none for the base model. */
   readonly hooks: readonly HookLayer[];

@@ -26,7 +26,6 @@ export { explainGates, type PromptOpenings } from './explain-gates.js';
 export { heldOutSequences } from './held-out-sequences.js';
 export { batchLimitBytes } from './ingest-object.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
-export { loadVersionHooks, type VersionHooks } from './load-version.js';
 export type { Execution, StateCall } from './local/execution.js';
 export {
   type ExecutionRecord,

@@ -2,9 +2,9 @@
 import type { Edit, Hyperparameters } from '../editing/index.js';
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
 import type { Manifest, ObjectStore } from '../registry/index.js';
+import { loadVersionHooks, type VersionHooks } from '../serving/index.js';
 import { storedContexts } from './context-templates.js';
 import type { TaskInput } from './contract.js';
-import { loadVersionHooks, type VersionHooks } from './load-version.js';
 import type { ModelCard } from './model-card.js';
 import { readPlanByKey } from './own-plan.js';
 import { readModelCard } from './round-files.js';

@@ -17,7 +17,7 @@ import {
 import type { Model, Tokenizer } from '../model/index.js';
 import { canonicalJson } from '../registry/index.js';
 import type { Device, OnnxGemmEngine } from '../runtime/index.js';
-import type { EditedModel } from '../serving/index.js';
+import type { HookableModel } from '../serving/index.js';
 import { type HookMeasures, measureHooks } from './evaluate-version.js';
 import { rowsPerBatch } from './workbench.js';
 
@@ -28,7 +28,7 @@ export interface TrialParts {
   /** Of all layers that a trial may hook. */
   readonly statistics: readonly KeyStatistics[];
   /** Compiled for just these layers, in their order. */
-  readonly edited: EditedModel;
+  readonly edited: HookableModel;
   readonly tokenized: readonly TokenizedEdit[];
   readonly edits: readonly Edit[];
   readonly heldOut: readonly (readonly number[])[];

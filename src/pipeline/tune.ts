@@ -4,7 +4,7 @@ import { mean } from '../evaluation/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
-import { EditedModel } from '../serving/index.js';
+import { HookableModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { digestOfModel } from './open-model.js';
@@ -124,11 +124,11 @@ async function withTrialBench<T>(
   const { model, device, tokenizer, edits } = request;
   const digest = await digestOfModel(model, listener);
   const engine = new OnnxGemmEngine({ device });
-  let edited: EditedModel | undefined;
+  let edited: HookableModel | undefined;
   try {
     const place = { ...request, modelDigest: digest, seed: base.seed };
     const statistics = await statisticsOf({ ...place, engine, layers }, listener);
-    edited = await EditedModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
+    edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
     const contexts = await contextTemplates({ ...place, edited, contextTokens: base.contextTokens });
     const tokenized = edits.map((edit) => tokenizeEdit(tokenizer, edit, contexts));
     return await run(new TrialBench({ ...request, statistics, edited, tokenized, engine }));

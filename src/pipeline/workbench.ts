@@ -16,7 +16,7 @@ import { InvalidInputError } from '../errors.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
-import { EditedModel } from '../serving/index.js';
+import { HookableModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 
 /** What a workbench is made of. Nothing of it is compiled yet. */
@@ -51,7 +51,7 @@ export class Workbench {
   readonly engine: OnnxGemmEngine;
   #values: Promise<ValueSearch> | undefined;
   #collection: Promise<KeyCollection> | undefined;
-  #edited: Promise<EditedModel> | undefined;
+  #edited: Promise<HookableModel> | undefined;
   #contexts: Promise<readonly string[]> | undefined;
 
   constructor(parts: WorkbenchParts) {
@@ -82,9 +82,9 @@ export class Workbench {
   }
 
   /** The model as it is served, with and without hooks. */
-  edited(): Promise<EditedModel> {
+  edited(): Promise<HookableModel> {
     const { layers, gate } = this.settings;
-    this.#edited ??= EditedModel.compile(this.model, { layers, gate, rowsPerBatch, ...this.#onDevice });
+    this.#edited ??= HookableModel.compile(this.model, { layers, gate, rowsPerBatch, ...this.#onDevice });
     return this.#edited;
   }
 
@@ -92,7 +92,7 @@ export class Workbench {
   contexts(): Promise<readonly string[]> {
     const { contextTokens, seed } = this.settings;
     const { store, modelId, modelDigest, tokenizer } = this;
-    const edited: Pick<EditedModel, 'generate'> = {
+    const edited: Pick<HookableModel, 'generate'> = {
       generate: async (...request) => (await this.edited()).generate(...request),
     };
     this.#contexts ??= contextTemplates({ store, modelId, modelDigest, edited, tokenizer, contextTokens, seed });

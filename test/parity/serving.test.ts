@@ -10,13 +10,13 @@ import {
 } from '../../src/editing/index.js';
 import { inverseFactor, PlainGemmEngine } from '../../src/linalg/index.js';
 import { loadModel } from '../../src/model/index.js';
-import { EditedModel, type GenerateOptions } from '../../src/serving/index.js';
+import { type GenerateOptions, HookableModel } from '../../src/serving/index.js';
 import { tolerances } from '../support/matchers.js';
 import { GoldenModel, goldenNames } from './golden-model.js';
 
 interface Subject {
   readonly golden: GoldenModel;
-  readonly served: EditedModel;
+  readonly served: HookableModel;
   readonly hooks: readonly HookLayer[];
 }
 
@@ -56,7 +56,7 @@ async function serve(name: string, gate: GateKind, rowsPerBatch = 64): Promise<S
     state = (await writeRound(context, state, edits, golden.matrix(`rounds.targets.${r}`))).state;
   }
   await collection.dispose();
-  const served = await EditedModel.compile(model, { layers: rounds.layers, gate, rowsPerBatch });
+  const served = await HookableModel.compile(model, { layers: rounds.layers, gate, rowsPerBatch });
   const subject = { golden, served, hooks: hooksOf(state, statistics) };
   subjects.push(subject);
   return subject;

@@ -7,7 +7,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** Folders of `src`; each may import those before it. */
 const folders: readonly string[] =
-  'tensor linalg registry graph runtime model editing serving evaluation pipeline cli'.split(' ');
+  'tensor linalg registry graph runtime model editing serving evaluation pipeline server cli'.split(' ');
 
 /** Folders beside `src`, and what of it they import, if not any face. */
 const outerFolders: ReadonlyMap<string, RegExp> = new Map([
@@ -20,13 +20,15 @@ const outerFolders: ReadonlyMap<string, RegExp> = new Map([
 /** What only some files may use: a package with all below it, a module, or a global. */
 const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^onnxruntime-node(\/|$)/, where: /^src\/runtime\// },
-  { what: /^(onnx-buf|@bufbuild\/protobuf)(\/|$)/, where: /^src\/graph\/encode\.ts$/ },
+  { what: /^(onnx-buf|@bufbuild\/protobuf)(\/|$)/, where: /^src\/graph\/(encode|onnx-file)\.ts$/ },
   { what: /^@huggingface\/tokenizers(\/|$)/, where: /^src\/model\/tokenizer\.ts$/ },
   { what: /^@huggingface\/gguf(\/|$)/, where: /^src\/model\/gguf\// },
   { what: /^@huggingface\/hub(\/|$)/, where: /^src\/cli\// },
   { what: /^@aws-sdk\//, where: /^(src\/(registry\/s3-|cli\/aws-executions\.ts$)|functions\/)/ },
   { what: /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/, where: /^cdk\// },
   { what: /^(aws-local-stepfunctions|chokidar)(\/|$)/, where: /^src\/pipeline\/local\// },
+  { what: /^ml-matrix(\/|$)/, where: /^src\/linalg\/singular-values\.ts$/ },
+  { what: /^(hono|@hono|prom-client)(\/|$)/, where: /^src\/server\// },
   { what: /^echarts(\/|$)/, where: /^src\/evaluation\/report\// },
   { what: /^(commander|picocolors|cli-table3|cli-progress)(\/|$)/, where: /^src\/cli\// },
   {

@@ -4,7 +4,6 @@ import { identity, keySketch } from '../../src/linalg/index.js';
 import type { ModelConfig } from '../../src/model/index.js';
 import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/pipeline/contract.js';
 import type { Executions, StageDependencies } from '../../src/pipeline/executions.js';
-import { loadVersionHooks } from '../../src/pipeline/load-version.js';
 import { type ModelCard, modelCardSchema } from '../../src/pipeline/model-card.js';
 import { readExclusions, readPlan } from '../../src/pipeline/round-files.js';
 import { attemptKey, type RoundPlan, type ValidationRecord } from '../../src/pipeline/round-plan.js';
@@ -27,6 +26,7 @@ import {
   modelCardKey,
   type ObjectStore,
 } from '../../src/registry/index.js';
+import { loadVersionHooks } from '../../src/serving/index.js';
 import { type HookedModel, randomSegment } from './published-version.js';
 
 const config = { layers: 4, dInner: 16, dModel: 8 } as ModelConfig;

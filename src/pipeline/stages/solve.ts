@@ -11,10 +11,10 @@ import {
 } from '../../editing/index.js';
 import { InvalidInputError, TransientError } from '../../errors.js';
 import { digestOf } from '../../registry/index.js';
+import type { VersionHooks } from '../../serving/index.js';
 import type { TaskInput } from '../contract.js';
 import { gateThresholds } from '../gate-thresholds.js';
 import { layerChanges } from '../layer-changes.js';
-import type { VersionHooks } from '../load-version.js';
 import { putOnce } from '../put-once.js';
 import { readExclusions } from '../round-files.js';
 import { attemptKey, type SolveRecord, solveRecordSchema } from '../round-plan.js';

@@ -3,10 +3,10 @@ import { decodeHookFile, type Edit, type EditState, type HookFile, replaySegment
 import { DigestMismatchError } from '../../errors.js';
 import type { EditMeasurement } from '../../evaluation/index.js';
 import { digestOf, type ObjectStore } from '../../registry/index.js';
+import type { VersionHooks } from '../../serving/index.js';
 import { compareGates, gateSeparation } from '../compare-gates.js';
 import type { TaskInput } from '../contract.js';
 import { heldOutSequences } from '../held-out-sequences.js';
-import type { VersionHooks } from '../load-version.js';
 import { readExclusions, readSolveRecord } from '../round-files.js';
 import { attemptKey, type ValidationRecord, validationRecordSchema } from '../round-plan.js';
 import { storeOnce } from '../stored-json.js';

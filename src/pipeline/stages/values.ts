@@ -1,7 +1,7 @@
 /** @file Task `values`: seeks the values of one shard of edits, each of them once and for all. */
 import { type Edit, tokenizeEdit } from '../../editing/index.js';
+import type { VersionHooks } from '../../serving/index.js';
 import type { TaskInput } from '../contract.js';
-import type { VersionHooks } from '../load-version.js';
 import { readValue, storeValue } from '../stored-value.js';
 import { noSketches, openTaskBench } from '../task-bench.js';
 import type { TaskDependencies } from '../task-dependencies.js';

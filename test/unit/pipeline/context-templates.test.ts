@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InvalidInputError, MalformedFileError } from '../../../src/errors.js';
 import { contextTemplates } from '../../../src/pipeline/index.js';
 import { MemoryObjectStore, type ObjectStore } from '../../../src/registry/index.js';
-import { EditedModel } from '../../../src/serving/index.js';
+import { HookableModel } from '../../../src/serving/index.js';
 import { TinyDecoder } from './tiny-decoder.js';
 
 let tiny: TinyDecoder;
-let edited: EditedModel;
+let edited: HookableModel;
 beforeAll(async () => {
   tiny = await TinyDecoder.open();
-  edited = await EditedModel.compile(tiny.model, { layers: [], gate: 'none' });
+  edited = await HookableModel.compile(tiny.model, { layers: [], gate: 'none' });
 });
 afterAll(async () => {
   await edited.dispose();

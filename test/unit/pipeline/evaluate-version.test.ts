@@ -8,9 +8,8 @@ import { type EditSession, openEditSession } from '../../../src/pipeline/edit-se
 import { evaluateVersion, type HookedSubject, type VersionEvaluation } from '../../../src/pipeline/evaluate-version.js';
 import { explainGates } from '../../../src/pipeline/explain-gates.js';
 import { layerChanges } from '../../../src/pipeline/layer-changes.js';
-import { loadVersionHooks, type VersionHooks } from '../../../src/pipeline/load-version.js';
 import { withSequenceThresholds } from '../../../src/pipeline/sequence-thresholds.js';
-import { EditedModel } from '../../../src/serving/index.js';
+import { HookableModel, loadVersionHooks, type VersionHooks } from '../../../src/serving/index.js';
 import { BundledModel } from './bundled-model.js';
 
 let bundled: BundledModel;
@@ -83,7 +82,7 @@ describe('a published version', () => {
     const rows = await compareGates(session.bench, version.state, own, heldOut);
     const request = { model, tokenizer, hooks: version.hooks, settings: session.bench.settings, edits: own };
     const hooks = await withSequenceThresholds(request);
-    const edited = await EditedModel.compile(model, { layers: [0], gate: 'sequence' });
+    const edited = await HookableModel.compile(model, { layers: [0], gate: 'sequence' });
     const { summary, drift } = await evaluateVersion({ edited, tokenizer, hooks }, own, heldOut);
     await edited.dispose();
     const row = rows.find(({ gate }) => gate === 'sequence')!;
@@ -96,7 +95,7 @@ describe('a published version', () => {
 describe('the base model', () => {
   it('differs in nothing from itself', async () => {
     const { model, tokenizer, edits, heldOut } = bundled;
-    const edited = await EditedModel.compile(model, { layers: [], gate: 'none' });
+    const edited = await HookableModel.compile(model, { layers: [], gate: 'none' });
     const base = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits.slice(0, 3), heldOut);
     await edited.dispose();
     expect(base.answers).toEqual(base.baseAnswers);

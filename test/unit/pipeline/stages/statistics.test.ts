@@ -8,7 +8,7 @@ import type { Progress } from '../../../../src/pipeline/progress.js';
 import { materialiseText } from '../../../../src/pipeline/stored-text.js';
 import { MemoryObjectStore } from '../../../../src/registry/index.js';
 import { cpu, OnnxGemmEngine } from '../../../../src/runtime/index.js';
-import { EditedModel } from '../../../../src/serving/index.js';
+import { HookableModel } from '../../../../src/serving/index.js';
 import { decodeSafetensors } from '../../../../src/tensor/index.js';
 import { PlannedRounds } from '../../../support/planned-round.js';
 import { uniform } from '../../../support/random-matrix.js';
@@ -34,7 +34,7 @@ async function unsharded(): Promise<MemoryObjectStore> {
   const { maxTokens, sequenceTokens } = card.statistics;
   const place = { store, modelId, model, modelDigest, tokenizer, engine, device: cpu };
   await ensureStatistics({ ...place, ...settings, corpus, maxTokens, sequenceTokens });
-  const edited = await EditedModel.compile(model, { layers: settings.layers, gate: settings.gate });
+  const edited = await HookableModel.compile(model, { layers: settings.layers, gate: settings.gate });
   await contextTemplates({ ...place, ...settings, edited });
   return store;
 }

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { emptyState, resolveHyperparameters } from '../../../src/editing/index.js';
 import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../../../src/errors.js';
 import type { ModelConfig } from '../../../src/model/index.js';
-import { loadVersionHooks } from '../../../src/pipeline/load-version.js';
 import { MemoryObjectStore, publish, versionFileKey } from '../../../src/registry/index.js';
+import { loadVersionHooks } from '../../../src/serving/index.js';
 import { draftEdit, manifestDraft } from '../../support/manifest-draft.js';
 import { type HookedModel, type PublishedState, publishRounds } from '../../support/published-version.js';
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HookLayer } from '../../../src/editing/index.js';
 import { InvalidInputError } from '../../../src/errors.js';
 import { loadModel, type Model } from '../../../src/model/index.js';
-import { EditedModel } from '../../../src/serving/index.js';
+import { HookableModel } from '../../../src/serving/index.js';
 import { tolerances } from '../../support/matchers.js';
 
 const directory = new URL('../../golden/models/llama', import.meta.url).pathname;
@@ -15,11 +15,11 @@ const prompts = [
 const layer = 1;
 
 let model: Model;
-let served: EditedModel;
+let served: HookableModel;
 
 beforeAll(async () => {
   model = await loadModel(directory);
-  served = await EditedModel.compile(model, { layers: [layer], gate: 'key' });
+  served = await HookableModel.compile(model, { layers: [layer], gate: 'key' });
 });
 
 afterAll(() => served.dispose());
@@ -43,7 +43,7 @@ function wideOpenHook(): HookLayer {
 describe('scoring', () => {
   it('does not depend on how sequences are batched, and keeps their order', async () => {
     const requests = prompts.map((tokenIds) => ({ tokenIds, scoredFrom: 1 }));
-    const oneByOne = await EditedModel.compile(model, { layers: [layer], gate: 'key', rowsPerBatch: 1 });
+    const oneByOne = await HookableModel.compile(model, { layers: [layer], gate: 'key', rowsPerBatch: 1 });
     const hooks = [wideOpenHook()];
     const alone = await oneByOne.score(requests, hooks);
     const together = await served.score(requests, hooks);
@@ -62,7 +62,7 @@ describe('scoring', () => {
   });
 
   it('tells its progress after every batch', async () => {
-    const oneByOne = await EditedModel.compile(model, { layers: [], gate: 'none', rowsPerBatch: 1 });
+    const oneByOne = await HookableModel.compile(model, { layers: [], gate: 'none', rowsPerBatch: 1 });
     const seen: number[][] = [];
     await oneByOne.score(
       prompts.map((tokenIds) => ({ tokenIds, scoredFrom: 1 })),
@@ -179,8 +179,8 @@ describe('an edited model refuses', () => {
     await refuse(served.generate(prompts, { maxTokens: 0 }), 'maxTokens: a whole number of at least 1, got 0');
     await refuse(served.generate(prompts, { maxTokens: 1, temperature: -1 }), 'temperature');
     await refuse(served.generate(prompts, { maxTokens: 1, topK: 0 }), 'topK');
-    await refuse(EditedModel.compile(model, { layers: [9], gate: 'key' }), 'hookable layers');
-    await refuse(EditedModel.compile(model, { layers: [1, 1], gate: 'key' }), 'hookable layers');
-    await refuse(EditedModel.compile(model, { layers: [], gate: 'key', rowsPerBatch: 0 }), 'rowsPerBatch');
+    await refuse(HookableModel.compile(model, { layers: [9], gate: 'key' }), 'hookable layers');
+    await refuse(HookableModel.compile(model, { layers: [1, 1], gate: 'key' }), 'hookable layers');
+    await refuse(HookableModel.compile(model, { layers: [], gate: 'key', rowsPerBatch: 0 }), 'rowsPerBatch');
   });
 });

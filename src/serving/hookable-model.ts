@@ -64,7 +64,7 @@ export type Progress = (done: number, total: number) => void;
  * Every method throws {@link InvalidInputError} for a sequence that is empty, longer than the model's `maxTokens` or
  * outside the vocabulary, and for hooks that are not one for each hookable layer.
  */
-export class EditedModel {
+export class HookableModel {
   private constructor(
     readonly model: Model,
     private readonly options: Required<Omit<CompileOptions, 'device'>>,
@@ -76,12 +76,12 @@ export class EditedModel {
    * @throws {InvalidInputError} if a layer is not one of the model's
    * @throws {PermanentError} if the device cannot run it, {TransientError} if it is out of memory
    */
-  static async compile(model: Model, options: CompileOptions): Promise<EditedModel> {
+  static async compile(model: Model, options: CompileOptions): Promise<HookableModel> {
     const { layers, gate, device, rowsPerBatch = 1024 } = options;
     checkLayers(layers, model.config);
     requirePositiveInteger('rowsPerBatch', rowsPerBatch);
     const trunk = await Trunk.compile(model, layers, gate, device);
-    return new EditedModel(model, { layers, gate, rowsPerBatch }, trunk, new VocabularyHead(model, device));
+    return new HookableModel(model, { layers, gate, rowsPerBatch }, trunk, new VocabularyHead(model, device));
   }
 
   /**

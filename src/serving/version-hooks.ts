@@ -26,14 +26,22 @@ export interface VersionHooks {
 }
 
 /**
- * Replays the segments of a published version, by default the latest.
+ * The hooks of a published version, by default the latest.
  *
  * @throws {DigestMismatchError} if a file is not the one that was published
- * @throws {MalformedFileError} if a file is not a segment, or the replay does not end with the manifest's edits
  * @throws {NoSuchKeyError} if a file is missing @throws {InvalidInputError} if there is no such version
+ * @throws {MalformedFileError} as {@link versionHooks}
  */
 export async function loadVersionHooks(store: ObjectStore, modelId: string, version?: number): Promise<VersionHooks> {
-  const pulled = await pull(store, modelId, version);
+  return versionHooks(await pull(store, modelId, version));
+}
+
+/**
+ * Replays the segments of a version.
+ *
+ * @throws {MalformedFileError} if a file is not a segment, or the replay does not end with the manifest's edits
+ */
+export function versionHooks(pulled: PulledVersion): VersionHooks {
   const { manifest } = pulled;
   const files = hookFilesOf(pulled);
   const state = files.reduce(
