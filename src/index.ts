@@ -2,7 +2,7 @@
 export type { Edit } from './editing/index.js';
 export * from './errors.js';
 export { type BatchReading, readBatch, renderReport } from './evaluation/index.js';
-export { importGguf, loadModel, loadTokenizer, type Model, type Tokenizer } from './model/index.js';
+export { importGguf, loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from './model/index.js';
 export {
   type EditRoundsRequest,
   type EditSession,
@@ -12,15 +12,31 @@ export {
   type RoundOutcome,
 } from './pipeline/index.js';
 export {
+  type ContentCache,
+  DirectoryContentCache,
+  type LatestVersion,
   latest,
   listVersions,
   type Manifest,
+  MemoryContentCache,
+  ModelVersions,
+  type ModelVersionsOptions,
   type ObjectStore,
   openStore,
+  type PulledVersion,
   pull,
   pullFile,
   readManifest,
   rollback,
+  type WatchOptions,
+  watchVersions,
 } from './registry/index.js';
 export { cpu, type Device, resolveDevice } from './runtime/index.js';
-export { type Firing, type Generated, HookableModel, loadVersionHooks, type VersionHooks } from './serving/index.js';
+export {
+  type Completion,
+  type CompletionRequest,
+  EditedModel,
+  type GateOpening,
+  loadVersionHooks,
+  type VersionHooks,
+} from './serving/index.js';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { InvalidInputError } from '../errors.js';
-import type { Firing } from '../serving/index.js';
+import type { GateOpening } from '../serving/index.js';
 import { addExamples, addOptions } from './frame-command.js';
 import { finiteNumber, type ModelOptions, modelOptions, parseVersion, wholeNumber } from './model-options.js';
 import { createTerminal, type Terminal } from './terminal.js';
@@ -36,6 +36,7 @@ export function generateCommand(): Command {
 }
 
 async function generate(prompt: string, options: GenerateOptions): Promise<void> {
+  const { gateOpening } = await import('../serving/index.js');
   const { openEditedVersion } = await import('./open-edited-version.js');
   const terminal = createTerminal(options);
   if (prompt === '') throw new InvalidInputError('prompt', 'at least one character', 'an empty text');
@@ -49,13 +50,12 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
     const [base] = await edited.generate([promptIds], request);
     const [changed] = await edited.generate([promptIds], { ...request, hooks });
     const allIds = [...promptIds, ...changed.tokenIds];
-    const tokenTextAt = (tokenIndex: number) => tokenizer.tokenText(allIds[tokenIndex]);
     const answer: Answer = {
       prompt,
       version: manifest.version,
       base: tokenizer.decode(base.tokenIds),
       edited: tokenizer.decode(changed.tokenIds),
-      firings: changed.firings.map((firing) => explain(firing, editIds, tokenTextAt)),
+      firings: changed.firings.map((firing) => gateOpening(firing, allIds, tokenizer, editIds)),
     };
     printAnswer(terminal, answer, options.explain ?? false);
   } finally {
@@ -63,35 +63,13 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
   }
 }
 
-/** A gate that opened, in the user's terms. */
-interface ExplainedFiring {
-  readonly edit: string | null;
-  readonly token: string;
-  readonly tokenIndex: number;
-  readonly layer: number;
-  readonly strength: number | null;
-}
-
 interface Answer {
   readonly prompt: string;
   readonly version: number;
   readonly base: string;
   readonly edited: string;
-  readonly firings: readonly ExplainedFiring[];
-}
-
-function explain(
-  { layer, tokenIndex, editIndex, strength }: Firing,
-  editIds: readonly string[],
-  tokenTextAt: (tokenIndex: number) => string,
-): ExplainedFiring {
-  return {
-    edit: editIds[editIndex] ?? null,
-    token: tokenTextAt(tokenIndex),
-    tokenIndex,
-    layer,
-    strength: Number.isNaN(strength) ? null : strength,
-  };
+  /** Which edits fired, where and how strongly. */
+  readonly firings: readonly GateOpening[];
 }
 
 function printAnswer(terminal: Terminal, answer: Answer, isExplained: boolean): void {
@@ -107,8 +85,8 @@ function printAnswer(terminal: Terminal, answer: Answer, isExplained: boolean): 
   else terminal.table(['edit', 'token', 'position', 'layer', 'strength'], answer.firings.map(firingRow));
 }
 
-const firingRow = ({ edit, token, tokenIndex, layer, strength }: ExplainedFiring) => [
-  edit,
+const firingRow = ({ editId, token, tokenIndex, layer, strength }: GateOpening) => [
+  editId,
   JSON.stringify(token),
   tokenIndex,
   layer,

@@ -1,20 +1,8 @@
 /** @file Which edit opened a gate on which prompt of a data set, where, and how strongly. */
 import { type Edit, fillTemplate } from '../editing/index.js';
 import { subjectPrompts } from '../evaluation/index.js';
-import type { Tokenizer } from '../model/index.js';
-import type { Firing } from '../serving/index.js';
+import { type GateOpening, gateOpening } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
-
-/** A gate that opened, in the user's terms. */
-export interface GateOpening {
-  /** The edit that opened it; null for a gate that names none. */
-  readonly editId: string | null;
-  readonly token: string;
-  readonly tokenIndex: number;
-  readonly layer: number;
-  /** Whitened cosine (key gate) or z-score (sequence gate); null without a gate. */
-  readonly strength: number | null;
-}
 
 /** A prompt of an edit with the gates that opened on it. */
 export interface PromptOpenings {
@@ -41,7 +29,7 @@ export async function explainGates(
   const scores = await edited.score(requests, hooks);
   return prompts.map((prompt, i) => ({
     ...prompt,
-    openings: scores[i].firings.map((firing) => openingOf(firing, sequences[i], tokenizer, editIds)),
+    openings: scores[i].firings.map((firing) => gateOpening(firing, sequences[i], tokenizer, editIds)),
   }));
 }
 
@@ -54,19 +42,4 @@ function promptsOf(edit: Edit): Omit<PromptOpenings, 'openings'>[] {
     ...of('neighborhood', edit.neighborhood),
     ...of('same subject', subjectPrompts(edit)),
   ];
-}
-
-function openingOf(
-  { layer, tokenIndex, editIndex, strength }: Firing,
-  tokenIds: readonly number[],
-  tokenizer: Tokenizer,
-  editIds: readonly string[],
-): GateOpening {
-  return {
-    editId: editIds[editIndex] ?? null,
-    token: tokenizer.tokenText(tokenIds[tokenIndex]),
-    tokenIndex,
-    layer,
-    strength: Number.isNaN(strength) ? null : strength,
-  };
 }

@@ -3,7 +3,7 @@
 import type { GateKind, HookLayer } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig } from '../model/index.js';
-import type { GenerateOptions } from './generation.js';
+import type { SequenceOptions } from './growing-sequence.js';
 
 /** @throws {InvalidInputError} if the sequence is empty, too long, or has an id outside the vocabulary */
 export function checkSequence(what: string, tokenIds: readonly number[], { maxTokens, vocab }: ModelConfig): void {
@@ -53,12 +53,19 @@ function checkHook(hook: HookLayer, gate: GateKind, { dInner, dModel }: ModelCon
 }
 
 /** @throws {InvalidInputError} naming the option that is out of range */
-export function checkGeneration({ maxTokens, temperature = 0, topK = 1, seed = 0 }: GenerateOptions): void {
+export function checkGeneration({
+  maxTokens,
+  temperature = 0,
+  topK = 1,
+  topP = 1,
+  seed = 0,
+}: Omit<SequenceOptions, 'onToken'>): void {
   requirePositiveInteger('maxTokens', maxTokens);
   requirePositiveInteger('topK', topK);
   if (!(temperature >= 0 && Number.isFinite(temperature))) {
     throw new InvalidInputError('temperature', 'a number of at least 0', String(temperature));
   }
+  if (!(topP > 0 && topP <= 1)) throw new InvalidInputError('topP', 'a number above 0, at most 1', String(topP));
   if (!Number.isSafeInteger(seed)) throw new InvalidInputError('seed', 'a whole number', String(seed));
 }
 

@@ -2,10 +2,13 @@ import type { GateKind, HookLayer } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Device } from '../runtime/index.js';
+import { type Tensor, tensor } from '../tensor/index.js';
 import { checkGeneration, checkHooks, checkLayers, checkSequence, requirePositiveInteger } from './check-requests.js';
+import { Decoder } from './decoder.js';
 import type { Firing } from './firings.js';
-import { type Generated, type GenerateOptions, Generation } from './generation.js';
 import { groupByLength } from './group-by-length.js';
+import { type Generated, GrowingSequence, type SequenceOptions } from './growing-sequence.js';
+import { SequenceBatch } from './sequence-batch.js';
 import { Trunk, type TrunkResult } from './trunk.js';
 import { VocabularyHead } from './vocabulary-head.js';
 
@@ -54,6 +57,22 @@ export interface Comparison {
   readonly strengths: Float32Array;
 }
 
+/** How generations go on and when they end. */
+export interface GenerateOptions extends Omit<SequenceOptions, 'onToken'> {
+  /** One for each hookable layer; undefined is the base model. */
+  readonly hooks?: readonly HookLayer[];
+  /** Called for every token of the results as it comes. */
+  readonly onToken?: (promptIndex: number, tokenId: number) => void;
+}
+
+/** How a single generation goes on and when it ends. */
+export interface DecodeOptions extends SequenceOptions {
+  /** One for each hookable layer, the very same array for the same hooks; undefined is the base model. */
+  readonly hooks?: readonly HookLayer[];
+  /** Ends the generation with what there is. */
+  readonly signal?: AbortSignal;
+}
+
 /** Told after every forward pass how many of the sequences are done. */
 export type Progress = (done: number, total: number) => void;
 
@@ -65,6 +84,8 @@ export type Progress = (done: number, total: number) => void;
  * outside the vocabulary, and for hooks that are not one for each hookable layer.
  */
 export class HookableModel {
+  readonly #decoder = new Decoder((hooks) => this.batchUnder(hooks));
+
   private constructor(
     readonly model: Model,
     private readonly options: Required<Omit<CompileOptions, 'device'>>,
@@ -127,16 +148,66 @@ export class HookableModel {
     this.checkSequences(prompts);
     this.checkHooks(options.hooks);
     checkGeneration(options);
-    const { trunk, head, model } = this;
-    const isCausal = this.options.gate !== 'sequence' || options.hooks === undefined;
-    const results = new Array<Generated>(prompts.length);
-    for (const indices of this.generationGroups(prompts, options.maxTokens, isCausal)) {
-      const numbered = indices.map((promptIndex) => ({ promptIndex, tokenIds: prompts[promptIndex] }));
-      const generation = new Generation({ trunk, head, config: model.config }, numbered, options, isCausal);
-      (await generation.run()).forEach((generated, s) => {
-        results[indices[s]] = generated;
-      });
+    const { hooks, onToken, ...settings } = options;
+    const sequences = prompts.map((tokenIds, p) => {
+      const listener = onToken && { onToken: (tokenId: number) => void onToken(p, tokenId) };
+      return new GrowingSequence(tokenIds, { ...settings, ...listener }, this.model.config.maxTokens, p);
+    });
+    for (const indices of this.generationGroups(prompts, options.maxTokens, this.isCausalUnder(hooks))) {
+      const batch = this.batchUnder(hooks);
+      await batch.join(indices.map((index) => sequences[index]));
+      while (batch.size > 0) await batch.step();
     }
+    return sequences.map(({ result }) => result);
+  }
+
+  /**
+   * What may follow one prompt, computed together with all else that is being decoded under the same hooks: for many
+   * callers at a time, each of whom wants its tokens as they come.
+   *
+   * @throws {InvalidInputError} also for an option out of range
+   */
+  async decode(prompt: readonly number[], options: DecodeOptions): Promise<Generated> {
+    this.checkSequences([prompt]);
+    this.checkHooks(options.hooks);
+    checkGeneration(options);
+    const { hooks, signal, ...settings } = options;
+    const sequence = new GrowingSequence(prompt, settings, this.model.config.maxTokens);
+    const abort = () => {
+      sequence.finishReason ??= 'aborted';
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await this.#decoder.run(sequence, hooks);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /**
+   * Logits after every token of each sequence.
+   *
+   * @param hooks one for each hookable layer; undefined is the base model
+   * @returns float32 [tokens, vocab] of each sequence
+   */
+  async logits(sequences: readonly (readonly number[])[], hooks?: readonly HookLayer[]): Promise<Tensor<'float32'>[]> {
+    this.checkSequences(sequences);
+    this.checkHooks(hooks);
+    const { vocab } = this.model.config;
+    const results = new Array<Tensor<'float32'>>(sequences.length);
+    const requests = sequences.map((tokenIds) => ({ tokenIds, scoredFrom: 0 }));
+    await this.inGroups(requests, undefined, async (group, indices) => {
+      const rows = group.map(({ tokenIds }) => ({ tokenIds, lookups: [...tokenIds.keys()] }));
+      const { hidden } = await this.trunk.run(rows, hooks);
+      const logits = await this.head.logits(hidden, hidden.length / this.model.config.dModel);
+      let row = 0;
+      group.forEach(({ tokenIds: { length } }, s) => {
+        const all = new Float32Array(length * vocab);
+        for (let t = 0; t < length; t++) all.set(logits[row++], t * vocab);
+        results[indices[s]] = tensor('float32', [length, vocab], all);
+      });
+    });
     return results;
   }
 
@@ -213,6 +284,15 @@ export class HookableModel {
       return isCausal ? Math.max(length, Math.ceil(grown / 4)) : grown;
     });
     return groupByLength(lengths, this.options.rowsPerBatch);
+  }
+
+  private batchUnder(hooks: readonly HookLayer[] | undefined): SequenceBatch {
+    const parts = { trunk: this.trunk, head: this.head, config: this.model.config };
+    return new SequenceBatch(parts, hooks, this.isCausalUnder(hooks));
+  }
+
+  private isCausalUnder(hooks: readonly HookLayer[] | undefined): boolean {
+    return this.options.gate !== 'sequence' || hooks === undefined;
   }
 
   private checkSequences(sequences: readonly (readonly number[])[]): void {

@@ -4,6 +4,8 @@ import { type Tensor, tensor } from '../tensor/index.js';
 /** The rectangle of earlier tokens grows by this many columns at a time. */
 const columnStep = 32;
 
+type CacheConfig = Pick<ModelConfig, 'layers' | 'keyValueHeads' | 'dHead'>;
+
 /**
  * Attention keys and values of the tokens that a batch of sequences has behind it. Each layer has one rectangle
  * [batch, capacity, width], sequences left-aligned; what lies beyond a sequence's length is zero and masked out.
@@ -11,11 +13,13 @@ const columnStep = 32;
 export class KeyValueCache {
   readonly #width: number;
   readonly #parts: readonly string[];
+  readonly #config: CacheConfig;
   #rectangles: Float32Array[];
   #lengths: number[];
   #capacity = 0;
 
-  constructor(config: Pick<ModelConfig, 'layers' | 'keyValueHeads' | 'dHead'>, batch: number) {
+  constructor(config: CacheConfig, batch: number) {
+    this.#config = config;
     this.#width = config.keyValueHeads * config.dHead;
     this.#parts = Array.from({ length: config.layers }, (_, layer) => [`keys.${layer}`, `values.${layer}`]).flat();
     this.#rectangles = this.#parts.map(() => new Float32Array(0));
@@ -73,17 +77,44 @@ export class KeyValueCache {
     this.#lengths = indices.map((index) => this.#lengths[index]);
   }
 
+  /** A cache of this one's sequences and then the other's. */
+  joinedWith(other: KeyValueCache): KeyValueCache {
+    const joined = new KeyValueCache(this.#config, 0);
+    joined.#lengths = [...this.#lengths, ...other.#lengths];
+    joined.#capacity = Math.max(this.#capacity, other.#capacity);
+    joined.#rectangles = this.#rectangles.map((rectangle, i) => {
+      const wide = new Float32Array(joined.#lengths.length * joined.#capacity * this.#width);
+      copyRows(rectangle, this.#rowSize, wide, joined.#rowSize);
+      copyRows(
+        other.#rectangles[i],
+        other.#rowSize,
+        wide.subarray(this.#lengths.length * joined.#rowSize),
+        joined.#rowSize,
+      );
+      return wide;
+    });
+    return joined;
+  }
+
+  get #rowSize(): number {
+    return this.#capacity * this.#width;
+  }
+
   #reserve(tokens: number): void {
     if (tokens <= this.#capacity) return;
-    const capacity = Math.ceil(tokens / columnStep) * columnStep;
-    const before = this.#capacity * this.#width;
+    const before = this.#rowSize;
+    this.#capacity = Math.ceil(tokens / columnStep) * columnStep;
     this.#rectangles = this.#rectangles.map((rectangle) => {
-      const grown = new Float32Array(this.#lengths.length * capacity * this.#width);
-      this.#lengths.forEach((_, b) => {
-        grown.set(rectangle.subarray(b * before, (b + 1) * before), b * capacity * this.#width);
-      });
+      const grown = new Float32Array(this.#lengths.length * this.#rowSize);
+      copyRows(rectangle, before, grown, this.#rowSize);
       return grown;
     });
-    this.#capacity = capacity;
+  }
+}
+
+/** Copies rows of one size to the beginnings of rows that are at least as long. */
+function copyRows(from: Float32Array, fromSize: number, to: Float32Array, toSize: number): void {
+  for (let row = 0; row * fromSize < from.length; row++) {
+    to.set(from.subarray(row * fromSize, (row + 1) * fromSize), row * toSize);
   }
 }

@@ -6,6 +6,8 @@ export interface SamplingOptions {
   readonly temperature?: number;
   /** Only so many of the most probable tokens are drawn from; absent: all. */
   readonly topK?: number;
+  /** Only the most probable tokens that together reach this probability are drawn from; absent or 1: all. */
+  readonly topP?: number;
   readonly seed?: number;
 }
 
@@ -21,35 +23,47 @@ export function randomStream(seed: number, stream: number): () => number {
 }
 
 /**
- * A token drawn with probability `softmax(logits / temperature)`, among the `topK` most probable ones.
+ * The most probable token at temperature 0, else one drawn with probability `softmax(logits / temperature)`, among the
+ * `topK` most probable ones, and of these among the fewest that have the probability `topP` together.
  *
  * @param logits [vocab]
- * @param temperature > 0
- * @param random uniform numbers in [0, 1); one is used
+ * @param random uniform numbers in [0, 1); one is used, none at temperature 0
  */
 export function sampleToken(
   logits: Float32Array,
-  { temperature, topK }: { readonly temperature: number; readonly topK?: number },
+  { temperature = 0, topK, topP = 1 }: SamplingOptions,
   random: () => number,
 ): number {
+  if (temperature === 0) return mostProbable(logits, 1)[0];
   const ids = topK === undefined ? undefined : mostProbable(logits, Math.min(topK, logits.length));
   const candidates = ids === undefined ? logits : Float32Array.from(ids, (id) => logits[id]);
-  const drawn = drawIndex(candidates, temperature, random());
+  const largest = candidates.reduce((a, b) => Math.max(a, b));
+  const weights = Float64Array.from(candidates, (logit) => Math.exp((logit - largest) / temperature));
+  const drawn = drawIndex(topP < 1 ? nucleus(weights, topP) : weights, random());
   return ids === undefined ? drawn : ids[drawn];
 }
 
-/** Inverse of the cumulated weights `exp((logit - max) / temperature)` at a share of their sum. */
-function drawIndex(logits: Float32Array, temperature: number, share: number): number {
-  const largest = logits.reduce((a, b) => Math.max(a, b));
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
-  let remaining = share * weights.reduce((sum, weight) => sum + weight, 0);
+/** Weights with all but the largest, which make up this share of their sum, set to zero; equal ones stay together. */
+function nucleus(weights: Float64Array, share: number): Float64Array {
+  const ascending = weights.toSorted();
+  let remaining = share * sum(weights);
+  let least = ascending.length;
+  while (remaining > 0 && least > 0) remaining -= ascending[--least];
+  return weights.map((weight) => (weight >= ascending[least] ? weight : 0));
+}
+
+/** Inverse of the cumulated weights at a share of their sum. */
+function drawIndex(weights: Float64Array, share: number): number {
+  let remaining = share * sum(weights);
   const drawn = weights.findIndex((weight) => {
     remaining -= weight;
     return remaining < 0;
   });
   // Rounding may leave a crumb after the last weight.
-  return drawn < 0 ? logits.indexOf(largest) : drawn;
+  return drawn < 0 ? weights.indexOf(weights.reduce((a, b) => Math.max(a, b))) : drawn;
 }
+
+const sum = (weights: Float64Array): number => weights.reduce((total, weight) => total + weight, 0);
 
 /** Ids of the `count` largest logits, in falling order; the lower id first where they tie. */
 export function mostProbable(logits: Float32Array, count: number): number[] {

@@ -11,7 +11,7 @@ import {
   storedHyperparametersSchema,
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
-import { type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
+import { canonicalJson, type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
 
 /** A published version made ready to serve, or to edit on. */
 export interface VersionHooks {
@@ -39,22 +39,32 @@ export async function loadVersionHooks(store: ObjectStore, modelId: string, vers
 /**
  * Replays the segments of a version.
  *
+ * @param held an earlier version: where this one goes on from it, only what came after is replayed
  * @throws {MalformedFileError} if a file is not a segment, or the replay does not end with the manifest's edits
  */
-export function versionHooks(pulled: PulledVersion): VersionHooks {
+export function versionHooks(pulled: PulledVersion, held?: VersionHooks): VersionHooks {
   const { manifest } = pulled;
-  const files = hookFilesOf(pulled);
+  const known = held && goesOnFrom(manifest, held.manifest) ? held : undefined;
+  const files = hookFilesOf(pulled, known?.manifest.segments.length ?? 0);
   const state = files.reduce(
     (before, { segment }) => replaySegment(before, segment),
-    emptyState(manifest, settingsOf(manifest)),
+    known?.state ?? emptyState(manifest, settingsOf(manifest)),
   );
   requireActiveEdits(manifest, state);
-  const sketches = files.flatMap((file) => file.sketches);
+  const sketches = [...(known?.sketches ?? []), ...files.flatMap((file) => file.sketches)];
   return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };
 }
 
-function hookFilesOf({ manifest, files }: PulledVersion): HookFile[] {
-  return manifest.segments.map(({ key }) => decodeHookFile(files.get(key)!, `${manifest.modelId}/${key}`));
+/** Whether a state of the one is also one of the other: the same beginning, solved with the same weight. */
+function goesOnFrom(manifest: Manifest, earlier: Manifest): boolean {
+  const stateOf = ({ layers, dInner, dModel, hyperparameters }: Manifest) =>
+    canonicalJson({ layers, dInner, dModel, momentWeight: hyperparameters.momentWeight });
+  if (stateOf(manifest) !== stateOf(earlier)) return false;
+  return earlier.segments.every(({ sha256 }, index) => manifest.segments[index]?.sha256 === sha256);
+}
+
+function hookFilesOf({ manifest, files }: PulledVersion, from: number): HookFile[] {
+  return manifest.segments.slice(from).map(({ key }) => decodeHookFile(files.get(key)!, `${manifest.modelId}/${key}`));
 }
 
 function settingsOf(manifest: Manifest): Hyperparameters {

@@ -211,10 +211,10 @@ describe('a model directory', () => {
     const hooked = { config: model.config, settings, modelDigest: await modelDigest(model) };
     await publishRounds(new DirectoryObjectStore(at('open-store')), 'llama', hooked, [{ addedIds: ['a', 'b'] }]);
     const words = ['generate', 'Hello world', '--model', directory, '--store', at('open-store'), '--max-tokens', '4'];
-    const { firings } = (await jsonOf(...words)) as { firings: { edit: string; layer: number; strength: number }[] };
+    const { firings } = (await jsonOf(...words)) as { firings: { editId: string; layer: number; strength: number }[] };
     expect(firings.length).toBeGreaterThan(0);
     for (const firing of firings) {
-      expect(firing).toMatchObject({ edit: expect.stringMatching(/^[ab]$/), layer: 1, token: expect.any(String) });
+      expect(firing).toMatchObject({ editId: expect.stringMatching(/^[ab]$/), layer: 1, token: expect.any(String) });
       expect(firing.strength).toBeGreaterThanOrEqual(0);
     }
     const { output } = await run(...words, '--explain');

@@ -9,7 +9,7 @@ import {
   segmentStorage,
   withoutEdits,
 } from '../../src/editing/index.js';
-import { appendRound, identity, PlainGemmEngine } from '../../src/linalg/index.js';
+import { appendRound, identity, type Matrix, PlainGemmEngine } from '../../src/linalg/index.js';
 import type { ModelConfig } from '../../src/model/index.js';
 import { type DraftEdit, type LatestVersion, latest, type ObjectStore, publish } from '../../src/registry/index.js';
 import { draftEdit, manifestDraft } from './manifest-draft.js';
@@ -20,11 +20,15 @@ export interface HookedModel {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly modelDigest: string;
+  /** Keys of the edits [dInner, ids]; random ones unless said otherwise. */
+  readonly keysOf?: (layer: number, ids: readonly string[]) => Matrix;
+  /** Standard deviation of the residuals' entries; 1 unless said otherwise. */
+  readonly residualScale?: number;
 }
 
 /** A segment of random edits on top of a state. */
 export async function randomSegment(
-  { config, settings }: HookedModel,
+  { config, settings, keysOf, residualScale = 1 }: HookedModel,
   before: EditState,
   addedIds: readonly string[],
   removedIds: readonly string[] = [],
@@ -34,8 +38,9 @@ export async function randomSegment(
   const state = withoutEdits(before, removedIds);
   const layers = await Promise.all(
     state.layers.map(async ({ layer, memory, sequenceThreshold }) => {
-      const keys = gaussian(dInner, addedIds.length, 10 * before.editIds.length + layer);
-      const residuals = gaussian(dModel, addedIds.length, 1000 + layer);
+      const keys = keysOf?.(layer, addedIds) ?? gaussian(dInner, addedIds.length, 10 * before.editIds.length + layer);
+      const directions = gaussian(dModel, addedIds.length, 1000 + 10 * before.editIds.length + layer);
+      const residuals = { ...directions, data: directions.data.map((value) => residualScale * value) };
       const storage = segmentStorage(dInner, dModel);
       const { segment: round } = await appendRound(memory, keys, residuals, identity(dInner), engine, storage);
       return { layer, round, thresholds: addedIds.map(() => settings.similarityThreshold), sequenceThreshold };
@@ -72,11 +77,13 @@ export async function publishRounds(
 async function publishSegment(
   store: ObjectStore,
   modelId: string,
-  { config, settings, modelDigest }: HookedModel,
+  { config, settings, modelDigest, keysOf }: HookedModel,
   { base, segment }: { readonly base: LatestVersion | undefined; readonly segment: HookSegment },
 ): Promise<LatestVersion> {
   const { dInner, dModel } = config;
-  const sketches = base ? [] : settings.layers.map((layer) => ({ layer, sketch: gaussian(2, dInner, layer) }));
+  const sketches = base
+    ? []
+    : settings.layers.map((layer) => ({ layer, sketch: keysOf ? identity(dInner) : gaussian(2, dInner, layer) }));
   const earlier = (base?.manifest.edits ?? []).map(
     (edit): DraftEdit => (segment.removedIds.includes(edit.id) ? { ...edit, status: 'overwritten' } : edit),
   );

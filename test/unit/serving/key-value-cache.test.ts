@@ -61,6 +61,35 @@ describe('a cache of keys and values', () => {
     expect(cache.lengths).toEqual([3 + 60 + 40]);
   });
 
+  it('takes in the sequences of another one, be it wider or narrower', () => {
+    const recorder = new Recorder();
+    const filled = (sequences: number[], lengths: number[]) => {
+      const cache = new KeyValueCache(config, sequences.length);
+      cache.append(lengths, recorder.outputs(sequences, lengths));
+      return cache;
+    };
+    const narrow = filled([0, 1], [3, 5]);
+    const wide = filled([2, 3], [40, 1]);
+    for (const [joined, order] of [
+      [narrow.joinedWith(wide), [0, 1, 2, 3]],
+      [wide.joinedWith(narrow), [2, 3, 0, 1]],
+      [new KeyValueCache(config, 0).joinedWith(narrow), [0, 1]],
+    ] as const) {
+      const feeds = joined.feeds();
+      parts.forEach((part, p) => {
+        const { data, shape } = feeds[`past.${part}`];
+        expect(shape).toEqual([order.length, joined.capacity, 3]);
+        order.forEach((sequence, s) => {
+          const expected = recorder.expected[p].get(sequence)!;
+          expect(joined.lengths[s]).toBe(expected.length / 3);
+          const padding = new Array(joined.capacity * 3 - expected.length).fill(0);
+          const row = (data as Float32Array).subarray(s * joined.capacity * 3, (s + 1) * joined.capacity * 3);
+          expect(Array.from(row)).toEqual([...expected, ...padding]);
+        });
+      });
+    }
+  });
+
   it('is a rectangle without columns at first', () => {
     const cache = new KeyValueCache(config, 2);
     expect(cache.feeds()['past.keys.0'].shape).toEqual([2, 0, 3]);

@@ -35,6 +35,26 @@ describe('a sampled token', () => {
     expect(Math.min(counts[1], counts[2])).toBeGreaterThan(0);
   });
 
+  it('is one of the fewest most probable that reach topP together', () => {
+    // Probabilities 0.09, 0.64, 0.24, 0.03 at temperature 1.
+    const logits = Float32Array.of(1, 3, 2, 0);
+    expect(drawMany(logits, { temperature: 1, topP: 0.6 })).toEqual([0, draws, 0, 0]);
+    const two = drawMany(logits, { temperature: 1, topP: 0.7 });
+    expect([two[0], two[3]]).toEqual([0, 0]);
+    expect(two[1] / draws).toBeCloseTo(Math.E / (1 + Math.E), 1);
+    expect(drawMany(logits, { temperature: 1, topP: 1 }).every((count) => count > 0)).toBe(true);
+    expect(drawMany(logits, { temperature: 1, topK: 3, topP: 0.999 })[3]).toBe(0);
+    expect(drawMany(Float32Array.of(5, 5, 1), { temperature: 1, topP: 0.1 })[2]).toBe(0);
+  });
+
+  it('is the most probable one at temperature 0, and nothing is drawn', () => {
+    const random = () => {
+      throw new Error('drawn');
+    };
+    expect(sampleToken(Float32Array.of(1, 3, 2), { temperature: 0, topP: 0.5 }, random)).toBe(1);
+    expect(sampleToken(Float32Array.of(3, 3, 2), {}, random)).toBe(0);
+  });
+
   it('is the most probable one at a temperature near zero, without overflow', () => {
     const counts = drawMany(Float32Array.of(-1000, 1000, 999), { temperature: 1e-3 });
     expect(counts).toEqual([0, draws, 0]);
@@ -55,7 +75,7 @@ describe('random streams', () => {
 
 const draws = 20_000;
 
-function drawMany(logits: Float32Array, options: { temperature: number; topK?: number }): number[] {
+function drawMany(logits: Float32Array, options: { temperature: number; topK?: number; topP?: number }): number[] {
   const random = randomStream(1, 0);
   const counts = new Array<number>(logits.length).fill(0);
   for (let i = 0; i < draws; i++) counts[sampleToken(logits, options, random)]++;

@@ -1,0 +1,80 @@
+import type { Firing } from './firings.js';
+import { randomStream, type SamplingOptions } from './sampling.js';
+import type { TrunkSequence } from './trunk.js';
+
+/** How one sequence goes on and when it ends. */
+export interface SequenceOptions extends SamplingOptions {
+  /** Most new tokens. The model's `maxTokens` ends a sequence too. */
+  readonly maxTokens: number;
+  /** Tokens that end a sequence; they are not part of the result. */
+  readonly stopIds?: readonly number[];
+  /** Called for every token of the result as it comes; `false` ends the sequence with this token. */
+  readonly onToken?: (tokenId: number) => boolean | undefined;
+}
+
+/** Why a sequence ended: a stop token or whoever listened, its length, or its caller lost interest. */
+export type FinishReason = 'stop' | 'length' | 'aborted';
+
+/** What came after a prompt. */
+export interface Generated {
+  readonly tokenIds: readonly number[];
+  /** Gates that opened on the prompt and on the new tokens; the last new token has been fed to no gate. */
+  readonly firings: readonly Firing[];
+  readonly finishReason: FinishReason;
+}
+
+/** A prompt and what has been generated after it. */
+export class GrowingSequence {
+  /** A stream of its own: what is drawn for a sequence does not hang on the others. */
+  readonly random: () => number;
+  finishReason: FinishReason | undefined;
+  readonly #tokenIds: number[];
+  readonly #promptTokens: number;
+  #firings: readonly Firing[] = [];
+  #fed = 0;
+
+  /**
+   * @param limitTokens longest sequence of the model
+   * @param stream number of the random stream among those of the same seed
+   */
+  constructor(
+    promptIds: readonly number[],
+    readonly options: SequenceOptions,
+    private readonly limitTokens: number,
+    stream = 0,
+  ) {
+    this.#tokenIds = [...promptIds];
+    this.#promptTokens = promptIds.length;
+    this.random = randomStream(options.seed ?? 0, stream);
+  }
+
+  get result(): Generated {
+    const { finishReason = 'aborted' } = this;
+    return { tokenIds: this.#tokenIds.slice(this.#promptTokens), firings: this.#firings, finishReason };
+  }
+
+  /** The tokens to run next: with a cache those not fed yet, else all. */
+  feed(isCached: boolean): TrunkSequence {
+    const tokenIds = isCached ? this.#tokenIds.slice(this.#fed) : [...this.#tokenIds];
+    this.#fed = this.#tokenIds.length;
+    return { tokenIds, lookups: [tokenIds.length - 1] };
+  }
+
+  /** What the gates said of the tokens that were fed: of the new ones with a cache, else of all. */
+  hear(firings: readonly Firing[], isCached: boolean): void {
+    this.#firings = isCached ? [...this.#firings, ...firings] : firings;
+  }
+
+  /** Adds the next token, unless it ends the sequence. */
+  push(tokenId: number): void {
+    const { stopIds = [], maxTokens, onToken } = this.options;
+    if (stopIds.includes(tokenId)) {
+      this.finishReason = 'stop';
+      return;
+    }
+    this.#tokenIds.push(tokenId);
+    if (onToken?.(tokenId) === false) this.finishReason = 'stop';
+    else if (this.#tokenIds.length - this.#promptTokens >= maxTokens) this.finishReason = 'length';
+    else if (this.#tokenIds.length >= this.limitTokens) this.finishReason = 'length';
+  }
+}

@@ -1,0 +1,77 @@
+import type { Tokenizer } from '../model/index.js';
+
+/** Tokens of the text before that are decoded with new ones: how a token reads may hang on its neighbour. */
+const contextTokens = 4;
+
+/** What a decoder writes for bytes that are no character, or not yet. */
+const unfinished = '\ufffd';
+
+/** Generated tokens as text, in pieces that never have to be taken back: whole characters, and nothing of a stop string. */
+export class TextPieces {
+  #context: readonly number[];
+  #pending: number[] = [];
+  /** Decoded, but perhaps the beginning of a stop string. */
+  #held = '';
+  #isStopped = false;
+
+  /** @param promptIds the tokens that the text goes on from */
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    promptIds: readonly number[],
+    private readonly stop: readonly string[] = [],
+  ) {
+    this.#context = promptIds.slice(-contextTokens);
+  }
+
+  /** Whether a stop string has come: nothing follows. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** The text that is certain with one more token. */
+  push(tokenId: number): string {
+    this.#pending.push(tokenId);
+    const text = this.#decodePending();
+    if (text.endsWith(unfinished)) return '';
+    this.#settle();
+    return this.#release(text, false);
+  }
+
+  /** The text that was held back until now, now that no more tokens come. */
+  end(): string {
+    const text = this.#decodePending();
+    this.#settle();
+    return this.#release(text, true);
+  }
+
+  #decodePending(): string {
+    if (this.#pending.length === 0) return '';
+    const before = this.tokenizer.decode(this.#context);
+    return this.tokenizer.decode([...this.#context, ...this.#pending]).slice(before.length);
+  }
+
+  #settle(): void {
+    this.#context = [...this.#context, ...this.#pending].slice(-contextTokens);
+    this.#pending = [];
+  }
+
+  #release(text: string, isLast: boolean): string {
+    if (this.#isStopped) return '';
+    const all = this.#held + text;
+    const stops = this.stop.map((one) => all.indexOf(one)).filter((position) => position >= 0);
+    this.#isStopped = stops.length > 0;
+    const end = this.#isStopped ? Math.min(...stops) : all.length - (isLast ? 0 : this.#possibleStop(all));
+    this.#held = all.slice(end);
+    return all.slice(0, end);
+  }
+
+  /** Length of the longest end of the text that a stop string begins with. */
+  #possibleStop(text: string): number {
+    const lengths = this.stop.flatMap((one) =>
+      Array.from({ length: Math.min(one.length - 1, text.length) }, (_, i) => i + 1).filter((length) =>
+        one.startsWith(text.slice(-length)),
+      ),
+    );
+    return Math.max(0, ...lengths);
+  }
+}
