@@ -6,6 +6,7 @@ export * from './errors.js';
 export {
   type ContentCache,
   DirectoryContentCache,
+  type FolderVersion,
   type LatestVersion,
   type Manifest,
   MemoryContentCache,
@@ -14,6 +15,9 @@ export {
   type ObjectStore,
   openStore,
   type PulledVersion,
+  VersionFolder,
+  type VersionFolderOptions,
+  type WatchedVersions,
   type WatchOptions,
   watchVersions,
 } from './registry/index.js';

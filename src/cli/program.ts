@@ -9,6 +9,7 @@ import { executionsCommand } from './executions-command.js';
 import { frameCommand } from './frame-command.js';
 import { generateCommand } from './generate-command.js';
 import { modelCommand } from './model-command.js';
+import { pullCommand } from './pull-command.js';
 import { redriveCommand } from './redrive-command.js';
 import { rollbackCommand } from './rollback-command.js';
 import { runCommand } from './run-command.js';
@@ -20,6 +21,7 @@ import { tuneCommand } from './tune-command.js';
 import { upCommand } from './up-command.js';
 import { verifyCommand } from './verify-command.js';
 import { versionsCommand } from './versions-command.js';
+import { watchCommand } from './watch-command.js';
 
 /** Every command, in the order of the help. */
 const commands: readonly (() => Command)[] = [
@@ -39,6 +41,8 @@ const commands: readonly (() => Command)[] = [
   showCommand,
   diffCommand,
   rollbackCommand,
+  pullCommand,
+  watchCommand,
   verifyCommand,
   generateCommand,
   modelCommand,

@@ -9,8 +9,8 @@ export interface StopListener {
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
-/** Calls `stop` at the first signal; the second one ends the process at once. */
-export function onStop(stop: () => Promise<void>): StopListener {
+/** Calls `stop` with the first signal; the second one ends the process at once. */
+export function onStop(stop: (signal: NodeJS.Signals) => Promise<void>): StopListener {
   let isStopped = false;
   let resolve: () => void;
   let reject: (error: unknown) => void;
@@ -19,10 +19,10 @@ export function onStop(stop: () => Promise<void>): StopListener {
   });
   // Whoever waits hears of a failure.
   stopped.catch(() => undefined);
-  const hear = () => {
+  const hear = (signal: NodeJS.Signals) => {
     if (isStopped) process.exit(1);
     isStopped = true;
-    stop().then(resolve, reject);
+    stop(signal).then(resolve, reject);
   };
   for (const signal of signals) process.on(signal, hear);
   return {

@@ -20,6 +20,8 @@ export interface Terminal {
   table(head: readonly string[], rows: readonly (readonly Cell[])[]): void;
   /** The whole result for scripts; nothing without `--json`. To be called once. */
   json(value: unknown): void;
+  /** One of several results for scripts, on one line; nothing without `--json`. */
+  jsonLine(value: unknown): void;
   /** A remark on the way, to standard error; nothing with `--json` or `--quiet`. */
   note(message: string): void;
   /** Something the user must know, to standard error in any case. */
@@ -67,6 +69,9 @@ export function createTerminal(options: OutputOptions = {}, streams: TerminalStr
     table: (head, rows) => print(formatTable(head, rows, colors)),
     json: (value) => {
       if (isJson) writeLine(output, JSON.stringify(value, null, 2));
+    },
+    jsonLine: (value) => {
+      if (isJson) writeLine(output, JSON.stringify(value));
     },
     note: (message) => {
       if (isTalkative) writeLine(errors, errorColors.dim(message));

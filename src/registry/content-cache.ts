@@ -1,5 +1,5 @@
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { digestOf } from './digest.js';
 import { sweepDrafts, writeDraft } from './draft-file.js';
 
@@ -26,6 +26,7 @@ export class MemoryContentCache implements ContentCache {
 /**
  * A cache in a folder, one file per content, `<folder>/sha256/<2 digits>/<digest>`, shared by any number of processes and
  * stores. A file that is not what its name says, such as one that a full disk cut off, is removed when it is looked at.
+ * Files are read-only, since other names may be linked to them.
  */
 export class DirectoryContentCache implements ContentCache {
   #swept: Promise<void> | undefined;
@@ -33,7 +34,7 @@ export class DirectoryContentCache implements ContentCache {
   constructor(readonly folder: string) {}
 
   async find(sha256: string): Promise<Uint8Array | undefined> {
-    const path = this.#pathOf(sha256);
+    const path = this.pathOf(sha256);
     let bytes: Uint8Array;
     try {
       bytes = await readFile(path);
@@ -51,12 +52,25 @@ export class DirectoryContentCache implements ContentCache {
     await mkdir(drafts, { recursive: true });
     this.#swept ??= sweepDrafts(drafts);
     await this.#swept;
-    const path = this.#pathOf(sha256);
+    const path = this.pathOf(sha256);
     await mkdir(join(path, '..'), { recursive: true });
-    await rename(await writeDraft(drafts, bytes, 'volatile'), path);
+    const draft = await writeDraft(drafts, bytes, 'durable');
+    await chmod(draft, 0o444);
+    await rename(draft, path);
   }
 
-  #pathOf(sha256: string): string {
+  /** Removes every content but these. Only for a cache that nobody else uses. */
+  async keepOnly(digests: ReadonlySet<string>): Promise<void> {
+    const contents = join(this.folder, 'sha256');
+    await mkdir(contents, { recursive: true });
+    for (const name of await readdir(contents, { recursive: true })) {
+      const sha256 = basename(name);
+      if (sha256.length === 64 && !digests.has(sha256)) await rm(this.pathOf(sha256), { force: true });
+    }
+  }
+
+  /** Where the content is, if it is there. */
+  pathOf(sha256: string): string {
     return join(this.folder, 'sha256', sha256.slice(0, 2), sha256);
   }
 }

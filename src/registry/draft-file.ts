@@ -3,8 +3,12 @@ import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mayBeRunning, processIdentity } from './process-identity.js';
 
+/** A path nobody else knows, named for its owner (`<identity>.<uuid>`): what is made there is moved into place. */
+export const draftPath = async (folder: string): Promise<string> =>
+  join(folder, `${await processIdentity()}.${randomUUID()}`);
+
 /**
- * Writes a file nobody else knows, named for its owner (`<identity>.<uuid>`), to be moved or linked into place.
+ * Writes a file nobody else knows (`draftPath`), to be moved or linked into place.
  * @param durability 'durable': it is on the disk, not only in the page cache, when this returns
  * @returns its path
  */
@@ -14,7 +18,7 @@ export async function writeDraft(
   durability: 'durable' | 'volatile',
 ): Promise<string> {
   await mkdir(folder, { recursive: true });
-  const path = join(folder, `${await processIdentity()}.${randomUUID()}`);
+  const path = await draftPath(folder);
   const file = await open(path, 'wx');
   try {
     await file.writeFile(content);

@@ -66,6 +66,8 @@ export { mayBeRunning, processIdentity } from './process-identity.js';
 export { type DraftEdit, type ManifestDraft, nextVersion, type PublishRequest, publish } from './publish.js';
 export { rollback } from './rollback.js';
 export { S3ObjectStore } from './s3-object-store.js';
+export { type FolderVersion, VersionFolder, type VersionFolderOptions } from './version-folder.js';
+export { folderModelId } from './version-folder-state.js';
 export {
   type LatestVersion,
   latest,
@@ -77,4 +79,4 @@ export {
   type VersionListing,
   type VersionSummary,
 } from './versions.js';
-export { type WatchOptions, watchVersions } from './watch-versions.js';
+export { type WatchedVersions, type WatchOptions, watchVersions } from './watch-versions.js';

@@ -116,7 +116,8 @@ export function checkManifest(value: unknown, path: string): Manifest {
   return checkJson(manifestSchema, value, path);
 }
 
-const pointerSchema = z.strictObject({
+/** What `latest.json` holds. */
+export const pointerSchema = z.strictObject({
   version,
   manifestSha256: sha256,
   publishedBy: z.string().min(1),

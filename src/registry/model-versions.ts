@@ -1,10 +1,10 @@
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
 import { type ContentCache, MemoryContentCache } from './content-cache.js';
-import { checkModelId, latestKey } from './keys.js';
+import { checkModelId, latestKey, manifestKey, modelPrefix } from './keys.js';
 import { decodePointer, type Manifest, type ManifestFile } from './manifest.js';
 import type { ObjectStore } from './object-store.js';
 import { type PointerState, readPointer } from './pointer.js';
-import { findPublished, type LatestVersion, type PulledVersion, pullFile, versionOfState } from './versions.js';
+import { decodeManifestOf, findPublished, type LatestVersion, type PulledVersion, pullFile } from './versions.js';
 
 /** Whose versions, and what to hold them to. */
 export interface ModelVersionsOptions {
@@ -14,6 +14,8 @@ export interface ModelVersionsOptions {
   readonly cache?: ContentCache;
   /** SHA-256 of the base model that the reader runs (`modelDigest`): versions for another are refused. */
   readonly modelDigest?: string;
+  /** What `latest` gave an earlier process: then the first look is a conditional request too. */
+  readonly known?: LatestVersion;
 }
 
 /**
@@ -30,6 +32,7 @@ export class ModelVersions {
   constructor(readonly options: ModelVersionsOptions) {
     this.modelId = checkModelId(options.modelId);
     this.#cache = options.cache ?? new MemoryContentCache();
+    this.#latest = options.known;
   }
 
   /**
@@ -39,10 +42,19 @@ export class ModelVersions {
    */
   async latest(): Promise<LatestVersion | undefined> {
     const state = await this.#changedState();
-    if (state === undefined) return this.#latest;
-    const found = await versionOfState(this.options.store, this.modelId, state);
-    this.#checkBase(found.manifest);
+    const found = state === undefined ? this.#latest : await this.#versionOf(state);
+    if (found !== undefined) this.#checkBase(found.manifest);
     this.#latest = found;
+    return found;
+  }
+
+  /**
+   * A published version: the state of the pointer that published it, and its manifest.
+   * @throws {InvalidInputError} if there is no such version
+   */
+  async published(version: number): Promise<LatestVersion> {
+    const found = await this.#versionOf(await findPublished(this.options.store, this.modelId, version));
+    this.#checkBase(found.manifest);
     return found;
   }
 
@@ -51,11 +63,7 @@ export class ModelVersions {
    * @throws {InvalidInputError} if there is no such version
    */
   async version(version: number): Promise<Manifest> {
-    const { store } = this.options;
-    const state = await findPublished(store, this.modelId, version);
-    const { manifest } = await versionOfState(store, this.modelId, state);
-    this.#checkBase(manifest);
-    return manifest;
+    return (await this.published(version)).manifest;
   }
 
   /**
@@ -78,9 +86,21 @@ export class ModelVersions {
     return this.#pulled.version;
   }
 
+  /**
+   * One file that a manifest names, from the cache where it is there.
+   * @throws {DigestMismatchError} @throws {NoSuchKeyError}
+   */
+  async content(file: Pick<ManifestFile, 'key' | 'sha256'>): Promise<Uint8Array> {
+    const known = await this.#cache.find(file.sha256);
+    if (known !== undefined) return known;
+    const bytes = await pullFile(this.options.store, this.modelId, file);
+    await this.#cache.keep(file.sha256, bytes);
+    return bytes;
+  }
+
   async #contents(manifest: Manifest): Promise<PulledVersion> {
     const named = new Map([...manifest.segments, ...manifest.files].map((file) => [file.key, file]));
-    const contents = [...named.values()].map(async (file) => [file.key, await this.#content(file)] as const);
+    const contents = [...named.values()].map(async (file) => [file.key, await this.content(file)] as const);
     return { manifest, files: new Map(await Promise.all(contents)) };
   }
 
@@ -93,12 +113,12 @@ export class ModelVersions {
     return changed && { pointer: decodePointer(changed.bytes, key), ...changed };
   }
 
-  async #content(file: Pick<ManifestFile, 'key' | 'sha256'>): Promise<Uint8Array> {
-    const known = await this.#cache.find(file.sha256);
-    if (known !== undefined) return known;
-    const bytes = await pullFile(this.options.store, this.modelId, file);
-    await this.#cache.keep(file.sha256, bytes);
-    return bytes;
+  /** The manifest is a content like any other, so a version that was seen before needs no request. */
+  async #versionOf({ pointer, etag }: PointerState): Promise<LatestVersion> {
+    const { version, manifestSha256 } = pointer;
+    const key = manifestKey(this.modelId, version).slice(modelPrefix(this.modelId).length);
+    const bytes = await this.content({ key, sha256: manifestSha256 });
+    return { version, etag, manifest: decodeManifestOf(this.modelId, version, bytes), pointer };
   }
 
   #checkBase({ version, modelDigest }: Manifest): void {

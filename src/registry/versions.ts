@@ -46,6 +46,15 @@ export async function readManifest(
   const sha256 = digestOf(bytes);
   if (expectedSha256 !== undefined && sha256 !== expectedSha256)
     throw new DigestMismatchError(key, expectedSha256, sha256);
+  return decodeManifestOf(modelId, version, bytes);
+}
+
+/**
+ * The manifest in these bytes, which must be this version's.
+ * @throws {MalformedFileError}
+ */
+export function decodeManifestOf(modelId: string, version: number, bytes: Uint8Array): Manifest {
+  const key = manifestKey(modelId, version);
   const manifest = decodeManifest(bytes, key);
   if (manifest.modelId !== modelId || manifest.version !== version) {
     throw new MalformedFileError(

@@ -1,11 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ModelVersions } from './model-versions.js';
 import type { PulledVersion } from './versions.js';
 
+/** What can be watched, such as `ModelVersions`. */
+export interface WatchedVersions<T> {
+  /** The version that `latest` names: the same object while nothing is new, undefined before the first one. */
+  pullLatest(): Promise<T | undefined>;
+}
+
 /** How to watch. */
-export interface WatchOptions {
-  /** Told of the version that is there at the start, and of every other one that `latest` comes to name. */
-  readonly onVersion: (pulled: PulledVersion) => void | Promise<void>;
+export interface WatchOptions<T = PulledVersion> {
+  /**
+   * Told of the version that is there at the start, and of every other one that `latest` comes to name. One at a time:
+   * of those that come meanwhile, the last. Where it throws, it is told again at the next look.
+   */
+  readonly onVersion: (pulled: T) => void | Promise<void>;
   /**
    * Told why a look failed, or why a version is refused; what was handed out before stays good.
    * @param nextSeconds until the next look
@@ -27,9 +35,9 @@ const longestPause = 16;
  * half intervals, so that services that were started together do not ask together; after failures pauses double, up to
  * sixteen intervals. A look that finds nothing new is one conditional request.
  */
-export async function watchVersions(versions: ModelVersions, options: WatchOptions): Promise<void> {
+export async function watchVersions<T>(versions: WatchedVersions<T>, options: WatchOptions<T>): Promise<void> {
   const { onVersion, onError, intervalSeconds = 10, signal, random = Math.random } = options;
-  let held: PulledVersion | undefined;
+  let held: T | undefined;
   let failures = 0;
   const isStopped = () => signal?.aborted === true;
   while (!isStopped()) {

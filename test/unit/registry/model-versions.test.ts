@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -92,6 +92,28 @@ describe("a model's versions", () => {
     await expect(versions.pull(9)).rejects.toThrow(InvalidInputError);
   });
 
+  it('are looked up with a conditional request by a process that knows what an earlier one saw', async () => {
+    const known = await new ModelVersions({ store, modelId: 'm' }).latest();
+    const { store: watched, since } = counted(store);
+    const versions = new ModelVersions({ store: watched, modelId: 'm', known: known! });
+    expect(await versions.latest()).toBe(known);
+    expect(since()).toEqual(['same models/m/latest.json']);
+    const other = new ModelVersions({ store: watched, modelId: 'm', known: known!, modelDigest: 'f'.repeat(64) });
+    await expect(other.latest()).rejects.toThrow(DigestMismatchError);
+  });
+
+  it('need no request for the manifest of one that was seen before', async () => {
+    const { store: watched, since } = counted(store);
+    const versions = new ModelVersions({ store: watched, modelId: 'm' });
+    await versions.pull();
+    await rollback(store, 'm', 1, 'test');
+    await versions.pull();
+    await rollback(store, 'm', 2, 'test');
+    since();
+    expect((await versions.pull()).manifest.version).toBe(2);
+    expect(since()).toEqual(['getIfChanged models/m/latest.json']);
+  });
+
   it('are none before the first', async () => {
     const versions = new ModelVersions({ store, modelId: 'other' });
     expect(await versions.latest()).toBeUndefined();
@@ -147,10 +169,14 @@ describe('a cache in a folder', () => {
     const files = (await readdir(join(place, 'sha256'), { recursive: true, withFileTypes: true })).filter((entry) =>
       entry.isFile(),
     );
-    expect(files).toHaveLength(2);
-    const [first, second] = files.map((entry) => join(entry.parentPath, entry.name));
-    await truncate(first, 3);
-    await writeFile(second, 'something else');
+    // Two segments and the manifest, read-only.
+    const paths = files.map((entry) => join(entry.parentPath, entry.name));
+    expect(paths).toHaveLength(3);
+    for (const [index, path] of paths.entries()) {
+      expect((await stat(path)).mode & 0o777).toBe(0o444);
+      await chmod(path, 0o644);
+      await (index === 0 ? truncate(path, 3) : writeFile(path, 'something else'));
+    }
     const pulled = await new ModelVersions({ store, modelId: 'm', cache }).pull();
     for (const { key, sha256 } of pulled.manifest.segments) expect(digestOf(pulled.files.get(key)!)).toBe(sha256);
     expect(await cache.find(pulled.manifest.segments[0].sha256)).toBeDefined();
