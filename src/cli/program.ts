@@ -11,6 +11,7 @@ import { generateCommand } from './generate-command.js';
 import { modelCommand } from './model-command.js';
 import { pullCommand } from './pull-command.js';
 import { redriveCommand } from './redrive-command.js';
+import { revokeCommand } from './revoke-command.js';
 import { rollbackCommand } from './rollback-command.js';
 import { runCommand } from './run-command.js';
 import { showCommand } from './show-command.js';
@@ -41,6 +42,7 @@ const commands: readonly (() => Command)[] = [
   showCommand,
   diffCommand,
   rollbackCommand,
+  revokeCommand,
   pullCommand,
   watchCommand,
   verifyCommand,

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addExamples, addOptions } from './frame-command.js';
 import { parseVersion, type StoreOptions, storeOptions } from './model-options.js';
 import { createTerminal } from './terminal.js';
+import { userName } from './user-name.js';
 
 /** `hookline rollback`: another published version becomes the latest. */
 export function rollbackCommand(): Command {
@@ -19,7 +20,7 @@ async function goTo(version: number, options: StoreOptions): Promise<void> {
   const terminal = createTerminal(options);
   const { store, modelId } = await openVersions(options);
   const previous = (await latest(store, modelId))?.version;
-  await rollback(store, modelId, version, `rollback by ${process.env.USER ?? process.env.USERNAME ?? 'unknown'}`);
+  await rollback(store, modelId, version, `rollback by ${userName()}`);
   const moved = previous !== version;
   terminal.json({ modelId, previous, latest: version, moved });
   if (!moved) {

@@ -75,18 +75,18 @@ export function emptyState(
 }
 
 /**
- * The state without these edits, as if they had never been written.
+ * The state without these edits, as if they had never been written. An id that several edits have takes them all.
  *
  * @throws {InvalidInputError} if an id is not in the state
  */
 export function withoutEdits(state: EditState, ids: readonly string[]): EditState {
   if (ids.length === 0) return state;
-  const indices = ids.map((id) => {
-    const index = state.editIds.indexOf(id);
-    if (index < 0) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
-    return index;
-  });
-  const stays = (_: unknown, index: number) => !indices.includes(index);
+  for (const id of ids) {
+    if (!state.editIds.includes(id)) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
+  }
+  const removed = new Set(ids);
+  const indices = [...state.editIds.keys()].filter((index) => removed.has(state.editIds[index]));
+  const stays = (_: unknown, index: number) => !removed.has(state.editIds[index]);
   return {
     editIds: state.editIds.filter(stays),
     layers: state.layers.map((layer) => ({

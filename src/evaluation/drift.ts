@@ -1,5 +1,5 @@
 import type { HookLayer } from '../editing/index.js';
-import type { HookableModel } from '../serving/index.js';
+import type { MeasuredModel } from '../serving/index.js';
 
 /** How far an edited model is from its base on ordinary text. */
 export interface Drift {
@@ -15,7 +15,7 @@ export interface Drift {
 
 /** Measures drift and keeps the gate's signal on every token, for histograms. */
 export async function measureDrift(
-  model: HookableModel,
+  model: MeasuredModel,
   sequences: readonly (readonly number[])[],
   hooks: readonly HookLayer[],
   onProgress?: (done: number, total: number) => void,

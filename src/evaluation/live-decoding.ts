@@ -1,6 +1,6 @@
 import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { HookableModel } from '../serving/index.js';
+import type { MeasuredModel } from '../serving/index.js';
 
 /** What a user sees: greedy text after the edit prompt. */
 export interface LiveAnswer {
@@ -15,7 +15,7 @@ const tokensBeyondTarget = 6;
 
 /** Greedy generation from every edit's prompt, without teacher forcing; without hooks, by the base model. */
 export async function decodeEdits(
-  model: HookableModel,
+  model: MeasuredModel,
   tokenizer: Tokenizer,
   edits: readonly Edit[],
   hooks?: readonly HookLayer[],

@@ -1,6 +1,6 @@
 import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { Firing, HookableModel } from '../serving/index.js';
+import type { Firing, MeasuredModel } from '../serving/index.js';
 import { type Answer, ScoreBook } from './score-book.js';
 
 /**
@@ -38,7 +38,7 @@ export interface EditMeasurement {
  * with nll normalised by length.
  */
 export async function measureEdits(
-  model: HookableModel,
+  model: MeasuredModel,
   tokenizer: Tokenizer,
   edits: readonly Edit[],
   hooks: readonly HookLayer[],

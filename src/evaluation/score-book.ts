@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../model/index.js';
-import type { HookableModel, Score, ScoreRequest } from '../serving/index.js';
+import type { MeasuredModel, Score, ScoreRequest } from '../serving/index.js';
 
 /** A prompt with the continuation whose tokens are scored; without one, only the next token is looked at. */
 export interface Question {
@@ -41,7 +41,7 @@ export class ScoreBook {
   }
 
   /** Scores all questions on a model. */
-  async answerWith(score: (requests: readonly ScoreRequest[]) => ReturnType<HookableModel['score']>): Promise<void> {
+  async answerWith(score: (requests: readonly ScoreRequest[]) => ReturnType<MeasuredModel['score']>): Promise<void> {
     const scores = await score(this.requests);
     this.answers = scores.map((given, i) => answerOf(this.requests[i], given));
   }

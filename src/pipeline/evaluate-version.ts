@@ -12,14 +12,14 @@ import {
   summarise,
 } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { HookableModel } from '../serving/index.js';
+import type { HookableModel, MeasuredModel } from '../serving/index.js';
 import type { Listener } from './progress.js';
 
 /** A model with the hooks that are measured. */
-export interface HookedSubject {
-  readonly edited: HookableModel;
+export interface HookedSubject<M extends MeasuredModel = HookableModel> {
+  readonly edited: M;
   readonly tokenizer: Tokenizer;
-  /** One for each layer that `edited` was compiled for; none for the base model. */
+  /** One for each layer that `edited` was compiled for; none for the base model or an export. */
   readonly hooks: readonly HookLayer[];
 }
 
@@ -53,7 +53,7 @@ export interface VersionEvaluation extends HookMeasures {
  * @param heldOut token sequences of ordinary text; without any, drift is not measured
  */
 export async function measureHooks(
-  { edited, tokenizer, hooks }: HookedSubject,
+  { edited, tokenizer, hooks }: HookedSubject<MeasuredModel>,
   edits: readonly Edit[],
   heldOut: readonly (readonly number[])[],
   listener: Listener = {},
@@ -76,7 +76,7 @@ export async function measureHooks(
 
 /** {@link measureHooks}, and the base model's own answers for comparison. */
 export async function evaluateVersion(
-  subject: HookedSubject,
+  subject: HookedSubject<MeasuredModel>,
   edits: readonly Edit[],
   heldOut: readonly (readonly number[])[],
   listener: Listener = {},

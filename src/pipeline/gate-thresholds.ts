@@ -2,8 +2,8 @@ import type { EditState } from '../editing/index.js';
 
 /** Thresholds of one layer's gates. */
 type LayerThresholds = {
-  /** Smallest tau of any edit. */
-  readonly smallestSimilarity: number;
+  /** Smallest tau of any edit; null without edits. */
+  readonly smallestSimilarity: number | null;
   /** alpha of the sequence gate. */
   readonly sequence: number;
 };
@@ -13,7 +13,7 @@ export function gateThresholds(state: EditState): Record<string, LayerThresholds
   return Object.fromEntries(
     state.layers.map(({ layer, thresholds, sequenceThreshold }) => [
       String(layer),
-      { smallestSimilarity: Math.min(...thresholds), sequence: sequenceThreshold },
+      { smallestSimilarity: thresholds.length === 0 ? null : Math.min(...thresholds), sequence: sequenceThreshold },
     ]),
   );
 }

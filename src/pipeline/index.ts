@@ -19,6 +19,7 @@ export { type EditSession, type EditSessionRequest, openEditSession } from './ed
 export {
   evaluateVersion,
   type HookedSubject,
+  type HookMeasures,
   type VersionEvaluation,
 } from './evaluate-version.js';
 export { type Executions, executionNameOf, type StageDependencies } from './executions.js';
@@ -48,7 +49,10 @@ export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export type { Listener, Progress } from './progress.js';
 export { type PublishedRound, readPublishedRound } from './published-round.js';
 export { type RegisterModelRequest, registerModel } from './register-model.js';
+export { type Revocation, type RevokeEditsRequest, revokeEdits } from './revoke-edits.js';
+export { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke-selection.js';
 export { readModelCard } from './round-files.js';
+export { versionRow } from './round-report.js';
 export { runTask } from './run-task.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
 export { collectStage } from './stages/collect.js';
@@ -64,4 +68,6 @@ export { listStatistics } from './statistics-file.js';
 export type { StatisticsRequest } from './statistics-request.js';
 export type { TaskDependencies } from './task-dependencies.js';
 export { type Trial, type TuneResult, tune } from './tune.js';
+export { type ExportValidation, validateExport } from './validate-export.js';
 export { rowsPerBatch } from './workbench.js';
+export { activeEdits } from './written-edits.js';

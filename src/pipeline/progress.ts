@@ -25,3 +25,12 @@ export interface Listener {
   /** Something the user should know that is no error. */
   readonly onNotice?: (message: string) => void;
 }
+
+/** A listener that hears which of several alike jobs it is. */
+export function describing(job: string, { onProgress, ...listener }: Listener): Listener {
+  if (onProgress === undefined) return listener;
+  return {
+    ...listener,
+    onProgress: (progress) => onProgress({ ...progress, detail: `${progress.detail ?? ''} ${job}`.trim() }),
+  };
+}

@@ -26,6 +26,8 @@ export interface PublishVersionRequest {
   readonly edits: readonly Edit[];
   /** Active edits of the base that the segment takes back. */
   readonly removedIds: readonly string[];
+  /** What becomes of them; `overwritten` unless said otherwise. */
+  readonly removedStatus?: 'overwritten' | 'revoked';
   readonly base: { readonly ref: Base; readonly manifest: Manifest } | undefined;
   readonly metrics: VersionMetrics;
   readonly report: string;
@@ -41,7 +43,7 @@ export interface PublishVersionRequest {
  */
 export function publishVersion(request: PublishVersionRequest): Promise<LatestVersion> {
   const { store, modelId, base, publishedBy, now } = request;
-  const edits = `${request.edits.map((edit) => JSON.stringify(edit)).join('\n')}\n`;
+  const edits = request.edits.map((edit) => `${JSON.stringify(edit)}\n`).join('');
   return publish(store, modelId, {
     manifest: draftManifest(request),
     files: new Map([
@@ -71,15 +73,17 @@ function draftManifest(request: PublishVersionRequest): ManifestDraft {
   };
 }
 
-function draftEdits({ edits, removedIds, base }: PublishVersionRequest): DraftEdit[] {
+function draftEdits({ edits, removedIds, removedStatus, base }: PublishVersionRequest): DraftEdit[] {
+  const status = removedStatus ?? 'overwritten';
+  const removed = new Set(removedIds);
   const earlier = (base?.manifest.edits ?? []).map((edit) =>
-    removedIds.includes(edit.id) && edit.status === 'active' ? { ...edit, status: 'overwritten' as const } : edit,
+    removed.has(edit.id) && edit.status === 'active' ? { ...edit, status } : edit,
   );
   return [...earlier, ...edits.map((edit) => draftEdit(edit, earlier))];
 }
 
 function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, earlier: readonly DraftEdit[]): DraftEdit {
-  const overwritten = earlier.findLast((old) => old.subject === subject && old.prompt === prompt);
+  const last = earlier.findLast((old) => old.subject === subject && old.prompt === prompt);
   return {
     id,
     subject,
@@ -87,6 +91,7 @@ function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, earlier
     targetNew,
     ...(targetTrue !== undefined && { targetTrue }),
     status: 'active',
-    ...(overwritten && { overwrites: overwritten.id }),
+    // A fact whose last edit was revoked is written anew: there was nothing to overwrite.
+    ...(last?.status === 'overwritten' && { overwrites: last.id }),
   };
 }

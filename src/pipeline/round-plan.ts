@@ -86,7 +86,7 @@ export const solveRecordSchema = z.strictObject({
   layers: z.array(
     z.strictObject({ layer: count, edits: count, relativeChange: z.number(), writtenShareMedian: nullableNumber }),
   ),
-  thresholds: z.record(z.string(), z.strictObject({ smallestSimilarity: z.number(), sequence: z.number() })),
+  thresholds: z.record(z.string(), z.strictObject({ smallestSimilarity: nullableNumber, sequence: z.number() })),
 });
 export type SolveRecord = z.infer<typeof solveRecordSchema>;
 

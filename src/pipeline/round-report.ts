@@ -1,5 +1,6 @@
 import type { Edit, Hyperparameters } from '../editing/index.js';
 import {
+  type EditMeasurement,
   type EditRow,
   type LayerRow,
   type RejectedLine,
@@ -46,7 +47,7 @@ export function roundReport(request: RoundReportRequest): string {
     parent: ancestors.at(-1)?.version ?? null,
     createdAt: request.createdAt.toISOString(),
     hyperparameters: settings,
-    rounds: [...ancestors.map(ancestorRow), roundRow(ancestors.length + 1, request.version, metrics)],
+    rounds: roundRows(ancestors, request.version, metrics),
     counterfact: summarise(measures.measurements),
     gates: measures.gates,
     gateSeparation: measures.separation,
@@ -66,14 +67,21 @@ export async function ancestorsOf(store: ObjectStore, modelId: string, manifest:
   return chain;
 }
 
-function ancestorRow(manifest: Manifest, index: number): RoundRow {
+/** One row for each version up to this one. */
+export function roundRows(ancestors: readonly Manifest[], version: number, metrics: VersionMetrics): RoundRow[] {
+  return [...ancestors.map(versionRow), roundRow(ancestors.length + 1, version, metrics)];
+}
+
+/** A version's row by its place among all versions. */
+export function versionRow(manifest: Pick<Manifest, 'version' | 'metrics'>, index: number): RoundRow {
   const metrics = versionMetricsSchema.safeParse(manifest.metrics);
   if (!metrics.success) return { round: index + 1, version: manifest.version, edits: 0 };
   return roundRow(index + 1, manifest.version, metrics.data);
 }
 
 function roundRow(round: number, version: number, metrics: VersionMetrics): RoundRow {
-  return { ...metrics, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
+  const edits = metrics.revocation === undefined ? metrics.edits : -metrics.revocation.edits;
+  return { ...metrics, edits, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
 }
 
 /** What each layer holds, and how much of its weight that is. */
@@ -95,26 +103,34 @@ function segmentBytes(edits: number, editsPerRound: number, dInner: number, dMod
 }
 
 function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: number): EditRow {
-  const edit = edits[e];
-  const measured = measures.measurements[e];
   const shares = solved.writtenShare.map((share) => share[e]);
-  return {
-    id: edit.id,
-    subject: edit.subject,
-    prompt: edit.prompt,
-    targetNew: edit.targetNew,
-    targetTrue: edit.targetTrue ?? null,
+  const seen = {
     before: measures.before[e].text,
     after: measures.answers[e].text,
-    reliability: measured.reliability,
-    paraphrasesRight: measured.generality.filter((share) => share === 1).length,
-    paraphrasesTotal: measured.generality.length,
-    neighborhoodKept: measured.locality.filter((share) => share === 1).length,
-    neighborhoodTotal: measured.locality.length,
     firedBy: measures.firedBy[e],
-    similarity: measured.firing?.strength,
-    writtenShare: shares.reduce((sum, share) => sum + share, 0) / shares.length,
     round: ancestors.length + 1,
+  };
+  const writtenShare = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+  return { ...measuredEditRow(edits[e], measures.measurements[e], seen), writtenShare };
+}
+
+/** An edit with what was measured of it. */
+export function measuredEditRow(
+  edit: Edit,
+  measured: EditMeasurement,
+  seen: Required<Pick<EditRow, 'before' | 'after' | 'firedBy' | 'round'>>,
+): EditRow {
+  const whole = (shares: readonly number[]) => shares.filter((share) => share === 1).length;
+  return {
+    ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew },
+    targetTrue: edit.targetTrue ?? null,
+    reliability: measured.reliability,
+    paraphrasesRight: whole(measured.generality),
+    paraphrasesTotal: measured.generality.length,
+    neighborhoodKept: whole(measured.locality),
+    neighborhoodTotal: measured.locality.length,
+    similarity: measured.firing?.strength,
+    ...seen,
     status: measured.reliability === 1 ? 'applied' : 'failed',
   };
 }
@@ -125,9 +141,7 @@ function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: Roun
       ? []
       : [`This round was rejected and is not published: ${rejectedBecause}. It would have been version ${version}.`]),
     ...notes,
-    ...(measures.drift === null
-      ? ['No held-out text was given: perplexity, KL to base and swap rate were not measured.']
-      : []),
+    ...(measures.drift === null ? [noHeldOutNote] : []),
     ...(edits.some((edit) => edit.keep.length === 0)
       ? [
           'Some edits bring no keep prompts: generic relation prompts stood in for them, in the value search and, in other phrasings, in same-subject locality.',
@@ -136,6 +150,13 @@ function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: Roun
     ...(measures.separation
       ? ['Gate separation: the strongest token of each prompt; every token of the held-out text.']
       : []),
-    'Locality is agreement of the most probable tokens with the base model, never with an edited one.',
+    localityNote,
   ];
 }
+
+/** Told where drift was not measured. */
+export const noHeldOutNote = 'No held-out text was given: perplexity, KL to base and swap rate were not measured.';
+
+/** What locality means. */
+export const localityNote =
+  'Locality is agreement of the most probable tokens with the base model, never with an edited one.';

@@ -1,10 +1,29 @@
 import { z } from 'zod';
 import { mean, summarise } from '../evaluation/index.js';
 import type { RoundMeasures, SolvedRound } from './measured-round.js';
+import type { RevokeMeasures } from './revoke-measures.js';
 
 const share = z.number().nullable();
+const beforeAndAfter = { before: share, after: share };
 
-/** The metrics that a manifest carries: one round's, and what its making cost. */
+/** What a revocation did to the edits that went, and to those that stayed. */
+const revocationSchema = z.object({
+  /** How many went. */
+  edits: z.number(),
+  reliability: z.object(beforeAndAfter),
+  generality: z.object(beforeAndAfter),
+  /** Share of the most probable tokens on their prompts that are the base model's now. */
+  baseAgreement: share,
+  /** By metric; `fallen` counts the edits that are worse than before, `largestFall` is of one edit. */
+  others: z.record(z.string(), z.object({ ...beforeAndAfter, fallen: z.number(), largestFall: z.number() })),
+  /** Whether it was published although others fell by more than was tolerated. */
+  forced: z.boolean(),
+});
+
+/**
+ * The metrics that a manifest carries: one round's, and what its making cost. Those of a revocation, which writes nothing,
+ * are measured on all edits that stay active.
+ */
 export const versionMetricsSchema = z.object({
   edits: z.number(),
   reliability: share,
@@ -23,14 +42,19 @@ export const versionMetricsSchema = z.object({
   writtenShareMedian: share,
   secondsForValues: z.number(),
   secondsForSolve: z.number(),
+  revocation: revocationSchema.exactOptional(),
 });
 
 export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
 /** Flattens a round into a manifest's metrics. */
 export function versionMetrics(
-  { measurements, answers, drift, retention }: Omit<RoundMeasures, 'separation' | 'gates'>,
-  { writtenShare, secondsForValues, secondsForSolve }: SolvedRound,
+  { measurements, answers, drift, retention }: Pick<RoundMeasures, 'measurements' | 'answers' | 'drift' | 'retention'>,
+  {
+    writtenShare,
+    secondsForValues,
+    secondsForSolve,
+  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve'>,
 ): VersionMetrics {
   return {
     ...summarise(measurements),
@@ -43,6 +67,42 @@ export function versionMetrics(
     secondsForValues,
     secondsForSolve,
   };
+}
+
+/** A revocation's metrics. */
+export function revokeMetrics(
+  measures: RevokeMeasures,
+  { secondsForSolve, forced }: { readonly secondsForSolve: number; readonly forced: boolean },
+): VersionMetrics {
+  const { revoked, kept, drift } = measures;
+  const measurements = kept.map(({ after }) => after);
+  const answers = kept.map(({ edit, texts, exactMatch }) => ({ id: edit.id, text: texts.after, exactMatch }));
+  const retention = mean(measurements.map(({ reliability }) => reliability));
+  const solved = { writtenShare: [], secondsForValues: 0, secondsForSolve };
+  return {
+    ...versionMetrics({ measurements, answers, drift, retention }, solved),
+    revocation: { ...revocationOf(revoked), others: othersOf(measures.changes), forced },
+  };
+}
+
+function revocationOf(revoked: RevokeMeasures['revoked']) {
+  const before = summarise(revoked.map((edit) => edit.before));
+  const after = summarise(revoked.map((edit) => edit.after));
+  return {
+    edits: revoked.length,
+    reliability: { before: before.reliability, after: after.reliability },
+    generality: { before: before.generality, after: after.generality },
+    baseAgreement: mean(revoked.flatMap(({ agreement }) => agreement)),
+  };
+}
+
+function othersOf(changes: RevokeMeasures['changes']) {
+  return Object.fromEntries(
+    changes.map(({ metric, before, after, fallen, worst }) => [
+      metric,
+      { before, after, fallen, largestFall: worst === null ? 0 : worst.before - worst.after },
+    ]),
+  );
 }
 
 /** Null for no values. */

@@ -91,17 +91,18 @@ export class EditedModel {
 
   /**
    * Makes a version ready to answer; nobody gets it before {@link switchTo} or by naming it. A version of the same layers
-   * and gate as one before needs no compilation, and one that goes on from the current one replays its own segments only.
+   * and gate as one before needs no compilation, and one that goes on from a held one replays its own segments only.
    *
+   * @param held an earlier version of the same model id, where there is one; the current version unless said otherwise
    * @throws {DigestMismatchError} if it is for another base model
    * @throws {MalformedFileError} if its files are not those of a version
    */
-  async prepare(artifact: PulledVersion): Promise<VersionHooks> {
+  async prepare(artifact: PulledVersion, held: VersionHooks | undefined = this.#current): Promise<VersionHooks> {
     const { modelId, version, modelDigest: expected } = artifact.manifest;
     if (expected !== this.modelDigest) {
       throw new DigestMismatchError(`base model of ${modelId} version ${version}`, expected, this.modelDigest);
     }
-    const prepared = versionHooks(artifact, this.#current);
+    const prepared = versionHooks(artifact, held);
     await this.#engineOf(prepared);
     return prepared;
   }

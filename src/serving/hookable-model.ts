@@ -48,7 +48,7 @@ export interface Comparison {
   readonly editedNll: number;
   /** Sum of `KL(p_base || p_edited)` over the whole vocabulary, nats; the mean is `klSum / predictedTokens`. */
   readonly klSum: number;
-  /** Rows at which some gate opened. */
+  /** Rows at which some gate opened; NaN where gates cannot be asked. */
   readonly openRows: number;
   /** Tokens of the sequence. */
   readonly rows: number;

@@ -149,12 +149,8 @@ const heads = {
 
   compare(model: Model): Graph {
     const graph = new Graph();
-    const base = logSoftmax(vocabularyLogits(model, states(graph, model, 'base')));
-    const edited = logSoftmax(vocabularyLogits(model, states(graph, model, 'edited')));
-    const targetIds = targets(graph);
-    graph.output('kl', reduceSum(mul(exp(base), sub(base, edited)), [1]));
-    graph.output('baseNll', negativeLogLikelihood(base, targetIds));
-    graph.output('editedNll', negativeLogLikelihood(edited, targetIds));
+    const logitsOf = (name: string) => vocabularyLogits(model, states(graph, model, name));
+    declareDivergence(graph, logitsOf('base'), logitsOf('edited'));
     return graph;
   },
 
@@ -164,6 +160,19 @@ const heads = {
     return graph;
   },
 };
+
+/**
+ * Outputs `kl`, `baseNll` and `editedNll`, see {@link Divergence}, for targets from an input `targetIds` [rows, 1].
+ *
+ * @param baseLogits, editedLogits [rows, vocab]
+ */
+export function declareDivergence(graph: Graph, baseLogits: Value, editedLogits: Value): void {
+  const [base, edited] = [logSoftmax(baseLogits), logSoftmax(editedLogits)];
+  const targetIds = targets(graph);
+  graph.output('kl', reduceSum(mul(exp(base), sub(base, edited)), [1]));
+  graph.output('baseNll', negativeLogLikelihood(base, targetIds));
+  graph.output('editedNll', negativeLogLikelihood(edited, targetIds));
+}
 
 function states(graph: Graph, model: Model, name: string): Value {
   return graph.input(name, graph.floatDtype, ['rows', model.config.dModel]);

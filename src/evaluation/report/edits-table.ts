@@ -67,7 +67,8 @@ function sortKey(value: string | number | null | undefined): string | number {
   return typeof value === 'number' && !Number.isFinite(value) ? '' : (value ?? '');
 }
 
-function fact({ subject, prompt, id }: EditRow): Markup {
+/** A prompt with its subject in bold, and the edit's id. */
+export function fact({ subject, prompt, id }: Pick<EditRow, 'subject' | 'prompt' | 'id'>): Markup {
   const hole = prompt.indexOf('{}');
   const [before, after] = hole < 0 ? [prompt, ''] : [prompt.slice(0, hole), prompt.slice(hole + 2)];
   return html`<div>${before}<b>${hole < 0 ? '' : subject}</b>${after}</div><div class="id">${id}</div>`;

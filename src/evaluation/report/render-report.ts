@@ -6,6 +6,7 @@ import { html, Markup } from './html.js';
 import { pageScript } from './page-script.js';
 import { pageStyle } from './page-style.js';
 import type { ReportData } from './report-data.js';
+import { changesTable, revokedTable } from './revocation-tables.js';
 import { retentionChart, roundsChart } from './round-charts.js';
 import { separationChart } from './separation-chart.js';
 import { summaryTiles } from './summary-tiles.js';
@@ -32,6 +33,7 @@ export function renderReport(data: ReportData): string {
 <main>
 ${header(data)}
 ${summaryTiles(data)}
+${revocationSections(data)}
 ${roundsSection(data)}
 ${gateSection(data)}
 ${layersSection(data)}
@@ -72,7 +74,11 @@ function header(data: ReportData): Markup {
 <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></header>`;
 }
 
-function summary({ edits, rounds, rejected }: ReportData): Markup {
+function summary({ edits, rounds, rejected, revocation }: ReportData): Markup {
+  if (revocation) {
+    const { edits: revoked, kept } = revocation;
+    return html`<strong>${count(revoked.length, 'edit')} revoked</strong>, ${kept === 0 ? 'none is left' : `${count(kept, 'edit')} left`}; nothing was written.`;
+  }
   if (edits.length === 0 && rounds.length === 0) return html`Nothing was edited.`;
   const failed = edits.filter(({ status }) => status === 'failed').length;
   const parts = [html`<strong>${count(edits.length, 'edit')}</strong> in ${count(rounds.length, 'round')}`];
@@ -92,6 +98,13 @@ function shortDigest(digest: string): string {
 function createdText(createdAt: string): string {
   const time = new Date(createdAt);
   return Number.isNaN(time.getTime()) ? createdAt : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function revocationSections({ revocation }: ReportData): Markup {
+  if (!revocation) return html``;
+  const { edits, kept, changes } = revocation;
+  return html`<section><h2>Revoked edits</h2>${revokedTable(edits)}</section>
+${section('The other edits', kept > 0 && changesTable(changes))}`;
 }
 
 function roundsSection({ rounds, counterfact }: ReportData): Markup {

@@ -25,6 +25,8 @@ export interface ReportData {
   readonly valueSearch?: ValueSearch | null;
   readonly edits: readonly EditRow[];
   readonly rejected: readonly RejectedLine[];
+  /** Where the version takes edits back and writes none. */
+  readonly revocation?: RevocationData | null;
   /** Sentences for the reader: what was measured how, what was left out. */
   readonly notes: readonly string[];
 }
@@ -68,7 +70,7 @@ export const defaultThresholds: ReportThresholds = {
 export interface RoundRow {
   readonly round: number;
   readonly version: number | string;
-  /** Number of edits in the round. */
+  /** Number of edits in the round; those that a revocation took back are counted below zero. */
   readonly edits: number;
   readonly reliability?: Metric;
   readonly generality?: Metric;
@@ -153,4 +155,47 @@ export interface EditRow {
   readonly writtenShare?: Metric;
   readonly round: number;
   readonly status: 'applied' | 'failed' | 'overwritten' | 'revoked';
+}
+
+/** What a revocation did. */
+export interface RevocationData {
+  readonly edits: readonly RevokedRow[];
+  /** How many edits stay. */
+  readonly kept: number;
+  /** The edits that stay, metric by metric. */
+  readonly changes: readonly ChangeRow[];
+}
+
+/** A revoked edit under the version before and under this one. */
+export interface RevokedRow {
+  readonly id: string;
+  readonly subject: string;
+  /** Template with `{}`. */
+  readonly prompt: string;
+  readonly targetNew: string;
+  /** The version that wrote it. */
+  readonly writtenBy: number;
+  readonly reliabilityBefore?: Metric;
+  readonly reliabilityAfter?: Metric;
+  /** Share of the most probable tokens on its prompts that are the base model's. */
+  readonly baseAgreement?: Metric;
+  /** Generated continuations of the prompt. */
+  readonly textBefore: string;
+  readonly textAfter: string;
+  readonly textBase: string;
+  /** Id of the edit whose gate opens on the prompt now. */
+  readonly firedBy?: string | null;
+  /** The earlier edit that it had overwritten and that does not come back. */
+  readonly overwrote?: { readonly id: string; readonly targetNew: string } | null;
+}
+
+/** A metric of the edits that stay. */
+export interface ChangeRow {
+  readonly metric: string;
+  readonly before?: Metric;
+  readonly after?: Metric;
+  /** How many of them fell. */
+  readonly fallen: number;
+  /** The one that fell most. */
+  readonly worst?: { readonly id: string; readonly before: number; readonly after: number } | null;
 }

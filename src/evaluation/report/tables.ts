@@ -6,13 +6,14 @@ import { html, type Markup } from './html.js';
 import type { CounterfactScores, GateRow, HyperparameterValue, LayerRow, RoundRow } from './report-data.js';
 
 /** A column: its head, its cell, and whether it holds numbers. */
-interface Column<Row> {
+export interface Column<Row> {
   readonly head: string;
   readonly cell: (row: Row) => string | number | Markup;
   readonly isText?: boolean;
 }
 
-function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], label: string): Markup {
+/** Rows under columns; short tables are only as wide as they need be. */
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], label: string): Markup {
   const kind = (column: Column<Row>) => (column.isText ? 'text' : 'number');
   return html`<div class="scroll ${columns.length > 6 ? '' : 'compact'}"><table aria-label="${label}">
 <thead><tr>${columns.map((column) => html`<th scope="col" class="${kind(column)}">${column.head}</th>`)}</tr></thead>

@@ -1,0 +1,2 @@
+/** Who runs the command, as records name them. */
+export const userName = (): string => process.env.USER ?? process.env.USERNAME ?? 'unknown';

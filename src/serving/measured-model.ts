@@ -1,0 +1,63 @@
+import type { HookLayer } from '../editing/index.js';
+import type { Tensor } from '../tensor/index.js';
+import type { Generated } from './growing-sequence.js';
+import type { Comparison, GenerateOptions, HookableModel, Progress, Score, ScoreRequest } from './hookable-model.js';
+import { LogitsComparison } from './logits-comparison.js';
+
+/** What measuring asks of a model: with hooks it is the edited one, with `undefined` the base model. */
+export type MeasuredModel = Pick<HookableModel, 'score' | 'generate' | 'compare'>;
+
+/** A model that no longer takes hooks, such as an export: its own scores, its own tokens, its own logits. */
+export interface FixedModel {
+  score(requests: readonly ScoreRequest[], hooks?: undefined, onProgress?: Progress): Promise<Score[]>;
+  generate(
+    prompts: readonly (readonly number[])[],
+    options: Pick<GenerateOptions, 'maxTokens' | 'stopIds'>,
+  ): Promise<Pick<Generated, 'tokenIds' | 'firings' | 'finishReason'>[]>;
+  /** float32 [tokens, vocab] of each sequence. */
+  logits(sequences: readonly (readonly number[])[]): Promise<Tensor<'float32'>[]>;
+}
+
+/**
+ * An export beside the base model that it was made of, to be measured like any edited model: whatever the hooks, the edited
+ * model is the export, and its gates are not known.
+ */
+export class ExportedModel implements MeasuredModel {
+  readonly #comparison = new LogitsComparison();
+
+  constructor(
+    private readonly base: HookableModel,
+    private readonly exported: FixedModel,
+  ) {}
+
+  score(requests: readonly ScoreRequest[], hooks?: readonly HookLayer[], onProgress?: Progress): Promise<Score[]> {
+    const { base, exported } = this;
+    return (hooks ? exported : base).score(requests, undefined, onProgress);
+  }
+
+  generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Generated[]> {
+    const { hooks, ...unhooked } = options;
+    return hooks ? this.exported.generate(prompts, unhooked) : this.base.generate(prompts, unhooked);
+  }
+
+  /** Sequence by sequence: whole distributions are large. */
+  async compare(
+    sequences: readonly (readonly number[])[],
+    _hooks: readonly HookLayer[],
+    onProgress?: Progress,
+  ): Promise<Comparison[]> {
+    const results: Comparison[] = [];
+    for (const tokenIds of sequences) {
+      const [base] = await this.base.logits([tokenIds]);
+      const [exported] = await this.exported.logits([tokenIds]);
+      results.push(await this.#comparison.compare(tokenIds, base, exported));
+      onProgress?.(results.length, sequences.length);
+    }
+    return results;
+  }
+
+  /** Frees what comparing needs; both models are the caller's. */
+  dispose(): Promise<void> {
+    return this.#comparison.dispose();
+  }
+}
