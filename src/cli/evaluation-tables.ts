@@ -1,5 +1,5 @@
 import type { Edit, GateKind } from '../editing/index.js';
-import type { LayerChange, PromptOpenings, VersionEvaluation } from '../pipeline/index.js';
+import type { HookMeasures, LayerChange, PromptOpenings, VersionEvaluation } from '../pipeline/index.js';
 import { ratioAsText } from './metric.js';
 import type { Cell, Terminal } from './terminal.js';
 
@@ -14,12 +14,15 @@ interface MetricRow {
 }
 
 /** Every metric of an evaluation, in the order of its protocols. */
-export function metricRows(evaluation: VersionEvaluation, edits: readonly Edit[]): MetricRow[] {
+export function metricRows(
+  evaluation: HookMeasures & Partial<Pick<VersionEvaluation, 'baseExactMatch'>>,
+  edits: readonly Edit[],
+): MetricRow[] {
   const { summary, liveExactMatch, baseExactMatch, drift } = evaluation;
   const row = (name: string, metric: string, value: number | null | undefined, protocol: string): MetricRow => ({
     name,
     metric,
-    value: value ?? null,
+    value: value === undefined || Number.isNaN(value) ? null : value,
     protocol,
   });
   return [

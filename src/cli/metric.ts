@@ -9,3 +9,6 @@ export function metricOf(metrics: JsonValue, name: string): number | undefined {
 
 /** A share or ratio to three decimals; undefined stays so, for a dash in a table. */
 export const ratioAsText = (value: number | null | undefined): string | undefined => value?.toFixed(3);
+
+/** A share as a percentage to two significant digits. */
+export const percentAsText = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;

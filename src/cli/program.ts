@@ -6,6 +6,7 @@ import { editCommand } from './edit-command.js';
 import { evalCommand } from './eval-command.js';
 import { executionCommand } from './execution-command.js';
 import { executionsCommand } from './executions-command.js';
+import { exportCommand } from './export-command.js';
 import { frameCommand } from './frame-command.js';
 import { generateCommand } from './generate-command.js';
 import { modelCommand } from './model-command.js';
@@ -47,6 +48,7 @@ const commands: readonly (() => Command)[] = [
   watchCommand,
   verifyCommand,
   generateCommand,
+  exportCommand,
   modelCommand,
 ];
 

@@ -37,15 +37,25 @@ export function startProgress(options: ProgressOptions): Progress {
   let done = 0;
   let detail: string | undefined;
   let shownAt = started;
+  /** A job may begin again with other work: its rate says nothing of that. */
+  let partStarted = started;
   const show = () => {
     shownAt = now();
-    const job = { ...options, total, done, detail, seconds: (shownAt - started) / 1000 };
+    const job = {
+      ...options,
+      total,
+      done,
+      detail,
+      seconds: (shownAt - started) / 1000,
+      partSeconds: (shownAt - partStarted) / 1000,
+    };
     if (isScreen) pinLine(stream, `${bar(done, total)} ${describe(job)}`);
     else writeLine(stream, describe(job));
   };
   if (isScreen) show();
   return {
     update(nowDone, nowDetail, nowTotal = total) {
+      if (nowDone < done) partStarted = now();
       [done, detail, total] = [nowDone, nowDetail, nowTotal];
       if (now() - shownAt >= pause) show();
     },
@@ -64,11 +74,13 @@ interface Job {
   readonly done: number;
   readonly detail: string | undefined;
   readonly seconds: number;
+  /** Since the job last began again. */
+  readonly partSeconds: number;
 }
 
 /** `values 40 % (8/20 edits, 1.3 edits/s, 6 s, 9 s left) detail` */
-function describe({ label, unit, total, done, detail, seconds }: Job): string {
-  const rate = seconds > 0 ? done / seconds : 0;
+function describe({ label, unit, total, done, detail, seconds, partSeconds }: Job): string {
+  const rate = partSeconds > 0 ? done / partSeconds : 0;
   const parts = [
     unit === 'bytes' ? `${bytesAsText(done)} of ${bytesAsText(total)}` : `${done}/${total} ${unit}`,
     ...(rate > 0 ? [unit === 'bytes' ? `${bytesAsText(rate)}/s` : `${rateAsText(rate)} ${unit}/s`] : []),

@@ -75,12 +75,39 @@ export function hookLayers(
     if (site !== 'mlp.out') return value;
     const keys = innerOf.get(layer)!;
     const inputs = declareHook(graph, layer, gate, keys.shape[1], value.shape[1]);
-    const response = gemm(keys, inputs.whitenedKeys, { transB: true }); // E k, [rows, edits]
-    const change = gemm(response, inputs.values, { transB: true }); // dW k, [rows, dModel]
-    const signals = gateSignals(gate, { keys, response, change, inputs, packing });
+    const { hooked, signals } = hookedOutput(keys, value, inputs, (operands) => gateSignals(gate, operands, packing));
     report?.(layer, signals);
-    return where(signals.open, add(value, change), value);
+    return hooked;
   };
+}
+
+/** What a hook makes of a down-projection's output. */
+export interface HookedOutput {
+  /** [rows, dModel]. */
+  readonly hooked: Value;
+  readonly signals: HookSignals;
+}
+
+/**
+ * One hook by itself with the key gate, which looks at no other row. Its parts are inputs as in {@link hookLayers}.
+ *
+ * @param keys input of the down-projection, [rows, dInner]
+ * @param output its output, [rows, dModel]
+ */
+export function keyHookedOutput(layer: number, keys: Value, output: Value): HookedOutput {
+  return hookedOutput(keys, output, declareHook(keys.graph, layer, 'key', keys.shape[1], output.shape[1]), keyGate);
+}
+
+function hookedOutput(
+  keys: Value,
+  output: Value,
+  inputs: HookInputs,
+  signalsOf: (operands: GateOperands) => HookSignals,
+): HookedOutput {
+  const response = gemm(keys, inputs.whitenedKeys, { transB: true }); // E k, [rows, edits]
+  const change = gemm(response, inputs.values, { transB: true }); // dW k, [rows, dModel]
+  const signals = signalsOf({ keys, response, change, inputs });
+  return { hooked: where(signals.open, add(output, change), output), signals };
 }
 
 interface HookInputs {
@@ -110,15 +137,14 @@ interface GateOperands {
   readonly response: Value;
   readonly change: Value;
   readonly inputs: HookInputs;
-  readonly packing: Packing;
 }
 
-function gateSignals(gate: GateKind, operands: GateOperands): HookSignals {
+function gateSignals(gate: GateKind, operands: GateOperands, packing: Packing): HookSignals {
   switch (gate) {
     case 'key':
       return keyGate(operands);
     case 'sequence':
-      return sequenceGate(operands);
+      return sequenceGate(operands, packing);
     case 'none':
       return {
         open: greaterOrEqual(reduceMax(operands.response, [1], { keepDims: true }), operands.inputs.thresholds),
@@ -151,7 +177,7 @@ function keyGate({ keys, response, inputs }: GateOperands): HookSignals {
  * The paper's gate: `m_i = |dW k_i|`, standardised over the tokens of its sequence with the sample standard deviation;
  * open where the z-score reaches alpha (arXiv 2403.05330, section 3.2). Padding is left out of mean and deviation.
  */
-function sequenceGate({ change, inputs, packing }: GateOperands): HookSignals {
+function sequenceGate({ change, inputs }: GateOperands, packing: Packing): HookSignals {
   const { graph } = change;
   const magnitude = sqrt(reduceSum(mul(change, change), [1], { keepDims: true })); // [rows, 1]
   const padded = gather(magnitude, packing.toPadded); // [batch, tokens, 1]

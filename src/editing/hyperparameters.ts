@@ -90,6 +90,6 @@ export function resolveHyperparameters(
 }
 
 /** L, the layer at whose output value targets are sought. */
-export function valueLayer({ layers }: Hyperparameters): number {
+export function valueLayer({ layers }: Pick<Hyperparameters, 'layers'>): number {
   return layers[layers.length - 1];
 }

@@ -19,6 +19,7 @@ export {
   type HookSignals,
   hookFeeds,
   hookLayers,
+  keyHookedOutput,
 } from './hook.js';
 export {
   type GateKind,
@@ -47,6 +48,7 @@ export { objectiveGraph } from './value-graphs.js';
 export {
   defaultMemoryBudgetBytes,
   type FoundTarget,
+  objectiveRowBytes,
   targetMatrix,
   ValueSearch,
   type ValueSearchOptions,

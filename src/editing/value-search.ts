@@ -1,5 +1,5 @@
 import { type Matrix, matrix } from '../linalg/index.js';
-import { type Model, packSequences } from '../model/index.js';
+import { type Model, type ModelConfig, packSequences } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { Adam, euclideanNorm } from './adam.js';
@@ -92,7 +92,7 @@ export class ValueSearch {
     options: ValueSearchOptions = {},
   ): AsyncGenerator<readonly FoundTarget[]> {
     const budget = options.memoryBudgetBytes ?? defaultMemoryBudgetBytes;
-    const rowsPerBatch = Math.max(1, Math.floor(budget / bytesPerRow(this.model, this.settings)));
+    const rowsPerBatch = Math.max(1, Math.floor(budget / objectiveRowBytes(this.model.config, this.settings)));
     const rowsOf = (edit: TokenizedEdit) =>
       objectiveSequences(edit, 0, this.settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
     let finished = 0;
@@ -307,14 +307,13 @@ class EditSearch {
  * Bytes of activations that one row of the objective keeps for the backward pass, float32: in every block above L about
  * twelve vectors of the model's width and eight of the MLP's inner width; beside them its share of the logits.
  */
-function bytesPerRow(model: Model, settings: Hyperparameters): number {
-  const blocks = blocksAbove(model, settings);
-  const { config } = model;
+export function objectiveRowBytes(config: ModelConfig, settings: Pick<Hyperparameters, 'layers'>): number {
+  const blocks = blocksAbove({ config }, settings);
   const logitShare = 0.25;
   return 4 * (blocks * (12 * config.dModel + 8 * config.dInner) + logitShare * 4 * config.vocab);
 }
 
-function blocksAbove({ config }: Model, settings: Hyperparameters): number {
+function blocksAbove({ config }: Pick<Model, 'config'>, settings: Pick<Hyperparameters, 'layers'>): number {
   return config.layers - valueLayer(settings) - 1;
 }
 

@@ -25,7 +25,12 @@ export function dtypeCode(dtype: Dtype): number {
  * @throws {InvalidInputError} if the project has none such
  */
 export function dtypeOfCode(code: number): Dtype {
-  const dtype = dtypes.find((name) => CODES[name] === code);
+  const dtype = knownDtype(code);
   if (dtype === undefined) throw new InvalidInputError('ONNX data type', Object.values(CODES).join(', '), String(code));
   return dtype;
+}
+
+/** The dtype with this `TensorProto.DataType`, or undefined if the project has none such. */
+export function knownDtype(code: number): Dtype | undefined {
+  return dtypes.find((name) => CODES[name] === code);
 }

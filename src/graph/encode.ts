@@ -1,4 +1,4 @@
-/** @file ONNX models as protobuf bytes and back. The only importer of the protobuf packages. */
+/** @file ONNX models as protobuf bytes and back; `onnx-file.ts` beside it does the same for files of others. */
 import { basename, dirname } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -79,7 +79,8 @@ export function encodeModel(model: OnnxModel): Uint8Array {
   return toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: IR_VERSION, opsetImport, graph }));
 }
 
-function encodeNode({ type, domain, inputs, outputs, attributes }: OnnxNode): NodeProto {
+/** One node as a protobuf message. */
+export function encodeNode({ type, domain, inputs, outputs, attributes }: OnnxNode): NodeProto {
   const attribute = Object.entries(attributes).map(([name, value]) => encodeAttribute(name, value));
   return create(NodeProtoSchema, { opType: type, domain, input: [...inputs], output: [...outputs], attribute });
 }
@@ -101,7 +102,8 @@ function encodeAttribute(name: string, attribute: OnnxAttribute): AttributeProto
   }
 }
 
-function encodePort({ name, dtype, shape }: OnnxPort): ValueInfoProto {
+/** One input or output as a protobuf message. */
+export function encodePort({ name, dtype, shape }: OnnxPort): ValueInfoProto {
   const value = create(TypeProto_TensorSchema, { elemType: dtypeCode(dtype), shape: encodeShape(shape) });
   return create(ValueInfoProtoSchema, {
     name,
@@ -119,7 +121,8 @@ function encodeShape(shape: readonly Dim[]) {
   });
 }
 
-function encodeInitializer({ name, content }: OnnxInitializer): TensorProto {
+/** One constant as a protobuf message; a location becomes external data in the file of that name. */
+export function encodeInitializer({ name, content }: OnnxInitializer): TensorProto {
   const shared = { name, dims: content.shape.map(BigInt), dataType: dtypeCode(content.dtype) };
   if (!('file' in content))
     return create(TensorProtoSchema, { ...shared, rawData: new Uint8Array(tensorBytes(content)) });
@@ -160,7 +163,10 @@ function decodePort({ name, type }: ValueInfoProto): OnnxPort {
   return { name, dtype: dtypeOfCode(elemType), shape: dims };
 }
 
-function decodeNode({ opType, domain, input, output, attribute }: NodeProto): OnnxNode {
+type NodeFields = Pick<NodeProto, 'opType' | 'domain' | 'input' | 'output' | 'attribute'>;
+
+/** @throws {InvalidInputError} if an attribute is of a kind that this project never writes */
+export function decodeNode({ opType, domain, input, output, attribute }: NodeFields): OnnxNode {
   const attributes = Object.fromEntries(attribute.map((one) => [one.name, decodeAttribute(one)]));
   return { type: opType, domain, inputs: input, outputs: output, attributes };
 }

@@ -1,6 +1,7 @@
 /** @file ONNX graphs: building, differentiating, printing and encoding them. */
 export type { Dim } from './dim.js';
 export { addDims, evaluateDim, formatShape, isSymbol, multiplyDims, normalizeDim, symbolsOf } from './dim.js';
+export { dtypeCode, knownDtype } from './dtype-code.js';
 export {
   abs,
   add,
@@ -37,6 +38,8 @@ export {
   takeRows,
 } from './indexing.js';
 export { lowerGraph, type OnnxInitializer, type OnnxModel, type OnnxNode, type OnnxPort } from './lower.js';
+export { type OnnxConstant, OnnxFile, type OnnxFileNode } from './onnx-file.js';
+export { forOpset } from './opset.js';
 export { printGraph } from './print-graph.js';
 export { type GemmOptions, gemm, logSoftmax, type MatMulOptions, matMul, softmax } from './products.js';
 export { argMax, type ReduceOptions, reduceMax, reduceMean, reduceSum, topK } from './reductions.js';

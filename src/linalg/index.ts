@@ -20,3 +20,4 @@ export {
 export { type GemmEngine, type GemmOptions, multiply, PlainGemmEngine } from './gemm.js';
 export { keySketch } from './key-sketch.js';
 export { block, identity, type Matrix, matrix, stackColumns, transpose } from './matrix.js';
+export { productNorm, productSingularValues, type SingularValues } from './singular-values.js';

@@ -2,4 +2,5 @@
 export { cpu, type Device, type DeviceChoice, type ResolveDeviceOptions, resolveDevice } from './device.js';
 export type { ProgramInput } from './feeds.js';
 export { OnnxGemmEngine } from './gemm-engine.js';
+export { type ModelFile, openModelFile } from './model-file.js';
 export { type CompileOptions, compile, type Program } from './program.js';

@@ -67,12 +67,15 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
   };
 }
 
-class SessionProgram implements Program {
+/** A session and what it takes. */
+export class SessionProgram implements Program {
   #session: InferenceSession | undefined;
 
+  /** @param check refuses feeds before ONNX Runtime sees them */
   constructor(
     session: InferenceSession,
     readonly inputs: readonly ProgramInput[],
+    private readonly check: typeof checkFeeds = checkFeeds,
   ) {
     this.#session = session;
   }
@@ -80,7 +83,7 @@ class SessionProgram implements Program {
   async run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
     const session = this.#session;
     if (session === undefined) throw new InvalidInputError('program', 'not disposed', 'a run after dispose');
-    checkFeeds(this.inputs, feeds);
+    this.check(this.inputs, feeds);
     const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed)] as const);
     let results: InferenceSession.ReturnType;
     try {
@@ -120,7 +123,8 @@ function halfBits({ buffer, byteOffset, length }: Uint16Array): Uint16Array {
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|bfc_arena|bfcarena/i;
 
-function runtimeError(what: string, error: unknown): PermanentError | TransientError {
+/** What ONNX Runtime threw, as an error that says whether trying again may help. */
+export function runtimeError(what: string, error: unknown): PermanentError | TransientError {
   const message = error instanceof Error ? error.message : String(error);
   return OUT_OF_MEMORY.test(message)
     ? new TransientError(`${what}: enough memory on the device, got ${message}`, { cause: error })

@@ -3,9 +3,13 @@ import { env, InferenceSession } from 'onnxruntime-node';
 
 const FATAL = 4;
 
-/** Loads a model from bytes. */
-export function createSession(bytes: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> {
+/** Loads a model from bytes, or from the file of that path. */
+export function createSession(
+  model: Uint8Array | string,
+  options: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
   // Read once, when the first session of the process is made.
   env.logLevel = 'fatal';
-  return InferenceSession.create(bytes, { ...options, logSeverityLevel: FATAL });
+  const quiet = { ...options, logSeverityLevel: FATAL } as const;
+  return typeof model === 'string' ? InferenceSession.create(model, quiet) : InferenceSession.create(model, quiet);
 }

@@ -106,7 +106,8 @@ export function tensorFromBytes<D extends Dtype>(dtype: D, shape: readonly numbe
       `${bytes.length}`,
     );
   }
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // The slice of a Buffer would be the same memory.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const data = new storage[dtype].array(aligned.buffer, aligned.byteOffset, aligned.byteLength / size);
   return tensor(dtype, shape, data);
 }

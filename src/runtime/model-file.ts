@@ -1,0 +1,49 @@
+/** @file Running a model file that somebody else exported. */
+import type { InferenceSession } from 'onnxruntime-node';
+import { InvalidInputError } from '../errors.js';
+import { dtypes } from '../tensor/index.js';
+import { cpu } from './device.js';
+import type { ProgramInput } from './feeds.js';
+import { type CompileOptions, type Program, runtimeError, SessionProgram } from './program.js';
+import { createSession } from './session.js';
+
+/** A loaded model file; shapes are as the file declares them, with its own names for symbols. Dispose of it when done. */
+export interface ModelFile extends Program {
+  readonly outputs: readonly ProgramInput[];
+}
+
+/**
+ * Loads a model as any ONNX Runtime user would, with its external data from the folder it lies in. ONNX Runtime itself
+ * checks the feeds.
+ *
+ * @throws {InvalidInputError} if an input or output is no tensor of a known element type
+ * @throws {PermanentError} if ONNX Runtime cannot load it, {TransientError} if the device is out of memory
+ */
+export async function openModelFile(
+  path: string,
+  options: Pick<CompileOptions, 'device' | 'threads' | 'optimization'> = {},
+): Promise<ModelFile> {
+  const { device = cpu, threads, optimization = 'all' } = options;
+  let session: InferenceSession;
+  try {
+    session = await createSession(path, {
+      executionProviders: [device.provider],
+      graphOptimizationLevel: optimization,
+      enableMemPattern: false,
+      ...(threads !== undefined && { intraOpNumThreads: threads }),
+    });
+  } catch (error) {
+    throw runtimeError(`loading ${path}`, error);
+  }
+  const program = new SessionProgram(session, session.inputMetadata.map(portOf), () => undefined);
+  return Object.assign(program, { outputs: session.outputMetadata.map(portOf) });
+}
+
+function portOf(metadata: InferenceSession.ValueMetadata): ProgramInput {
+  const dtype = metadata.isTensor ? dtypes.find((name) => name === metadata.type) : undefined;
+  if (!metadata.isTensor || dtype === undefined) {
+    const got = metadata.isTensor ? metadata.type : 'no tensor';
+    throw new InvalidInputError(`input or output ${metadata.name}`, `a tensor of ${dtypes.join(', ')}`, got);
+  }
+  return { name: metadata.name, dtype, shape: metadata.shape };
+}
