@@ -15,6 +15,7 @@ import { redriveCommand } from './redrive-command.js';
 import { revokeCommand } from './revoke-command.js';
 import { rollbackCommand } from './rollback-command.js';
 import { runCommand } from './run-command.js';
+import { serveCommand } from './serve-command.js';
 import { showCommand } from './show-command.js';
 import { statsCommand } from './stats-command.js';
 import { statusCommand } from './status-command.js';
@@ -49,6 +50,7 @@ const commands: readonly (() => Command)[] = [
   verifyCommand,
   generateCommand,
   exportCommand,
+  serveCommand,
   modelCommand,
 ];
 

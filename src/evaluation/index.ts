@@ -5,6 +5,9 @@ export { decodeEdits, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
 export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './read-batch.js';
 export { readParagraphs } from './read-text.js';
+export { decimal, percent, ratio } from './report/format-number.js';
+export { html, Markup } from './report/html.js';
+export { pageStyle } from './report/page-style.js';
 export { renderReport } from './report/render-report.js';
 export type {
   CounterfactScores,
@@ -13,6 +16,8 @@ export type {
   GateSeparation,
   LayerRow,
   ReportData,
+  RevokedRow,
   RoundRow,
 } from './report/report-data.js';
+export { retentionChart, roundsChart } from './report/round-charts.js';
 export { type EditSummary, mean, summarise } from './summary.js';

@@ -10,15 +10,32 @@ export interface ContentCache {
   keep(sha256: string, bytes: Uint8Array): Promise<void>;
 }
 
-/** A cache in this process's memory. */
+/** A cache in this process's memory. What has not been asked for the longest goes first. */
 export class MemoryContentCache implements ContentCache {
   readonly #contents = new Map<string, Uint8Array>();
+  #sizeBytes = 0;
+
+  /** @param limitBytes of all contents together; 256 MiB unless said otherwise */
+  constructor(private readonly limitBytes = 256 * 2 ** 20) {}
 
   async find(sha256: string): Promise<Uint8Array | undefined> {
-    return this.#contents.get(sha256);
+    const bytes = this.#contents.get(sha256);
+    if (bytes !== undefined) this.#touch(sha256, bytes);
+    return bytes;
   }
 
   async keep(sha256: string, bytes: Uint8Array): Promise<void> {
+    if (!this.#contents.has(sha256)) this.#sizeBytes += bytes.length;
+    this.#touch(sha256, bytes);
+    for (const [oldest, { length }] of this.#contents) {
+      if (this.#sizeBytes <= this.limitBytes) return;
+      this.#contents.delete(oldest);
+      this.#sizeBytes -= length;
+    }
+  }
+
+  #touch(sha256: string, bytes: Uint8Array): void {
+    this.#contents.delete(sha256);
     this.#contents.set(sha256, bytes);
   }
 }

@@ -3,9 +3,11 @@
 import { measureArtifact } from './artifact.js';
 import { useClock } from './clock.js';
 import { type BenchContext, openContext } from './context.js';
+import { measureDecoding } from './decoding.js';
 import { isMet, type Measurement } from './figure.js';
 import { measureGemm } from './gemm-rate.js';
 import { measureHookOverhead } from './hook-overhead.js';
+import { measureIdlePull } from './idle-pull.js';
 import { measureInverseFactor } from './inverse-factor.js';
 import { measureMemory } from './memory.js';
 import { measureMicroBatches } from './micro-batches.js';
@@ -16,6 +18,7 @@ import { measureRounds } from './rounds.js';
 import { measureStatistics } from './statistics.js';
 import { measureValueEfficiency } from './value-efficiency.js';
 import { measureValueSearch } from './value-search.js';
+import { measureVersionSwitch } from './version-switch.js';
 
 const measurements: Readonly<Record<string, (context: BenchContext) => Promise<Measurement>>> = {
   gemm: measureGemm,
@@ -26,6 +29,9 @@ const measurements: Readonly<Record<string, (context: BenchContext) => Promise<M
   statistics: measureStatistics,
   rounds: measureRounds,
   'hook-overhead': measureHookOverhead,
+  decoding: measureDecoding,
+  'version-switch': measureVersionSwitch,
+  'idle-pull': measureIdlePull,
   artifact: measureArtifact,
   memory: measureMemory,
   'inverse-factor': measureInverseFactor,

@@ -1,26 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderReport } from '../../src/evaluation/report/render-report.js';
+import { chromiumFlags, chromiumPath } from '../support/chromium.js';
 import { emptyReport, fullReport, hostile } from '../unit/evaluation/report-sample.js';
 
-const candidates = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
-const chromium = candidates.find((path) => path !== undefined && path !== '' && existsSync(path));
-const name = chromium
+const name = chromiumPath
   ? 'the report in Chromium'
   : 'the report in Chromium, skipped because none was found and CHROMIUM_PATH names none';
-const quiet = [
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-describe.skipIf(chromium === undefined)(name, () => {
+describe.skipIf(chromiumPath === undefined)(name, () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'report-'));
@@ -31,15 +22,9 @@ describe.skipIf(chromium === undefined)(name, () => {
   function open(page: string): { dom: string; messages: string[] } {
     const path = join(folder, 'report.html');
     writeFileSync(path, page);
-    const flags = [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--enable-logging=stderr',
-      `--user-data-dir=${join(folder, 'profile')}`,
-    ];
+    const flags = [...chromiumFlags, '--enable-logging=stderr', `--user-data-dir=${join(folder, 'profile')}`];
     const address = pathToFileURL(path).href;
-    const run = spawnSync(chromium!, [...flags, ...quiet, '--dump-dom', address], {
+    const run = spawnSync(chromiumPath!, [...flags, '--dump-dom', address], {
       encoding: 'utf8',
       timeout: 50_000,
     });

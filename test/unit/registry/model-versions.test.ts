@@ -245,3 +245,18 @@ describe('a watch', () => {
     expect(pauses).toEqual(expected);
   });
 });
+
+describe('a cache in memory', () => {
+  it('forgets what was not asked for the longest once it is full', async () => {
+    const cache = new MemoryContentCache(10);
+    const content = (name: string) => new Uint8Array(4).fill(name.charCodeAt(0));
+    for (const name of ['a', 'b']) await cache.keep(name, content(name));
+    await cache.find('a');
+    await cache.keep('c', content('c'));
+    await cache.keep('c', content('c'));
+    expect(await cache.find('b')).toBeUndefined();
+    expect([await cache.find('a'), await cache.find('c')]).toEqual([content('a'), content('c')]);
+    await cache.keep('huge', new Uint8Array(11));
+    expect([await cache.find('a'), await cache.find('huge')]).toEqual([undefined, undefined]);
+  });
+});

@@ -1,0 +1,72 @@
+import { randomInt } from 'node:crypto';
+import type { Completion, CompletionRequest, EditedModel } from '../serving/index.js';
+import type { CompletionCall } from './completion-call.js';
+import type { Answering } from './served-models.js';
+import type { ServiceMetrics } from './service-metrics.js';
+
+/** One completion of one prompt, begun: what is wrong with the request has shown by now. */
+export class Choice {
+  #firstTokenAt: number;
+
+  private constructor(
+    readonly index: number,
+    readonly prompt: string | readonly number[],
+    private readonly stream: AsyncGenerator<string, Completion>,
+    private first: IteratorResult<string, Completion>,
+    private readonly startedAt: number,
+  ) {
+    this.#firstTokenAt = performance.now();
+  }
+
+  /** @throws {InvalidInputError} if the prompt has no tokens or too many */
+  static async begin(
+    edited: EditedModel,
+    index: number,
+    request: CompletionRequest & { readonly version: Answering['version'] },
+  ): Promise<Choice> {
+    const startedAt = performance.now();
+    const stream = edited.stream(request);
+    return new Choice(index, request.prompt, stream, await stream.next(), startedAt);
+  }
+
+  /** Runs it to its end. @param onPiece told of the text as it comes */
+  async finish(onPiece: (text: string) => Promise<void> | void = () => {}): Promise<Completion> {
+    let next = this.first;
+    while (!next.done) {
+      await onPiece(next.value);
+      next = await this.stream.next();
+    }
+    return next.value;
+  }
+
+  /** Counts it, once it is done. */
+  count(metrics: ServiceMetrics, modelId: string, { promptTokens, tokenIds, openings }: Completion): void {
+    metrics.completed(modelId, {
+      promptTokens,
+      completionTokens: tokenIds.length,
+      firings: openings.length,
+      firstTokenSeconds: (this.#firstTokenAt - this.startedAt) / 1000,
+      totalSeconds: (performance.now() - this.startedAt) / 1000,
+    });
+  }
+}
+
+/**
+ * Begins every choice of a call, in the order of their indices: `n` choices of the first prompt, then of the next. Choices
+ * draw from seeds that count up from the call's, or from one that nobody knows.
+ */
+export function beginChoices(
+  edited: EditedModel,
+  call: CompletionCall,
+  { version }: Answering,
+  signal: AbortSignal,
+): Promise<Choice[]> {
+  const { maxTokens, temperature, topP, stop, choicesPerPrompt } = call;
+  const firstSeed = (call.seed ?? randomInt(2 ** 32)) % 2 ** 32;
+  const prompts = call.prompts.flatMap((prompt) => Array.from({ length: choicesPerPrompt }, () => prompt));
+  const begun = prompts.map((prompt, index) => {
+    const seed = firstSeed + index;
+    return Choice.begin(edited, index, { prompt, maxTokens, temperature, topP, seed, stop, version, signal });
+  });
+  return Promise.all(begun);
+}

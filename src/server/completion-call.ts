@@ -1,0 +1,128 @@
+/** @file The body of `POST /v1/completions`: what of OpenAI's parameters this service takes, and what it refuses. */
+import * as z from 'zod';
+import { refusal } from './refusal.js';
+import type { ServiceLimits } from './service-limits.js';
+
+/** A request for completions, checked, with every default filled in. */
+export interface CompletionCall {
+  /** As the request names it. */
+  readonly model: string;
+  readonly prompts: readonly (string | readonly number[])[];
+  /** Choices for each prompt. */
+  readonly choicesPerPrompt: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly isStreamed: boolean;
+  /** Whether a stream ends with a chunk that counts tokens. */
+  readonly includesUsage: boolean;
+  /** Whether the answer begins with the prompt. */
+  readonly echoes: boolean;
+  /** Whether the answer says which edits fired. */
+  readonly explains: boolean;
+}
+
+const tokenIds = z.array(z.int().nonnegative()).min(1);
+const prompt = z.union([z.string(), z.array(z.string()).min(1), tokenIds, z.array(tokenIds).min(1)], {
+  error: 'a text, a list of texts, a list of token ids, or a list of such lists',
+});
+const stop = z.union([z.string().min(1), z.array(z.string().min(1)).max(4)], {
+  error: 'a text, or up to four texts, none empty',
+});
+
+/** A parameter of OpenAI's that this service lacks; clients that send what it means anyway are not turned away. */
+const only = (...neutral: readonly unknown[]) =>
+  z
+    .unknown()
+    .refine((value) => value === null || neutral.some((one) => JSON.stringify(one) === JSON.stringify(value)), {
+      error: 'not supported by this service',
+    })
+    .optional();
+
+const bodySchema = z.strictObject({
+  model: z.string(),
+  prompt,
+  max_tokens: z.int().min(1).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  n: z.int().min(1).max(128).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.strictObject({ include_usage: z.boolean().nullish() }).nullish(),
+  stop: stop.nullish(),
+  seed: z.int().nullish(),
+  echo: z.boolean().nullish(),
+  user: z.string().nullish(),
+  hookline: z.strictObject({ explain: z.boolean().optional() }).nullish(),
+  best_of: only(1),
+  frequency_penalty: only(0),
+  logit_bias: only({}),
+  logprobs: only(false),
+  presence_penalty: only(0),
+  suffix: only(''),
+});
+
+type Body = z.infer<typeof bodySchema>;
+
+/**
+ * Checks the body of a request. As with OpenAI, 16 tokens are made at temperature 1 unless it says otherwise.
+ * @throws {HTTPException} 400 naming the parameter
+ */
+export function parseCompletionCall(text: string, limits: ServiceLimits): CompletionCall {
+  const parsed = bodySchema.safeParse(parseJson(text));
+  if (!parsed.success) throw refusalOf(parsed.error.issues[0]);
+  const body = parsed.data;
+  if (body.stream_options != null && body.stream !== true) {
+    throw refusal(400, 'stream_options: only with stream, got no stream', { param: 'stream_options' });
+  }
+  const call = callOf(body, Math.min(16, limits.maxTokens));
+  requireAtMost('max_tokens', call.maxTokens, limits.maxTokens);
+  requireAtMost('n', call.prompts.length * call.choicesPerPrompt, limits.maxConcurrency, 'n times prompts');
+  return call;
+}
+
+function callOf(body: Body, defaultTokens: number): CompletionCall {
+  return {
+    model: body.model,
+    prompts: promptsOf(body.prompt),
+    choicesPerPrompt: body.n ?? 1,
+    maxTokens: body.max_tokens ?? defaultTokens,
+    temperature: body.temperature ?? 1,
+    topP: body.top_p ?? 1,
+    seed: body.seed ?? undefined,
+    stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
+    isStreamed: body.stream ?? false,
+    includesUsage: body.stream_options?.include_usage ?? false,
+    echoes: body.echo ?? false,
+    explains: body.hookline?.explain ?? false,
+  };
+}
+
+function promptsOf(given: Body['prompt']): readonly (string | readonly number[])[] {
+  if (typeof given === 'string') return [given];
+  const isOneList = (list: typeof given): list is number[] => typeof list[0] === 'number';
+  return isOneList(given) ? [given] : given;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw refusal(400, `body: JSON, got what cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function requireAtMost(param: string, value: number, limit: number, what = param): void {
+  if (value <= limit) return;
+  throw refusal(400, `${what}: at most ${limit}, the limit of this service, got ${value}`, { param });
+}
+
+function refusalOf(issue: z.core.$ZodIssue) {
+  if (issue.code === 'unrecognized_keys') {
+    const param = [...issue.path, issue.keys[0]].join('.');
+    return refusal(400, `${param}: a parameter that this service knows, got another`, { param });
+  }
+  const param = issue.path.join('.');
+  return refusal(400, `${param || 'body'}: ${issue.message}`, param === '' ? {} : { param });
+}

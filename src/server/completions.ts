@@ -1,0 +1,155 @@
+/** @file `POST /v1/completions`, whole and streamed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
+import { InvalidInputError } from '../errors.js';
+import type { Completion } from '../serving/index.js';
+import type { Admission } from './admission.js';
+import { beginChoices, type Choice } from './choice.js';
+import { CompletionBodies } from './completion-bodies.js';
+import { type CompletionCall, parseCompletionCall } from './completion-call.js';
+import { errorBody, type RefusalStatus, refusal } from './refusal.js';
+import type { RequestTrace, ServiceEnvironment } from './request-trace.js';
+import type { RequestsUnderWay, RequestUnderWay } from './requests-under-way.js';
+import { type Answering, type ServedModels, versionHeader } from './served-models.js';
+import type { ServiceLimits } from './service-limits.js';
+import type { ServiceMetrics } from './service-metrics.js';
+
+/** What completions are made with. */
+export interface CompletionParts {
+  readonly models: ServedModels;
+  readonly limits: ServiceLimits;
+  readonly admission: Admission;
+  readonly underWay: RequestsUnderWay;
+  readonly metrics: ServiceMetrics;
+}
+
+/** A call that is being answered. */
+interface Answer {
+  readonly answering: Answering;
+  readonly choices: readonly Choice[];
+  readonly bodies: CompletionBodies;
+  readonly request: RequestUnderWay;
+  readonly trace: RequestTrace;
+  readonly metrics: ServiceMetrics;
+  /** Makes room for others: nothing more is computed. */
+  readonly exit: () => void;
+}
+
+/** Answers one request. */
+export async function completions(parts: CompletionParts, context: Context<ServiceEnvironment>): Promise<Response> {
+  const call = parseCompletionCall(await context.req.text(), parts.limits);
+  parts.models.check(call.model);
+  const trace = context.get('trace');
+  const answer = await begin(parts, call, context.req.raw.signal, trace);
+  context.header('x-hookline-version', versionHeader(answer.answering.version));
+  if (!call.isStreamed) return context.json(await whole(answer));
+  trace.isStreaming = true;
+  return streamSSE(context, async (stream) => {
+    stream.onAbort(() => answer.request.leave());
+    trace.end(await streamed(answer, stream));
+  });
+}
+
+/**
+ * Waits for its turn, then for the first token of every choice: what is wrong with the request is known before the answer
+ * begins.
+ */
+async function begin(
+  { models, admission, underWay, metrics }: CompletionParts,
+  call: CompletionCall,
+  client: AbortSignal,
+  trace: RequestTrace,
+): Promise<Answer> {
+  const request = underWay.begin(client);
+  let exit: (() => void) | undefined;
+  try {
+    exit = await admission.enter(call.prompts.length * call.choicesPerPrompt, request.signal);
+    const answering = await models.resolve(call.model);
+    trace.model = answering.name;
+    const choices = await beginChoices(models.edited, call, answering, request.signal);
+    const bodies = new CompletionBodies(call, answering, models.edited.tokenizer);
+    return { answering, choices, bodies, request, trace, metrics, exit };
+  } catch (error) {
+    request.abort(error);
+    exit?.();
+    request.end();
+    // All else was checked before.
+    if (error instanceof InvalidInputError) throw refusal(400, `prompt: ${error.message}`, { param: 'prompt' });
+    throw error;
+  }
+}
+
+async function whole({ answering, choices, bodies, request, trace, metrics, exit }: Answer): Promise<object> {
+  try {
+    const completed = await Promise.all(choices.map((choice) => finish(choice, request)));
+    choices.forEach((choice, c) => {
+      choice.count(metrics, answering.modelId, completed[c]);
+    });
+    const usage = bodies.usage(completed);
+    trace.count(usage);
+    return bodies.whole(choices, completed, usage);
+  } catch (error) {
+    request.abort(error);
+    throw error;
+  } finally {
+    exit();
+    request.end();
+  }
+}
+
+/** What a stream that has begun fails with, it says in its last event: its status is out already. @returns for the log */
+async function streamed(answer: Answer, stream: SSEStreamingApi): Promise<number> {
+  const { choices, bodies, request, trace, exit } = answer;
+  const send = (data: string) => stream.writeSSE({ data });
+  // Who does not read keeps its place until its time is up, no longer.
+  const write = (body: object) => Promise.race([send(JSON.stringify(body)), request.aborted]);
+  try {
+    const completed = await Promise.all(choices.map((choice) => streamChoice(answer, choice, write)));
+    const usage = bodies.usage(completed);
+    trace.count(usage);
+    for (const chunk of bodies.usageChunks(usage)) await write(chunk);
+    await Promise.race([send('[DONE]'), request.aborted]);
+    exit();
+    return 200;
+  } catch (error) {
+    request.abort(error);
+    exit();
+    if (!(error instanceof HTTPException)) trace.fail(error);
+    const [status, message] = error instanceof HTTPException ? [error.status, error.message] : [500, internal(trace)];
+    const told = send(JSON.stringify(errorBody(status as RefusalStatus, message)));
+    await Promise.race([told, sleep(lastWordMilliseconds, undefined, { ref: false })]);
+    return status;
+  } finally {
+    request.end();
+  }
+}
+
+/** How long a client that does not read may take to hear why its stream ends. */
+const lastWordMilliseconds = 1000;
+
+async function streamChoice(
+  { answering, bodies, request, metrics }: Answer,
+  choice: Choice,
+  write: (body: object) => Promise<void>,
+): Promise<Completion> {
+  for (const chunk of bodies.echoChunks(choice)) await write(chunk);
+  const completion = await finish(choice, request, (text) => write(bodies.textChunk(choice, text)));
+  choice.count(metrics, answering.modelId, completion);
+  await write(bodies.lastChunk(choice, completion));
+  return completion;
+}
+
+async function finish(
+  choice: Choice,
+  { signal }: RequestUnderWay,
+  onPiece?: (text: string) => Promise<void>,
+): Promise<Completion> {
+  const completion = await choice.finish(onPiece);
+  if (completion.finishReason === 'aborted') throw signal.reason;
+  return completion;
+}
+
+/** What a client is told of an error that nobody foresaw. */
+export const internal = ({ id }: RequestTrace): string => `service: an answer, got an internal error with id ${id}`;

@@ -1,0 +1,6 @@
+/** @file The HTTP service's face. */
+
+export { isLoopback } from './guards.js';
+export { Service, type ServiceOptions } from './service.js';
+export type { ServiceEvent, ServiceLog } from './service-event.js';
+export { defaultLimits, type ServiceLimits } from './service-limits.js';

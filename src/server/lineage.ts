@@ -1,0 +1,157 @@
+import { HooklineError, TransientError } from '../errors.js';
+import {
+  type ContentCache,
+  type Manifest,
+  ModelVersions,
+  type ObjectStore,
+  type PulledVersion,
+  watchVersions,
+} from '../registry/index.js';
+import type { EditedModel, VersionHooks } from '../serving/index.js';
+import { refusal } from './refusal.js';
+import type { ServiceLog } from './service-event.js';
+import type { ServiceMetrics } from './service-metrics.js';
+
+/** Whose versions are served, and who hears of it. */
+export interface LineageOptions {
+  readonly edited: EditedModel;
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly cache?: ContentCache;
+  readonly metrics: ServiceMetrics;
+  readonly log: ServiceLog;
+  /** Told of every version that becomes current. */
+  readonly onSwitch?: (version: VersionHooks) => void;
+}
+
+/** Versions that are kept prepared beside the current one. */
+const maxPrepared = 4;
+
+/** The versions of one model id as they are served: the latest one, which is watched, and others by their number. */
+export class Lineage {
+  readonly modelId: string;
+  readonly #versions: ModelVersions;
+  /** By number, the one asked for longest ago first. */
+  readonly #prepared = new Map<number, Promise<VersionHooks>>();
+  #current: VersionHooks | undefined;
+  /** Whether the store was seen to hold no version yet. */
+  #isEmpty = false;
+  #trouble: string | undefined;
+
+  constructor(private readonly options: LineageOptions) {
+    const { edited, store, modelId, cache } = options;
+    this.modelId = modelId;
+    this.#versions = new ModelVersions({ store, modelId, modelDigest: edited.modelDigest, ...(cache && { cache }) });
+  }
+
+  /** The version that is served as the latest; undefined while there is none, or none that is ready. */
+  get current(): VersionHooks | undefined {
+    return this.#current;
+  }
+
+  /** Why the last look at the store brought no version, if it did not. */
+  get trouble(): string | undefined {
+    return this.#trouble;
+  }
+
+  /** Whether requests that name no version are answered: by the latest one, or the base model where there is none yet. */
+  get isReady(): boolean {
+    return this.#current !== undefined || this.#isEmpty;
+  }
+
+  /**
+   * What answers requests that name no version; undefined is the base model, for a model without versions.
+   * @throws {HTTPException} 503 while its first version is not ready
+   */
+  latest(): VersionHooks | undefined {
+    if (this.isReady) return this.#current;
+    const why = this.#trouble ?? 'it is being prepared';
+    throw refusal(503, `model ${this.modelId}: a version that is ready, got none: ${why}`, { code: 'not_ready' });
+  }
+
+  /**
+   * A version by its number, prepared if it is not yet.
+   * @throws {InvalidInputError} if there is no such published version
+   * @throws {HooklineError} if it is refused, or the store does not answer
+   */
+  async version(version: number): Promise<VersionHooks> {
+    if (this.#current?.manifest.version === version) return this.#current;
+    return this.#keep(version, async () =>
+      this.options.edited.prepare(await this.#versions.pull(version), this.#current),
+    );
+  }
+
+  /**
+   * A version's report, as it was published; undefined if it has none.
+   * @throws {InvalidInputError} if there is no such published version
+   */
+  async report(version: number): Promise<Uint8Array | undefined> {
+    const { files } = await this.#manifest(version);
+    const file = files.find(({ role }) => role === 'report');
+    return file && this.#versions.content(file);
+  }
+
+  /** Switches to every version that `latest` comes to name, until the signal says to stop. */
+  watch(intervalSeconds: number, signal: AbortSignal): Promise<void> {
+    const watched = { pullLatest: () => this.#look() };
+    return watchVersions(watched, {
+      onVersion: async (pulled) => {
+        const started = performance.now();
+        const { version } = pulled.manifest;
+        const prepared = await this.#keep(version, () => this.options.edited.prepare(pulled, this.#current));
+        this.#switchTo(prepared, (performance.now() - started) / 1000);
+      },
+      onError: (error) => this.#hearOf(error),
+      intervalSeconds,
+      signal,
+    });
+  }
+
+  async #look(): Promise<PulledVersion | undefined> {
+    const pulled = await this.#versions.pullLatest();
+    this.#isEmpty = pulled === undefined;
+    this.#trouble = undefined;
+    return pulled;
+  }
+
+  #manifest(version: number): Promise<Manifest> | Manifest {
+    const current = this.#current?.manifest;
+    return current?.version === version ? current : this.#versions.version(version);
+  }
+
+  #switchTo(version: VersionHooks, seconds: number): void {
+    const { modelId, options } = this;
+    const { metrics, log, onSwitch } = options;
+    const from = this.#current?.manifest.version ?? null;
+    const to = version.manifest.version;
+    this.#current = version;
+    this.#trouble = undefined;
+    if (from === to) return;
+    onSwitch?.(version);
+    metrics.switched(modelId, to, seconds);
+    log({ event: 'switched', modelId, from, to, seconds });
+  }
+
+  /** Once per reason: the watch looks again and again. */
+  #hearOf(error: unknown): void {
+    const { modelId, options } = this;
+    const message = error instanceof Error ? error.message : String(error);
+    if (message === this.#trouble) return;
+    this.#trouble = message;
+    const isRefused = error instanceof HooklineError && !(error instanceof TransientError);
+    if (isRefused) options.metrics.refused(modelId);
+    const serving = this.#current?.manifest.version ?? null;
+    options.log({ event: isRefused ? 'refused' : 'unreachable', modelId, serving, message });
+  }
+
+  #keep(version: number, prepare: () => Promise<VersionHooks>): Promise<VersionHooks> {
+    const prepared = this.#prepared.get(version) ?? prepare();
+    this.#prepared.delete(version);
+    this.#prepared.set(version, prepared);
+    const forget = () => this.#prepared.get(version) === prepared && this.#prepared.delete(version);
+    // Whoever asked for it hears why; the next one tries again.
+    prepared.catch(forget);
+    if (this.#prepared.size > maxPrepared) this.#prepared.delete(this.#prepared.keys().next().value!);
+    return prepared;
+  }
+}

@@ -1,0 +1,70 @@
+/** @file The versions of one model as a part of the page: a table, charts over rounds, and prompts to try. */
+import {
+  decimal,
+  html,
+  type Markup,
+  percent,
+  type RoundRow,
+  ratio,
+  retentionChart,
+  roundsChart,
+} from '../../evaluation/index.js';
+import { versionRow } from '../../pipeline/index.js';
+import type { Manifest, VersionListing, VersionSummary } from '../../registry/index.js';
+
+/** Prompts that are offered, of the newest edits. */
+const promptsShown = 5;
+
+/** HTML that the page puts in its place. @param current the version that is served */
+export function renderVersions(modelId: string, { published }: VersionListing, current: Manifest | undefined): string {
+  const rows = published.map(versionRow);
+  if (published.length === 0)
+    return html`<p class="lead">${modelId} has no version yet: the base model answers.</p>`.text;
+  return html`${prompts(current)}
+${versionsTable(modelId, published, rows, current?.version)}
+<div class="charts">${roundsChart(rows)}${retentionChart(rows)}</div>`.text;
+}
+
+function prompts(current: Manifest | undefined): Markup {
+  const active = (current?.edits ?? []).filter(({ status }) => status === 'active').slice(-promptsShown);
+  const button = ({ prompt, subject }: Manifest['edits'][number]) => {
+    const text = prompt.replace('{}', () => subject);
+    return html`<button type="button" class="prompt" data-prompt="${text}">${text}</button> `;
+  };
+  return html`<div id="prompts" aria-label="Prompts of edits">${active.map(button)}</div>`;
+}
+
+/** A column: its head, and its cell. */
+type Column = readonly [string, (version: VersionSummary, row: RoundRow) => string | number | Markup];
+
+function versionsTable(
+  modelId: string,
+  published: readonly VersionSummary[],
+  rows: readonly RoundRow[],
+  serving: number | undefined,
+): Markup {
+  const columns: readonly Column[] = [
+    ['Published', ({ createdAt }) => createdAt.slice(0, 16).replace('T', ' ')],
+    ['On', ({ parent }) => parent ?? 'base'],
+    ['Edits', ({ activeEdits }) => decimal(activeEdits)],
+    ['New', ({ ownEdits }) => decimal(ownEdits)],
+    ['Reliability', (_, row) => percent(row.reliability)],
+    ['Generality', (_, row) => percent(row.generality)],
+    ['Locality', (_, row) => percent(row.locality)],
+    ['Same subject', (_, row) => percent(row.sameSubjectLocality)],
+    ['Retention', (_, row) => percent(row.retention)],
+    ['Live', (_, row) => percent(row.liveExactMatch)],
+    ['Perplexity', (_, row) => ratio(row.perplexityRatio)],
+    ['KL to base', (_, row) => decimal(row.klToBase)],
+    ['Report', ({ version }) => reportLink(modelId, version)],
+  ];
+  const line = (version: VersionSummary, index: number) => html`<tr data-version="${version.version}">
+<th scope="row">${version.version}${version.version === serving && html` <span class="badge applied">serving</span>`}</th>
+${columns.map(([, cell]) => html`<td class="number">${cell(version, rows[index])}</td>`)}</tr>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Versions and their metrics"><table id="versions">
+<thead><tr><th scope="col">Version</th>${columns.map(([head]) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead>
+<tbody>${published.map(line).reverse()}</tbody></table></div>`;
+}
+
+const reportLink = (modelId: string, version: number): Markup =>
+  html`<a href="/versions/${version}/report?model=${modelId}" target="_blank" rel="noopener" aria-label="Report of version ${version}">report</a>`;

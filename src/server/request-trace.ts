@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import type { Usage } from './completion-bodies.js';
+import type { ServiceLog } from './service-event.js';
+
+/** What is known of one request while it is answered, for its line in the log. */
+export class RequestTrace {
+  readonly id = randomUUID();
+  /** What answers it: `<model id>@<version>` or `base`. */
+  model: string | undefined;
+  /** Whether it is not over when its handler has returned. */
+  isStreaming = false;
+  #tokens: { readonly promptTokens?: number; readonly completionTokens?: number } = {};
+  readonly #startedAt = performance.now();
+
+  constructor(
+    private readonly method: string,
+    private readonly path: string,
+    private readonly log: ServiceLog,
+    private readonly onEnd: (status: number) => void,
+  ) {}
+
+  count({ prompt_tokens: promptTokens, completion_tokens: completionTokens }: Usage): void {
+    this.#tokens = { promptTokens, completionTokens };
+  }
+
+  /** Something nobody foresaw. */
+  fail(cause: unknown): void {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.log({ event: 'failed', id: this.id, message, cause });
+  }
+
+  end(status: number): void {
+    const { id, method, path, model } = this;
+    const milliseconds = Math.round(performance.now() - this.#startedAt);
+    this.onEnd(status);
+    this.log({ event: 'request', id, method, path, status, milliseconds, ...(model && { model }), ...this.#tokens });
+  }
+}
+
+/** What handlers find in their context. */
+export interface ServiceEnvironment {
+  Variables: { trace: RequestTrace };
+}

@@ -1,0 +1,154 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DirectoryObjectStore, rollback } from '../../src/registry/index.js';
+import { CommandLine } from '../support/command-line.js';
+import { copyOf, type ServedStore, servedStore } from '../support/served-store.js';
+
+let commandLine: CommandLine;
+let folder: string;
+let served: ServedStore;
+let store: DirectoryObjectStore;
+beforeAll(async () => {
+  commandLine = new CommandLine();
+  folder = mkdtempSync(join(tmpdir(), 'hookline-serve-'));
+  served = await servedStore({ versions: 2 });
+  store = await copyOf(served.store, new DirectoryObjectStore(join(folder, 'store')));
+});
+afterAll(() => {
+  commandLine.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A process that serves. */
+class ServingProcess {
+  output = '';
+  errors = '';
+  readonly #child;
+  /** Its exit code. */
+  readonly ended: Promise<number | null>;
+
+  constructor(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    const own = [
+      '--store',
+      join(folder, 'store'),
+      '--model',
+      served.modelDirectory,
+      '--port',
+      '0',
+      '--interval',
+      '0.1',
+    ];
+    this.#child = commandLine.start(['serve', ...own, ...words], environment);
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.output += text;
+    });
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.errors += text;
+    });
+    this.ended = once(this.#child, 'close').then(([code]) => code as number | null);
+  }
+
+  async until<T>(find: () => T | undefined | null | false): Promise<T> {
+    const giveUpAt = Date.now() + 40_000;
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      if (Date.now() > giveUpAt) throw new Error(`${find}: within 40 s, got ${this.output} ${this.errors}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  url(): Promise<string> {
+    return this.until(() => /http:\/\/[^\s"]+/.exec(this.output)?.[0]);
+  }
+
+  stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return this.ended;
+  }
+}
+
+const completion = (url: string, body: object, init: RequestInit = {}) =>
+  fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: served.modelId, temperature: 0, ...body }),
+    ...init,
+  });
+
+async function ready(url: string): Promise<void> {
+  while (!(await fetch(`${url}/readyz`)).ok) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+describe('hookline serve', () => {
+  it('answers, follows the version, and with SIGTERM ends what it has begun', async () => {
+    const serving = new ServingProcess(['--verbose']);
+    const url = await serving.url();
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    await ready(url);
+    const [, prompt] = served.prompts;
+    const edited = (await (await completion(url, { prompt, max_tokens: 4 })).json()) as { choices: { text: string }[] };
+    expect(edited.choices[0].text).toContain(served.targets[1]);
+    await rollback(store, served.modelId, 1, 'a test');
+    await serving.until(() => serving.errors.includes('version 2 -> version 1'));
+    const before = await completion(url, { prompt, max_tokens: 4 });
+    expect(before.headers.get('x-hookline-version')).toBe('1');
+    expect(await before.text()).not.toContain(served.targets[1]);
+
+    const long = { prompt: 'The', max_tokens: 200, temperature: 2, seed: 5, n: 4, stream: true };
+    const stream = await completion(url, long);
+    const ended = serving.stop();
+    const text = await stream.text();
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+    expect(await ended).toBe(0);
+    expect(serving.errors).toContain('stopping');
+    expect(serving.errors).toMatch(/POST \/v1\/completions 200 in \d+ ms, aldermark@1, \d+ tokens/);
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
+    await rollback(store, served.modelId, 2, 'a test');
+  });
+
+  it('gives up what nobody waits for, prints events as lines of JSON, and asks for a key', async () => {
+    const serving = new ServingProcess(['--json', '--api-key-env', 'KEY', '--cache', join(folder, 'cache')], {
+      KEY: 'k',
+    });
+    const url = await serving.url();
+    await ready(url);
+    expect((await completion(url, { prompt: 'a' })).status).toBe(401);
+    const headers = { authorization: 'Bearer k', 'content-type': 'application/json' };
+    const leaving = new AbortController();
+    const long = { prompt: 'The', max_tokens: 512, temperature: 2, seed: 5, n: 8 };
+    const left = completion(url, long, { headers, signal: leaving.signal });
+    const metrics = async () => (await fetch(`${url}/metrics`, { headers })).text();
+    while (!(await metrics()).includes('hookline_active_choices 8'))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    leaving.abort();
+    await expect(left).rejects.toThrow();
+    while (!(await metrics()).includes('hookline_active_choices 0'))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await serving.stop()).toBe(0);
+    const events = serving.output
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['listening', 'switched', 'request']));
+    expect(events.find(({ status }) => status === 499)).toMatchObject({ path: '/v1/completions' });
+    expect(serving.errors).toBe('');
+  });
+
+  it('warns where it is open to the network, and says in one line what it cannot do', async () => {
+    const open = new ServingProcess(['--host', '0.0.0.0']);
+    const url = await open.url();
+    expect(open.errors).toContain('warning: 0.0.0.0 is open to the network and nobody is asked for a key');
+    const taken = new ServingProcess(['--port', new URL(url).port]);
+    expect([await taken.ended, taken.errors]).toEqual([1, expect.stringContaining('EADDRINUSE')]);
+    expect(await open.stop()).toBe(0);
+    const keyless = new ServingProcess(['--api-key-env', 'NOTHING']);
+    expect([await keyless.ended, keyless.errors]).toEqual([
+      64,
+      expect.stringMatching(/^error: --api-key-env: [^\n]+\n$/),
+    ]);
+  });
+});
