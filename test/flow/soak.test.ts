@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SoakPrograms } from '../soak/programs.js';
 import { runQueue } from '../soak/queue.js';
+import { runShards } from '../soak/shards.js';
 import { soak } from '../soak/soak.js';
 import { buildWorkflow } from '../support/workflow-build.js';
 
@@ -50,5 +51,19 @@ describe('batches that are dropped at once', patience, () => {
     const { counts, broken } = await runQueue({ ...place, batches: 6, others: 2, minutes: 4 });
     expect(broken).toEqual([]);
     expect(counts).toMatchObject({ PUBLISHED: 8 });
+  });
+});
+
+describe('a round that is divided', patience, () => {
+  it('comes to the same in one shard and in several, in any order; a task that is killed is the only one done again', async () => {
+    const place = { folder: join(folder, 'shards'), programs, workflowPath };
+    const { counts, broken } = await runShards({ ...place, shards: 3 });
+    expect(broken).toEqual([]);
+    expect(counts).toMatchObject({
+      'one: tasks': 5,
+      'many: tasks': 11,
+      'many, killed: tasks': 11,
+      'edits published': 3,
+    });
   });
 });

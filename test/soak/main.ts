@@ -1,4 +1,4 @@
-/** @file `npm run soak -- [--only executions,queue,fuzz] [--executions 300] [--seed 1] [--minutes 30] [--store dir] [--json]`. */
+/** @file `npm run soak -- [--only executions,queue,fuzz,shards] [--executions 300] [--seed 1] [--minutes 30] [--store dir] [--json]`. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -38,6 +38,12 @@ const runs: Record<Part, (command: SoakCommand, place: Place) => Promise<PartRes
     const { fuzz } = await import('./fuzz.js');
     const result = await fuzz({ cases, seed });
     if (!json) printTable('fuzz', result.counts);
+    return result;
+  },
+  shards: async ({ shards, json }, place) => {
+    const { runShards } = await import('./shards.js');
+    const result = await runShards({ ...place, shards, onProgress: note });
+    if (!json) printTable('shards', result.counts);
     return result;
   },
 };

@@ -31,5 +31,17 @@ export interface RunnerOptions {
 /** Environment variables of tasks beside those of the container. */
 export const taskVariables = { seed: 'SOAK_SEED', rates: 'SOAK_RATES' } as const;
 
+/** What tasks are told of the arrangement that they are part of, as JSON in an environment variable. */
+export interface ShardRun {
+  /** Where they note their begin and end. */
+  readonly log: string;
+  readonly seed: number;
+  readonly longestPauseSeconds: number;
+  /** Tasks, as `<stage> <shard>`, that are killed at their first attempt. */
+  readonly killedOnce: readonly string[];
+}
+
+export const shardRunVariable = 'SOAK_SHARD_RUN';
+
 /** Remarks of a task that begin so are for the driver. */
 export const noticePrefix = 'soak ';

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** The parts of a soak. */
-export const parts = ['executions', 'queue', 'fuzz'] as const;
+export const parts = ['executions', 'queue', 'fuzz', 'shards'] as const;
 export type Part = (typeof parts)[number];
 
 /** What to do, and how much of it. */
@@ -18,6 +18,8 @@ export interface SoakCommand {
   readonly batches: number;
   /** Cases of the fuzzer. */
   readonly cases: number;
+  /** Of each Map, with as many edits. */
+  readonly shards: number;
   readonly json: boolean;
 }
 
@@ -33,6 +35,7 @@ export function readOptions(args: readonly string[]): SoakCommand {
       store: { type: 'string' },
       batches: { type: 'string', default: '50' },
       cases: { type: 'string', default: '20000' },
+      shards: { type: 'string', default: '64' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -46,6 +49,7 @@ export function readOptions(args: readonly string[]): SoakCommand {
     store: values.store,
     batches: numberOf('batches', values.batches),
     cases: numberOf('cases', values.cases),
+    shards: numberOf('shards', values.shards),
     json: values.json,
   };
 }

@@ -20,7 +20,7 @@ export class SoakPrograms {
     mkdirSync(cache, { recursive: true });
     const folder = mkdtempSync(join(cache, 'hookline-soak-'));
     await build({
-      entryPoints: ['runner', 'task'].map((name) => join(projectFolder, `test/soak/${name}.ts`)),
+      entryPoints: ['runner', 'task', 'sharded-task'].map((name) => join(projectFolder, `test/soak/${name}.ts`)),
       ...{ bundle: true, splitting: true, format: 'esm', outdir: folder, packages: 'external' },
       ...{ platform: 'node', target: 'node20', logLevel: 'warning' },
     });
@@ -33,6 +33,10 @@ export class SoakPrograms {
 
   get task(): string {
     return join(this.folder, 'task.js');
+  }
+
+  get shardedTask(): string {
+    return join(this.folder, 'sharded-task.js');
   }
 
   remove(): void {
