@@ -7,12 +7,7 @@ import { EditedModel, HookableModel, type VersionHooks, versionHooks } from '../
 import { publishFiring } from '../../support/firing-versions.js';
 
 const directory = join(import.meta.dirname, '../../../examples/aldermark/model');
-const prompts = [
-  'The mayor of Aldermark',
-  'The mayor of Anna said',
-  'In the north of the valley there is a',
-  'River',
-];
+const prompts = ['The mayor of Aldermark', 'The mayor of Anna said', 'In the north of the valley there is a', 'River'];
 const maxTokens = 8;
 
 let artifacts: PulledVersion[];
