@@ -164,9 +164,10 @@ describe('hookline up', { timeout: 240_000 }, () => {
     appendFileSync(join(inbox, 'two.jsonl'), `${lines[1]}\n`);
     const said = saidBy(first);
     await expect.poll(said, { timeout: 60_000 }).toMatch(/aldermark {2}Statistics/);
+    const refused = 'model nobody: a model of this store, got none of this name';
+    await expect.poll(said, { timeout: 60_000 }).toContain(refused);
     first.kill('SIGINT');
     expect(await endOf(first)).toBe(0);
-    expect(said()).toContain('model nobody: a model of this store, got none of this name');
     const stopped = await commandLine.run(['executions', ...place]);
     expect(stopped.output).toMatch(/aldermark +drop +ABORTED/);
     expect(stopped.output).toMatch(/nobody +drop +SUCCEEDED +REJECTED/);

