@@ -10,6 +10,7 @@ import { exportCommand } from './export-command.js';
 import { frameCommand } from './frame-command.js';
 import { generateCommand } from './generate-command.js';
 import { modelCommand } from './model-command.js';
+import { planCommand } from './plan-command.js';
 import { pullCommand } from './pull-command.js';
 import { redriveCommand } from './redrive-command.js';
 import { revokeCommand } from './revoke-command.js';
@@ -38,6 +39,7 @@ const commands: readonly (() => Command)[] = [
   redriveCommand,
   editCommand,
   evalCommand,
+  planCommand,
   statsCommand,
   tuneCommand,
   versionsCommand,

@@ -2,6 +2,7 @@ import { InvalidInputError } from '../errors.js';
 import {
   type EditMemory,
   emptyMemory,
+  type FactorOrigin,
   type Matrix,
   type RoundSegment,
   removeEdits,
@@ -18,6 +19,8 @@ export interface KeyStatistics {
   readonly inverseFactor: Matrix;
   /** Q with `|Q k|² ~ kᵀ C0⁻¹ k`: [sketchRank, dInner]. */
   readonly sketch: Matrix;
+  /** Who made the factor; unknown of statistics from before that was kept. */
+  readonly origin?: FactorOrigin;
 }
 
 /** The part of a layer's statistics that the key gate needs, and that a first segment ships. */

@@ -44,6 +44,8 @@ export interface ModelConfig {
   readonly rotary?: RotaryConfig;
   /** A token sees itself and the `slidingWindow - 1` tokens before it; absent: all. */
   readonly slidingWindow?: number;
+  /** The MLP multiplies two projections of its input (Llama's SwiGLU): three matrices in place of two. */
+  readonly gatedMlp?: boolean;
   /** Attention and MLP read the same residual stream (GPT-NeoX). */
   readonly parallelResidual?: boolean;
 }

@@ -5,4 +5,5 @@ export { type BlockRange, embedTokens, runBlocks, vocabularyLogits } from './for
 export { type ImportDtype, type ImportOptions, importGguf } from './gguf/index.js';
 export { loadModel, type Model, modelDigest, readDownProjection } from './model.js';
 export { declarePacking, type Packing, packSequences, type SequenceExtent } from './packing.js';
+export { type ReadModelConfig, readModelConfig } from './read-model-config.js';
 export { type Encoding, loadTokenizer, type Tokenizer } from './tokenizer.js';

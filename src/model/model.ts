@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { InvalidInputError } from '../errors.js';
 import { readTensor, type Tensor, tensor, toFloat32 } from '../tensor/index.js';
 import type { Architecture } from './architecture.js';
-import { architectureOf } from './architectures/index.js';
-import type { ModelConfig, RawConfig } from './config.js';
-import { openWeights, readJson, type Weights } from './weights.js';
+import type { ModelConfig } from './config.js';
+import { readModelConfig } from './read-model-config.js';
+import { openWeights, type Weights } from './weights.js';
 
 /** A decoder on disk: what it is, how its graph is built and where its weights lie. */
 export interface Model {
@@ -25,12 +24,7 @@ export interface Model {
  * @throws {MalformedFileError} if a weights file is damaged
  */
 export async function loadModel(directory: string): Promise<Model> {
-  const raw = await readJson(join(directory, 'config.json'));
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-    throw new InvalidInputError(join(directory, 'config.json'), 'a JSON object', JSON.stringify(raw));
-  }
-  const architecture = architectureOf((raw as RawConfig).model_type);
-  const config = architecture.readConfig(raw as RawConfig);
+  const { architecture, config } = await readModelConfig(join(directory, 'config.json'));
   const weights = await openWeights(directory, architecture.prefixes, architecture.probe);
   return { directory, config, architecture, weights };
 }

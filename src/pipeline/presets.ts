@@ -34,7 +34,7 @@ export const presetFileName = 'hookline.json';
  * The preset in the model's directory, else that of its shape, else an early layer, at a tenth of the depth: the
  * subject's key is formed early, and the key gate keeps early hooks from touching anything else.
  */
-export async function presetFor(model: Model): Promise<Preset> {
+export async function presetFor(model: Pick<Model, 'directory' | 'config'>): Promise<Preset> {
   const path = join(model.directory, presetFileName);
   const own = await readIfPresent(path);
   if (own !== undefined) return { source: path, settings: parsePreset(own, path) };

@@ -26,6 +26,23 @@ export function gemmFlops(graph: Graph, sizes: ReadonlyMap<string, number>): num
   return flops;
 }
 
+/**
+ * FLOPs of all batched products, attention's, on their whole rectangles.
+ *
+ * @param sizes of the graph's symbols
+ */
+export function attentionFlops(graph: Graph, sizes: ReadonlyMap<string, number>): number {
+  const sizeOf = (dim: Dim) => evaluateDim(dim, sizes) ?? Number.NaN;
+  let flops = 0;
+  for (const { operator, attributes, inputs, outputs } of liveParts(graph).nodes) {
+    if (operator !== 'matMul') continue;
+    const { transA } = attributes as { readonly transA: boolean };
+    const results = outputs[0].shape.reduce<number>((product, dim) => product * sizeOf(dim), 1);
+    flops += 2 * results * sizeOf(inputs[0].shape.at(transA ? -2 : -1)!);
+  }
+  return flops;
+}
+
 /** The sizes that feeds give to the symbols of a program's inputs. */
 export function symbolSizes(
   inputs: readonly ProgramInput[],

@@ -1,14 +1,16 @@
-import type { KeyMomentProgram, ValueSearch } from '../../src/editing/index.js';
+import type { KeyCollection, KeyMomentProgram, ValueSearch } from '../../src/editing/index.js';
 import type { Graph } from '../../src/graph/index.js';
 import type { Program, ProgramInput } from '../../src/runtime/index.js';
 import type { Tensor } from '../../src/tensor/index.js';
 import { nowSeconds } from './clock.js';
-import { gemmFlops, symbolSizes } from './flops.js';
+import { attentionFlops, gemmFlops, symbolSizes } from './flops.js';
 
 /** A program that keeps account of the time and the arithmetic of its runs. */
 export class MeasuredProgram implements Program {
   seconds = 0;
   flops = 0;
+  /** Of attention's batched products. */
+  attentionFlops = 0;
   runs = 0;
 
   constructor(
@@ -24,13 +26,15 @@ export class MeasuredProgram implements Program {
     const start = nowSeconds();
     const outputs = await this.program.run(feeds);
     this.seconds += nowSeconds() - start;
-    this.flops += gemmFlops(this.graph, symbolSizes(this.inputs, feeds));
+    const sizes = symbolSizes(this.inputs, feeds);
+    this.flops += gemmFlops(this.graph, sizes);
+    this.attentionFlops += attentionFlops(this.graph, sizes);
     this.runs++;
     return outputs;
   }
 
   reset(): void {
-    this.seconds = this.flops = this.runs = 0;
+    this.seconds = this.flops = this.attentionFlops = this.runs = 0;
   }
 
   dispose(): Promise<void> {
@@ -68,5 +72,13 @@ export function measureMoments(moments: KeyMomentProgram, graph: Graph): Measure
   const part = 'program';
   const account = new MeasuredProgram(moments[part], graph);
   Object.assign(moments, { [part]: account });
+  return account;
+}
+
+/** The same for key collection. */
+export function measureCollection(collection: KeyCollection, graph: Graph): MeasuredProgram {
+  const part = 'program';
+  const account = new MeasuredProgram(collection[part], graph);
+  Object.assign(collection, { [part]: account });
   return account;
 }

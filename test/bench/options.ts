@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type SolverChoice, solverChoices } from '../../src/linalg/index.js';
 import type { ClockKind } from './clock.js';
 
 /** What to measure on what. */
@@ -16,6 +17,8 @@ export interface BenchOptions {
   /** Fewer turns and steps, for a look in passing. */
   readonly quick: boolean;
   readonly clock: ClockKind;
+  /** Threads of every operator; the runtime's choice if left out. One, with `cpu`, is not disturbed by what else runs. */
+  readonly threads?: number;
   readonly json: string;
   /** Edits: a batch file, CounterFact or zsRE. */
   readonly data: string;
@@ -23,6 +26,10 @@ export interface BenchOptions {
   readonly python?: string;
   /** Ordinary text; random tokens without it. */
   readonly corpus?: string;
+  /** Which solvers factor; TensorFlow's is found by HOOKLINE_TFJS. */
+  readonly solvers: readonly SolverChoice[];
+  /** Widths of the moments that they factor. */
+  readonly widths: readonly number[];
 }
 
 const root = new URL('../../../../', import.meta.url).pathname;
@@ -38,20 +45,26 @@ export function readOptions(args: readonly string[]): BenchOptions {
       only: { type: 'string', multiple: true, default: [] },
       quick: { type: 'boolean', default: false },
       clock: { type: 'string', default: 'wall' },
+      threads: { type: 'string' },
       edits: { type: 'string', default: '16' },
       python: { type: 'string' },
+      solver: { type: 'string', default: 'onnx,tensorflow' },
+      widths: { type: 'string', default: '1536' },
       json: { type: 'string', default: join(root, '.bench', 'results.json') },
       data: { type: 'string', default: join(bundled, 'batches', 'round-1.jsonl') },
       corpus: { type: 'string', default: join(bundled, 'corpus.txt') },
     },
   });
-  const { corpus, python, layers, only, clock, edits, ...rest } = values;
+  const { corpus, python, layers, only, clock, edits, solver, widths, threads, ...rest } = values;
   return {
     ...rest,
     clock: clock === 'cpu' ? 'cpu' : 'wall',
     edits: Number(edits),
     layers: layers.split(',').map(Number),
+    solvers: solverChoices.filter((choice) => solver.split(',').includes(choice)),
+    widths: widths.split(',').map(Number),
     only: only.flatMap((names) => names.split(',')),
+    ...(threads !== undefined && { threads: Number(threads) }),
     ...(existsSync(corpus) && { corpus }),
     ...(python !== undefined && { python }),
   };

@@ -41,6 +41,7 @@ export async function writeResults(
     date: new Date().toISOString(),
     node: process.version,
     clock: options.clock,
+    threads: options.threads ?? null,
     quick: options.quick,
     processor: { model: cpus()[0]?.model ?? 'unknown', cores: cpus().length },
     model: { modelType, layers, dModel, dInner, vocab },

@@ -46,7 +46,7 @@ export async function measureStatistics({ model, settings, text, quick }: BenchC
 }
 
 /** What `KeyMomentProgram` computes, to count its arithmetic. */
-function momentGraph(model: Model, layers: readonly number[]): Graph {
+export function momentGraph(model: Model, layers: readonly number[]): Graph {
   const graph = new Graph();
   const packing = declarePacking(graph, model.config);
   runBlocks(model, packing, embedTokens(model, packing, graph.input('tokenIds', 'int64', ['rows'])), {

@@ -41,6 +41,7 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
         normEpsilon: config.number('rms_norm_eps'),
         activation: config.activation('hidden_act', 'silu'),
         tiedEmbeddings: config.boolean('tie_word_embeddings', false),
+        gatedMlp: true,
         rotary: config.rotary(dHead, 'half'),
         ...(slidingWindow !== undefined && { slidingWindow }),
       };

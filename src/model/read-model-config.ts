@@ -1,0 +1,32 @@
+import { InvalidInputError } from '../errors.js';
+import type { Architecture } from './architecture.js';
+import { architectureOf } from './architectures/index.js';
+import type { ModelConfig, RawConfig } from './config.js';
+import { readJson } from './weights.js';
+
+/** What a `config.json` says of a model, before any weight is looked at. */
+export interface ReadModelConfig {
+  readonly architecture: Architecture;
+  readonly config: ModelConfig;
+  /** `torch_dtype`, or `dtype` in newer files: how the checkpoint stores its weights; undefined where it does not say. */
+  readonly storedDtype: string | undefined;
+}
+
+/**
+ * Reads a Hugging Face `config.json`. Nothing else of the model is needed.
+ *
+ * @param path of the file
+ * @throws {InvalidInputError} if it is missing, no JSON object, or a field is missing or out of range
+ * @throws {UnsupportedArchitectureError} naming the `model_type` and what is supported
+ */
+export async function readModelConfig(path: string): Promise<ReadModelConfig> {
+  const raw = await readJson(path);
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    throw new InvalidInputError(path, 'a JSON object', JSON.stringify(raw));
+  }
+  const fields = raw as RawConfig;
+  const architecture = architectureOf(fields.model_type);
+  const dtype = fields.torch_dtype ?? fields.dtype;
+  const storedDtype = typeof dtype === 'string' ? dtype : undefined;
+  return { architecture, config: architecture.readConfig(fields), storedDtype };
+}

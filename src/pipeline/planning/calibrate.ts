@@ -1,0 +1,208 @@
+/** @file The rates of this machine, measured in a few seconds. */
+import { cpus, totalmem } from 'node:os';
+import { segmentStorage } from '../../editing/index.js';
+import { add, Graph, matMul, type Value } from '../../graph/index.js';
+import { blockSize, type Matrix, matrix, multiply, solveCholesky } from '../../linalg/index.js';
+import type { ModelConfig } from '../../model/index.js';
+import { compile, OnnxGemmEngine } from '../../runtime/index.js';
+import { type Tensor, tensor } from '../../tensor/index.js';
+import { rowsPerBatch } from '../workbench.js';
+import { BlockProbe, type ProbeSizes } from './block-probe.js';
+import { GemmChain, waves } from './gemm-chain.js';
+import type { Machine, Rates } from './rates.js';
+import type { EffectiveRates } from './seconds-of.js';
+
+/** How a calibration measures. */
+export interface CalibrateOptions {
+  /** The clock, in seconds. */
+  readonly nowSeconds?: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/** Sizes at which products are measured: the model's own, of large models smaller ones at which the rate is the same. */
+const widestModel = 2048;
+const widestInner = 8192;
+/** Rows of a product that reads its weights rather than computes. */
+const fewRows = 32;
+/** Times each job is run; the median counts. */
+const turns = 7;
+
+type ProductRates = Pick<EffectiveRates, 'gemmFlops' | 'operandBytes' | 'attentionFlops' | 'runSeconds'>;
+type SecondsOf = (job: () => Promise<unknown>) => Promise<number>;
+
+/**
+ * What this machine does of each kind of work, on products of the model's shapes.
+ *
+ * @throws the signal's reason once it is aborted, between two measurements
+ */
+export async function calibrate(config: ModelConfig, options: CalibrateOptions = {}): Promise<EffectiveRates> {
+  const { nowSeconds = () => performance.now() / 1000, signal } = options;
+  const secondsOf: SecondsOf = async (job) => {
+    signal?.throwIfAborted();
+    await job();
+    const seconds: number[] = [];
+    for (let turn = 0; turn < turns; turn++) {
+      const start = nowSeconds();
+      await job();
+      seconds.push(nowSeconds() - start);
+    }
+    return Math.max(1e-7, seconds.toSorted((a, b) => a - b)[turns >> 1]);
+  };
+  const sizes = {
+    dModel: Math.min(config.dModel, widestModel),
+    dInner: Math.min(config.dInner, widestInner),
+  };
+  const products: ProductRates = {
+    ...(await productRates(sizes, secondsOf)),
+    attentionFlops: await attentionRate(config, secondsOf),
+    runSeconds: await runSeconds(secondsOf),
+  };
+  return {
+    ...products,
+    ...(await operatorRates({ ...sizes, heads: config.heads, dHead: config.dHead }, products, secondsOf)),
+    float64Flops: await float64Rate(sizes.dInner, secondsOf, products.runSeconds),
+    ...(await hostRates(sizes.dInner, secondsOf)),
+    transferBytes: null,
+    loadBytes: 1e9,
+    storeBytes: 0.5e9,
+  };
+}
+
+/** This machine as one to plan for: it costs nothing, and nothing has to be started. */
+export function thisMachine(
+  rates: Rates,
+  measured: EffectiveRates,
+): { readonly machine: Machine; readonly rates: Rates } {
+  const name = `this machine (${cpus().length} x ${cpus()[0]?.model.trim() ?? 'processor'})`;
+  const instance = { name, device: name, devices: 1, hostMemoryGiB: totalmem() / 2 ** 30 };
+  const services = { ...rates.services, instanceStartSeconds: 0, taskStartSeconds: 1, storeBytesPerSecond: 0.5e9 };
+  return {
+    machine: {
+      instance: { ...instance, dollarsPerHour: 0, spotDollarsPerHour: 0 },
+      kind: 'cpu',
+      deviceMemoryGiB: 0,
+      rates: measured,
+    },
+    rates: { ...rates, services, host: { ...rates.host, flopsPerSecond: measured.hostFlops, why: 'measured here' } },
+  };
+}
+
+/**
+ * The rates of arithmetic and of reading weights, from products of many and of few rows: each takes
+ * `flops / gemm + weight bytes / operand`.
+ */
+async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, secondsOf: SecondsOf) {
+  const many = await GemmChain.compile(sizes, rowsPerBatch);
+  const few = await GemmChain.compile(sizes, fewRows);
+  const [manySeconds, fewSeconds] = [await secondsOf(() => many.run()), await secondsOf(() => few.run())];
+  const perFlop = Math.max((manySeconds - fewSeconds) / (many.flops - few.flops), 0.5 * (manySeconds / many.flops));
+  const perByte = Math.max((fewSeconds - perFlop * few.flops) / few.weightBytes, 1e-12);
+  await many.dispose();
+  await few.dispose();
+  return { gemmFlops: 1 / perFlop, operandBytes: 1 / perByte };
+}
+
+/** Batched products of attention: sequences of 64 tokens, of short ones there are fewer FLOPs than starts. */
+async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, secondsOf: SecondsOf): Promise<number> {
+  const [batch, tokens] = [16, 64];
+  const group = heads / keyValueHeads;
+  const queries = [batch, keyValueHeads, group * tokens, dHead];
+  const keys = [batch, keyValueHeads, dHead, tokens];
+  const seconds = await secondsOfGraph(secondsOf, { queries, keys }, (inputs) => matMul(inputs.queries, inputs.keys));
+  return (2 * batch * heads * tokens * tokens * dHead) / seconds;
+}
+
+/** Double-precision products as the blocked algorithms make them: of a block's width. */
+async function float64Rate(dInner: number, secondsOf: SecondsOf, runSeconds: number): Promise<number> {
+  const engine = new OnnxGemmEngine();
+  const inner = Math.max(blockSize, Math.round(dInner / 4));
+  const [a, b] = [sines(blockSize, inner), sines(inner, blockSize)];
+  const seconds = await secondsOf(() => engine.gemm(a, b));
+  await engine.dispose();
+  return (2 * blockSize ** 2 * inner) / Math.max(seconds - runSeconds, 0.2 * seconds);
+}
+
+/** Plain TypeScript: triangular solves and products of a replayed round, and adding float32 to float64. */
+async function hostRates(dInner: number, secondsOf: SecondsOf) {
+  const [edits, columns] = [256, 64];
+  const factor = lowerTriangle(edits);
+  const right = sines(edits, columns);
+  const left = sines(edits, edits);
+  const flops = 2 * edits ** 2 * columns + 2 * edits ** 2 * columns;
+  const seconds = await secondsOf(async () => [solveCholesky(factor, right), multiply(left, right)]);
+  const count = Math.min(dInner ** 2, 4_000_000);
+  const [sum, batch] = [new Float64Array(count), waves(count, 1)];
+  const adding = await secondsOf(async () => {
+    for (let i = 0; i < count; i++) sum[i] += batch[i];
+  });
+  const [rows, width] = [16, 1024];
+  const { roundKeys } = segmentStorage(width, width);
+  const rounding = await secondsOf(async () => roundKeys(left.data.subarray(0, rows * width)));
+  return { hostFlops: flops / seconds, hostElements: count / adding, roundedNumbers: (rows * width) / rounding };
+}
+
+/**
+ * Everything of a block that is no product, from a small and a large batch through a block, forward and backward: what
+ * arithmetic leaves of their times is `elements / rate + operators * start`.
+ */
+async function operatorRates(sizes: ProbeSizes, known: ProductRates, secondsOf: SecondsOf) {
+  const leftOver = async (batch: number, tokens: number) => {
+    const probe = await BlockProbe.compile(sizes, batch, tokens);
+    const seconds = await secondsOf(() => probe.run());
+    await probe.dispose();
+    const { gemmFlops, attentionFlops, operandBytes, elements, operators } = probe.work;
+    const products =
+      gemmFlops / known.gemmFlops + attentionFlops / known.attentionFlops + operandBytes / known.operandBytes;
+    return { seconds: Math.max(seconds - products - known.runSeconds, 0.1 * seconds), elements, operators };
+  };
+  const [small, large] = [await leftOver(4, 8), await leftOver(32, 16)];
+  const perElement = Math.max(
+    (large.seconds - small.seconds) / (large.elements - small.elements),
+    (0.2 * large.seconds) / large.elements,
+  );
+  const operatorSeconds = Math.max((small.seconds - perElement * small.elements) / small.operators, 1e-7);
+  return { elements: 1 / perElement, operatorSeconds };
+}
+
+/** What it takes to start a run. */
+function runSeconds(secondsOf: SecondsOf): Promise<number> {
+  return secondsOfGraph(secondsOf, { x: [1, 8], y: [1, 8] }, ({ x, y }) => add(x, y));
+}
+
+async function secondsOfGraph<Name extends string>(
+  secondsOf: SecondsOf,
+  shapes: Readonly<Record<Name, readonly number[]>>,
+  build: (inputs: Record<Name, Value>) => Value,
+): Promise<number> {
+  const graph = new Graph();
+  const names = Object.keys(shapes) as Name[];
+  const inputs = names.map((name) => [name, graph.input(name, 'float32', [...shapes[name]])] as const);
+  graph.output('result', build(Object.fromEntries(inputs) as Record<Name, Value>));
+  const program = await compile(graph);
+  const feeds = Object.fromEntries(names.map((name) => [name, filled(shapes[name])]));
+  const seconds = await secondsOf(() => program.run(feeds));
+  await program.dispose();
+  return seconds;
+}
+
+function filled(shape: readonly number[]): Tensor {
+  return tensor(
+    'float32',
+    shape,
+    waves(
+      shape.reduce((size, dim) => size * dim, 1),
+      0.5,
+    ),
+  );
+}
+
+function sines(rows: number, columns: number): Matrix {
+  return matrix(rows, columns, Float64Array.from(waves(rows * columns, 1)));
+}
+
+/** Well conditioned. */
+function lowerTriangle(size: number): Matrix {
+  const lower = sines(size, size);
+  for (let i = 0; i < size; i++) lower.data[i * size + i] = size;
+  return lower;
+}
