@@ -11,11 +11,12 @@ async function run(words: readonly string[]): Promise<number> {
   }
   try {
     const input = parseTask(words);
-    const { storeLocation, cacheFolder, device, memoryBudgetBytes } = parseEnvironment(process.env);
+    const { storeLocation, cacheFolder, device, solver, memoryBudgetBytes } = parseEnvironment(process.env);
     await runTask(input, {
       store: openStore(storeLocation),
       cacheFolder,
       device,
+      solver,
       memoryBudgetBytes: memoryBudgetBytes ?? defaultMemoryBudgetBytes,
       listener: { onProgress: progressPrinter(), onNotice: (notice) => console.log(JSON.stringify({ notice })) },
       signal: stop.signal,

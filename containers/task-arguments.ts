@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { InvalidInputError } from '../src/errors.js';
+import { type SolverRequest, solverChoices } from '../src/linalg/index.js';
 import { environmentNames, type TaskInput, taskInputSchema, taskStages } from '../src/pipeline/index.js';
 import type { DeviceChoice } from '../src/runtime/index.js';
 
@@ -10,6 +11,7 @@ export interface TaskEnvironment {
   readonly storeLocation: string;
   readonly cacheFolder: string;
   readonly device: DeviceChoice;
+  readonly solver: SolverRequest;
   /** Undefined is the default. */
   readonly memoryBudgetBytes: number | undefined;
 }
@@ -56,8 +58,18 @@ export function parseEnvironment(variables: Readonly<Record<string, string | und
     storeLocation,
     cacheFolder: variables[cache] || join(homedir(), '.cache', 'hookline'),
     device,
+    solver: parseSolver(variables),
     memoryBudgetBytes: parseBytes(memoryBudget, variables[memoryBudget]),
   };
+}
+
+function parseSolver(variables: Readonly<Record<string, string | undefined>>): SolverRequest {
+  const { solver, tensorflow } = environmentNames;
+  const given = variables[solver] || 'auto';
+  const choice = solverChoices.find((name) => name === given);
+  if (choice === undefined) throw new InvalidInputError(solver, `one of ${solverChoices.join(', ')}`, given);
+  const tensorflowFolder = variables[tensorflow];
+  return { choice, ...(tensorflowFolder && { tensorflowFolder }) };
 }
 
 const unitBytes: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };

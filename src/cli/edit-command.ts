@@ -1,17 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { Command, Option } from 'commander';
 import type { Edit } from '../editing/index.js';
+import type { SolverChoice } from '../linalg/index.js';
 import type { RoundOutcome } from '../pipeline/index.js';
 import { type BatchOptions, batchOptions } from './batch-options.js';
 import { addExamples, addOptions } from './frame-command.js';
 import { heldOutOption } from './held-out.js';
-import { type ModelOptions, memoryBudgetBytes, modelOptions, wholeNumber } from './model-options.js';
+import {
+  type ModelOptions,
+  memoryBudgetBytes,
+  modelOptions,
+  solverOption,
+  solverRequest,
+  wholeNumber,
+} from './model-options.js';
 import { printRounds, publishedRoundOf } from './round-tables.js';
 import { type SettingOptions, settingOptions } from './setting-options.js';
 import { createTerminal } from './terminal.js';
 
 /** The options of `hookline edit`. */
 export interface EditOptions extends ModelOptions, SettingOptions, BatchOptions {
+  readonly solver: SolverChoice;
   readonly corpus?: string;
   readonly heldOut?: string;
   readonly roundSize?: number;
@@ -26,6 +35,7 @@ export function editCommand(): Command {
     .action(edit);
   addOptions(command, [
     ...modelOptions(),
+    solverOption(),
     new Option('--corpus <file>', 'text for key statistics; needed once per model and layer'),
     heldOutOption(),
     new Option('--round-size <n>', 'cut each file into rounds of at most n edits').argParser(
@@ -69,6 +79,7 @@ export async function edit(paths: readonly string[], options: EditOptions): Prom
       settings: await givenSettings(options),
       ...(options.corpus !== undefined && { corpusPath: options.corpus }),
       device: await resolveDevice(options.device, { onNotice: progress.onNotice }),
+      solver: solverRequest(options),
       memoryBudgetBytes: memoryBudgetBytes(options) ?? defaultMemoryBudgetBytes,
     },
     progress,

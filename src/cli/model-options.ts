@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { Option } from 'commander';
 import { InvalidInputError } from '../errors.js';
+import type { SolverChoice, SolverRequest } from '../linalg/index.js';
 import type { DeviceChoice } from '../runtime/index.js';
 import type { OutputOptions } from './terminal.js';
 
@@ -44,6 +45,20 @@ export const computeOptions = (): Option[] => [
   ),
   new Option('--memory-budget <MiB>', 'memory for activations').argParser(wholeNumber('--memory-budget', { min: 16 })),
 ];
+
+const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
+
+/** `--solver` of a command that may factor key moments. */
+export const solverOption = (): Option =>
+  new Option('--solver <name>', 'what factors key moments; TensorFlow for Node.js is looked for in HOOKLINE_TFJS')
+    .choices(solvers)
+    .default('auto');
+
+/** What `--solver` and the environment ask for. */
+export function solverRequest({ solver }: { readonly solver: SolverChoice }): SolverRequest {
+  const tensorflowFolder = process.env.HOOKLINE_TFJS;
+  return { choice: solver, ...(tensorflowFolder && { tensorflowFolder }) };
+}
 
 /** The options of a command that reads and moves versions. */
 export const storeOptions = (): Option[] => [storeOption(), modelIdOption(), modelOption(false)];

@@ -29,10 +29,11 @@ export async function openWorkflow(options: WorkflowOptions, listener: WorkflowL
   const location = storeLocation(options.store);
   const store = openStore(location);
   await reapExecutions(store);
-  const { tasks, device, memoryBudget } = options;
+  const { tasks, device, solver, memoryBudget } = options;
   const environment = {
     [environmentNames.store]: location,
     [environmentNames.device]: device,
+    [environmentNames.solver]: solver,
     ...(memoryBudget !== undefined && { [environmentNames.memoryBudget]: `${memoryBudget}MiB` }),
   };
   const workflow = new LocalWorkflow({

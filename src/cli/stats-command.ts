@@ -1,14 +1,16 @@
 import { Command, Option } from 'commander';
+import type { FactorOrigin, SolverChoice } from '../linalg/index.js';
 import type { Listener } from '../pipeline/index.js';
 import { addExamples, addOptions } from './frame-command.js';
 import { layersOption } from './layer-list.js';
-import { type ModelOptions, modelOptions, wholeNumber } from './model-options.js';
+import { type ModelOptions, modelOptions, solverOption, solverRequest, wholeNumber } from './model-options.js';
 import { createTerminal, type Terminal } from './terminal.js';
 
 interface StatsOptions extends ModelOptions {
   readonly corpus?: string;
   readonly layers?: readonly number[];
   readonly maxTokens?: number;
+  readonly solver: SolverChoice;
 }
 
 /** `hookline stats`: key statistics of some layers, computed or from the store. */
@@ -23,6 +25,7 @@ export function statsCommand(): Command {
     new Option('--max-tokens <n>', 'tokens to read of the text (default: 200000)').argParser(
       wholeNumber('--max-tokens', { min: 1 }),
     ),
+    solverOption(),
   ]);
   return addExamples(command, [
     'hookline stats --model ./SmolLM2-135M-Instruct --corpus wikipedia.txt',
@@ -41,6 +44,8 @@ interface LayerReport {
   /** Its share of the pass over the text, and its own factor; null where it was stored. */
   readonly seconds: number | null;
   readonly cached: boolean;
+  /** Who made the factor, and why it was that solver; null of statistics that do not say it. */
+  readonly origin: FactorOrigin | null;
 }
 
 async function stats(options: StatsOptions): Promise<void> {
@@ -66,15 +71,17 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
   const { conditionNumber, ensureStatistics, listStatistics, loadStatistics, rowsPerBatch } = await import(
     '../pipeline/index.js'
   );
+  const { Solver } = await import('../linalg/index.js');
   const { OnnxGemmEngine, resolveDevice } = await import('../runtime/index.js');
   const { model, digest, layers, seed, ...place } = await openModel(options, listener);
   const device = await resolveDevice(options.device, listener);
   const engine = new OnnxGemmEngine({ device });
+  const solver = new Solver({ ...solverRequest(options), engine, onNotice: listener.onNotice });
   const { corpus, maxTokens } = options;
   try {
     const known = await listStatistics(place);
     const { digests, notices } = await ensureStatistics({
-      ...{ ...place, model, modelDigest: digest, layers, seed, device, engine, rowsPerBatch },
+      ...{ ...place, model, modelDigest: digest, layers, seed, device, engine, solver, rowsPerBatch },
       corpus: corpus === undefined ? undefined : { path: corpus },
       ...(maxTokens !== undefined && { maxTokens }),
       ...(listener.onProgress && { onProgress: listener.onProgress }),
@@ -85,8 +92,9 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
       const { tokens, statistics } = await loadStatistics({ ...place, model }, { [layer]: digests[layer] });
       const cached = !computed.includes(layer);
       const seconds = cached ? null : clock.secondsOf(computed.indexOf(layer), computed.length);
-      const condition = conditionNumber(statistics[0].inverseFactor);
-      reports.push({ layer, tokens, digest: digests[layer], condition, seconds, cached });
+      const { inverseFactor, origin = null } = statistics[0];
+      const condition = conditionNumber(inverseFactor);
+      reports.push({ layer, tokens, digest: digests[layer], condition, seconds, cached, origin });
     }
     return { modelId: place.modelId, layers: reports, notices };
   } finally {

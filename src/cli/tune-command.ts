@@ -4,13 +4,22 @@ import { dirname, join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Edit } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
+import type { SolverChoice } from '../linalg/index.js';
 import type { Trial, TuneResult } from '../pipeline/index.js';
 import { type BatchOptions, batchOptions } from './batch-options.js';
 import { addExamples, addOptions } from './frame-command.js';
 import { heldOutOption } from './held-out.js';
 import { layersOption } from './layer-list.js';
 import { ratioAsText } from './metric.js';
-import { finiteNumber, type ModelOptions, memoryBudgetBytes, modelOptions, wholeNumber } from './model-options.js';
+import {
+  finiteNumber,
+  type ModelOptions,
+  memoryBudgetBytes,
+  modelOptions,
+  solverOption,
+  solverRequest,
+  wholeNumber,
+} from './model-options.js';
 import { type SettingOptions, settingOptions } from './setting-options.js';
 import type { StageProgress } from './stage-progress.js';
 import { type Cell, createTerminal, type Terminal } from './terminal.js';
@@ -22,6 +31,7 @@ interface TuneOptions extends ModelOptions, BatchOptions, SettingOptions {
   readonly layers?: readonly number[];
   readonly output: string;
   readonly budgetMinutes: number;
+  readonly solver: SolverChoice;
 }
 
 /** Tokens of held-out text that a trial is measured on: drift is wanted to a percent, not to a permille. */
@@ -38,6 +48,7 @@ export function tuneCommand(): Command {
   const [limit, offset] = batchOptions();
   addOptions(command, [
     ...modelOptions(),
+    solverOption(),
     new Option('--corpus <file>', 'text for key statistics; needed once per model and layer'),
     new Option('--max-tokens <n>', 'tokens to read of the corpus (default: 200000)').argParser(
       wholeNumber('--max-tokens', { min: 1 }),
@@ -99,6 +110,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
     settings: await givenSettings(options),
     budgetSeconds: 60 * options.budgetMinutes,
     device: await resolveDevice(options.device, listener),
+    solver: solverRequest(options),
     memoryBudgetBytes: memoryBudgetBytes(options) ?? defaultMemoryBudgetBytes,
   };
   return tune(request, listener);

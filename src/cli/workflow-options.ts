@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Option } from 'commander';
 import { InvalidInputError } from '../errors.js';
+import type { SolverChoice } from '../linalg/index.js';
 import type { DeviceChoice } from '../runtime/index.js';
-import { computeOptions, storeOption, wholeNumber } from './model-options.js';
+import { computeOptions, solverOption, storeOption, wholeNumber } from './model-options.js';
 import { type SettingOptions, settingOptions } from './setting-options.js';
 import type { OutputOptions } from './terminal.js';
 
@@ -11,6 +12,7 @@ export interface WorkflowOptions extends OutputOptions {
   readonly store: string;
   readonly tasks: number;
   readonly device: DeviceChoice;
+  readonly solver: SolverChoice;
   /** MiB. */
   readonly memoryBudget?: number;
 }
@@ -25,13 +27,14 @@ export interface RegistrationOptions extends SettingOptions {
 
 const defaultTasks = Math.max(1, Math.floor(availableParallelism() / 2));
 
-/** `--store`, `--tasks`, `--device`, `--seed` and `--memory-budget`. */
+/** `--store`, `--tasks`, `--device`, `--seed`, `--memory-budget` and `--solver`. */
 export const workflowOptions = (): Option[] => [
   storeOption(),
   new Option('--tasks <n>', 'container tasks that may run at once')
     .default(defaultTasks)
     .argParser(wholeNumber('--tasks', { min: 1, max: 256 })),
   ...computeOptions(),
+  solverOption(),
 ];
 
 /** `--corpus`, `--held-out`, `--round-size`, `--preset`, `--set` and `--no-compare-gates`. */

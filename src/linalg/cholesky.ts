@@ -5,10 +5,11 @@ import { block, type Matrix, matrix, setBlock } from './matrix.js';
 import {
   blockRanges,
   blockSize,
-  invertLower,
+  invertLowerInPlace,
   invertSmallLower,
   solveLower,
   solveLowerTransposed,
+  wideStep,
 } from './triangular.js';
 
 /**
@@ -42,7 +43,8 @@ function rowProduct(data: Float64Array, first: number, second: number, length: n
  * The lower triangular `L` with `a = L Lᵀ`, block column by block column; nearly all flops are products of the engine.
  *
  * It looks left: one block column of `L` is finished from all those before it, by one large product, so nothing is
- * updated twice and the engine gets few large calls (Golub and Van Loan, Matrix Computations, section 4.2).
+ * updated twice and the engine gets few large calls (Golub and Van Loan, Matrix Computations, section 4.2). What is large is
+ * cut into wide block columns first, each finished by narrow ones: every product copies its operands.
  * @param a `[n, n]` symmetric, only its lower triangle is read
  * @param what the matrix in error messages
  * @throws NotPositiveDefiniteError with the index of the first pivot that is not positive
@@ -52,21 +54,41 @@ export async function cholesky(a: Matrix, engine: GemmEngine, what = 'matrix', s
   requireSquare(a, what);
   const size = a.rows;
   const factor = matrix(size, size);
-  for (const [start, end] of blockRanges(size, step)) {
+  for (const [start, end] of blockRanges(size, wideStep(size, step))) {
     let panel = block(a, start, size, start, end);
     if (start > 0) {
       const left = block(factor, start, size, 0, start);
       const top = block(factor, start, end, 0, start);
       panel = await engine.gemm(left, top, { transB: true, alpha: -1, add: panel });
     }
-    const width = end - start;
-    const corner = smallCholesky(block(panel, 0, width, 0, width), what, start);
-    setBlock(factor, start, start, corner);
-    if (end === size) break;
-    const below = block(panel, width, panel.rows, 0, width);
-    setBlock(factor, end, start, await engine.gemm(below, invertSmallLower(corner), { transB: true }));
+    await finishPanel(panel, engine, { what, start, step });
+    setBlock(factor, start, start, panel);
   }
   return factor;
+}
+
+/** Turns what is left of a block column of the matrix, from its diagonal on, into that of `L`, in place. */
+async function finishPanel(
+  panel: Matrix,
+  engine: GemmEngine,
+  { what, start, step }: { readonly what: string; readonly start: number; readonly step: number },
+): Promise<void> {
+  const { rows, columns } = panel;
+  for (const [left, right] of blockRanges(columns, step)) {
+    let narrow = block(panel, left, rows, left, right);
+    if (left > 0) {
+      const before = block(panel, left, rows, 0, left);
+      const top = block(panel, left, right, 0, left);
+      narrow = await engine.gemm(before, top, { transB: true, alpha: -1, add: narrow });
+    }
+    const width = right - left;
+    const corner = smallCholesky(block(narrow, 0, width, 0, width), what, start + left);
+    setBlock(panel, left, left, corner);
+    for (let i = left; i < right; i++) panel.data.fill(0, i * columns + right, (i + 1) * columns);
+    if (right === rows) break;
+    const below = block(narrow, width, narrow.rows, 0, width);
+    setBlock(panel, right, left, await engine.gemm(below, invertSmallLower(corner), { transB: true }));
+  }
 }
 
 /**
@@ -76,7 +98,9 @@ export async function cholesky(a: Matrix, engine: GemmEngine, what = 'matrix', s
  * @throws NotPositiveDefiniteError
  */
 export async function inverseFactor(a: Matrix, engine: GemmEngine, what = 'matrix'): Promise<Matrix> {
-  return invertLower(await cholesky(a, engine, what), engine);
+  const factor = await cholesky(a, engine, what);
+  await invertLowerInPlace(factor, engine);
+  return factor;
 }
 
 /** `x` with `L Lᵀ x = b`, for small systems. `factor` = `L`: `[n, n]`, `b`: `[n, m]`. */

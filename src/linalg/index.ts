@@ -17,7 +17,10 @@ export {
   replayRound,
   weightChange,
 } from './edit-memory.js';
+export { type FactorEngine, type FactorOrigin, GemmFactorEngine } from './factor-engine.js';
 export { type GemmEngine, type GemmOptions, multiply, PlainGemmEngine } from './gemm.js';
 export { keySketch } from './key-sketch.js';
 export { block, identity, type Matrix, matrix, stackColumns, transpose } from './matrix.js';
 export { productNorm, productSingularValues, type SingularValues } from './singular-values.js';
+export { Solver, type SolverChoice, type SolverRequest, solverChoices } from './solver.js';
+export { blockSize, wideStep } from './triangular.js';

@@ -5,6 +5,11 @@ import { block, identity, type Matrix, matrix, setBlock } from './matrix.js';
 /** Rows per diagonal block of the blocked algorithms: large enough that products dominate, small enough for plain loops. */
 export const blockSize = 128;
 
+/** Rows of the blocks into which something of this size is cut first: wide ones where it is large, so that little is copied. */
+export function wideStep(size: number, step: number): number {
+  return size > 16 * step ? 8 * step : step;
+}
+
 /** The half-open index ranges `[start, end)` of the diagonal blocks. */
 export function blockRanges(size: number, step: number = blockSize): readonly (readonly [number, number])[] {
   return Array.from({ length: Math.ceil(size / step) }, (_, i) => [i * step, Math.min((i + 1) * step, size)] as const);
@@ -76,18 +81,25 @@ export async function solveLowerTransposedBlocked(l: Matrix, b: Matrix, engine: 
   return x;
 }
 
-/** `l⁻¹`, lower triangular, block by block, the products done by the engine. `l`: `[n, n]` lower triangular. */
-export async function invertLower(l: Matrix, engine: GemmEngine): Promise<Matrix> {
-  const inverse = matrix(l.rows, l.rows);
-  for (const [start, end] of blockRanges(l.rows)) {
-    const corner = invertSmallLower(block(l, start, end, start, end));
-    setBlock(inverse, start, start, corner);
+/**
+ * Puts `l⁻¹` into the place of `l`, block by block, the products done by the engine: of a matrix of gigabytes there is no other.
+ * @param l `[n, n]` lower triangular, zeros above
+ */
+export async function invertLowerInPlace(l: Matrix, engine: GemmEngine, step = blockSize): Promise<void> {
+  for (const [start, end] of blockRanges(l.rows, wideStep(l.rows, step))) {
+    const corner = await invertCorner(block(l, start, end, start, end), engine, step);
+    setBlock(l, start, start, corner);
     // Row block i of l⁻¹ is -corner * l[i, :i] * l⁻¹[:i, :i]; the last factor is triangular, so each of its
-    // column blocks needs only the rows from its own diagonal on.
-    for (const [left, right] of blockRanges(start)) {
-      const beside = await engine.gemm(block(l, start, end, left, start), block(inverse, left, start, left, right));
-      setBlock(inverse, start, left, await engine.gemm(corner, beside, { alpha: -1 }));
+    // column blocks needs only the rows from its own diagonal on, and of l[i, :i] only what is not overwritten yet.
+    for (const [left, right] of blockRanges(start, wideStep(l.rows, step))) {
+      const beside = await engine.gemm(block(l, start, end, left, start), block(l, left, start, left, right));
+      setBlock(l, start, left, await engine.gemm(corner, beside, { alpha: -1 }));
     }
   }
-  return inverse;
+}
+
+async function invertCorner(corner: Matrix, engine: GemmEngine, step: number): Promise<Matrix> {
+  if (corner.rows <= step) return invertSmallLower(corner);
+  await invertLowerInPlace(corner, engine, step);
+  return corner;
 }

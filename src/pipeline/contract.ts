@@ -20,6 +20,10 @@ export const environmentNames = {
   cache: 'HOOKLINE_CACHE',
   /** `auto`, `cpu`, `cuda` or `webgpu`. */
   device: 'HOOKLINE_DEVICE',
+  /** `auto`, `onnx` or `tensorflow`: who factors key moments. */
+  solver: 'HOOKLINE_SOLVER',
+  /** Folder whose `node_modules` hold TensorFlow for Node.js. */
+  tensorflow: 'HOOKLINE_TFJS',
   /** Bytes that activations may take, such as `2GiB`. */
   memoryBudget: 'HOOKLINE_MEMORY_BUDGET',
   /** ARN of the state machine, for functions that start or describe executions. */

@@ -1,5 +1,6 @@
 import { type EditState, resolveHyperparameters } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
+import { Solver, type SolverRequest } from '../linalg/index.js';
 import { type LatestVersion, latest, type ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
 import { loadVersionHooks } from '../serving/index.js';
@@ -20,6 +21,8 @@ export interface EditSessionRequest {
   /** Text for key statistics; not needed where they are stored. */
   readonly corpusPath?: string;
   readonly device: Device;
+  /** Who factors key moments; `auto` unless given. */
+  readonly solver?: SolverRequest;
   readonly memoryBudgetBytes: number;
 }
 
@@ -48,7 +51,7 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
   const parts = { store, modelId, modelDigest: digest, model, tokenizer, settings, device, memoryBudgetBytes };
   const statistics = base
     ? await loadStatistics({ store, modelId, model }, base.latest.manifest.statistics)
-    : await computedStatistics(parts, request.corpusPath, listener);
+    : await computedStatistics(parts, request, listener);
   for (const notice of statistics.notices) listener.onNotice?.(notice);
   const bench = new Workbench({ ...parts, statistics: statistics.statistics });
   return { bench, modelDigest: digest, statisticsDigests: statistics.digests, base };
@@ -56,14 +59,15 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
 
 async function computedStatistics(
   parts: WorkbenchParts & { readonly device: Device },
-  corpusPath: string | undefined,
-  { onProgress }: Listener,
+  { corpusPath, solver: solverRequest = { choice: 'auto' } }: EditSessionRequest,
+  { onProgress, onNotice }: Listener,
 ): Promise<StatisticsResult> {
   const { settings, ...place } = parts;
   const { layers, seed } = settings;
   const engine = new OnnxGemmEngine({ device: parts.device });
   const corpus = corpusPath === undefined ? undefined : { path: corpusPath };
-  const request = { ...place, engine, layers, seed, corpus, rowsPerBatch };
+  const solver = new Solver({ ...solverRequest, engine, onNotice });
+  const request = { ...place, engine, solver, layers, seed, corpus, rowsPerBatch };
   try {
     return await ensureStatistics({ ...request, ...(onProgress && { onProgress }) });
   } finally {

@@ -4,13 +4,13 @@ import { layerChanges } from './layer-changes.js';
 import type { SolveRecord } from './round-plan.js';
 import type { WrittenRound } from './run-round.js';
 import type { Validation } from './validate-round.js';
-import { median } from './version-metrics.js';
+import { median, solversOf } from './version-metrics.js';
 import type { Workbench } from './workbench.js';
 
 /** What writing a round told. */
 export type SolvedRound = Pick<
   SolveRecord,
-  'writtenShare' | 'valueSteps' | 'valueLosses' | 'secondsForValues' | 'secondsForSolve' | 'layers'
+  'writtenShare' | 'valueSteps' | 'valueLosses' | 'secondsForValues' | 'secondsForSolve' | 'layers' | 'solvers'
 >;
 
 /** What was measured on a round, edit by edit where it is a list. */
@@ -39,6 +39,7 @@ export async function solvedRound(bench: Workbench, round: WrittenRound): Promis
     valueLosses: round.targets.map((target) => target.losses.at(-1)!),
     secondsForValues: round.secondsForValues,
     secondsForSolve: round.secondsForSolve,
+    ...solversOf(bench.statistics),
     layers: changes.map((change, i) => ({ ...change, writtenShareMedian: median(writtenShare[i]) })),
   };
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import { roundKey } from '../registry/index.js';
+import { solverSchema } from './version-metrics.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().nonnegative();
@@ -83,6 +84,7 @@ export const solveRecordSchema = z.strictObject({
   valueLosses: z.array(z.number()),
   secondsForValues: z.number(),
   secondsForSolve: z.number(),
+  solvers: z.record(z.string(), solverSchema).exactOptional(),
   layers: z.array(
     z.strictObject({ layer: count, edits: count, relativeChange: z.number(), writtenShareMedian: nullableNumber }),
   ),

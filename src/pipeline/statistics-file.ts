@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { KeyStatistics } from '../editing/index.js';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
-import { type Matrix, matrix } from '../linalg/index.js';
+import { type FactorOrigin, type Matrix, matrix } from '../linalg/index.js';
 import { canonicalJson, contentKey, modelPrefix, type ObjectStore, statisticsKey } from '../registry/index.js';
 import { tensor } from '../tensor/index.js';
 import { parseStored } from './parse-stored.js';
@@ -103,14 +103,14 @@ export async function readFactor(
 
 /**
  * Stores what rounds need, and by that completes the layer: `inverseFactor`, the lower triangle of F row by row, and
- * `sketch` [sketchRank, dInner], both float64.
+ * `sketch` [sketchRank, dInner], both float64. The metadata say who made the factor.
  *
  * @returns the statistics that are stored
  */
 export async function storeFactor(
   { store, modelId }: StatisticsPlace,
   inputs: LayerInputs,
-  { inverseFactor, sketch }: KeyStatistics,
+  { inverseFactor, sketch, origin }: KeyStatistics,
   tokens: number,
 ): Promise<StoredStatistics> {
   const digest = contentKey(inputs);
@@ -119,7 +119,7 @@ export async function storeFactor(
     ['inverseFactor', packLower(inverseFactor)],
     ['sketch', tensor('float64', [sketch.rows, sketch.columns], sketch.data)],
   ]);
-  const bytes = await putOnce(store, key, encodeSealed(tensors, metadataOf(inputs, tokens)));
+  const bytes = await putOnce(store, key, encodeSealed(tensors, { ...metadataOf(inputs, tokens), ...origin }));
   return decodeFactor(bytes, { digest, layer: inputs.layer, dInner: inverseFactor.rows, key });
 }
 
@@ -132,7 +132,7 @@ interface FactorPlace {
 
 function decodeFactor(bytes: Uint8Array, place: FactorPlace): StoredStatistics {
   const { layer, digest, dInner, key } = place;
-  const { inputs, tokens, tensors } = openFactor(bytes, place);
+  const { inputs, tokens, origin, tensors } = openFactor(bytes, place);
   const sketch = requireShape(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
   return {
     layer,
@@ -140,6 +140,7 @@ function decodeFactor(bytes: Uint8Array, place: FactorPlace): StoredStatistics {
     tokens,
     inverseFactor: unpackLower(tensors.get('inverseFactor'), dInner, key),
     sketch: matrix(inputs.sketchRank, dInner, sketch.data),
+    ...(origin && { origin }),
   };
 }
 
@@ -149,7 +150,7 @@ function openFactor(bytes: Uint8Array, { digest, layer, key }: Omit<FactorPlace,
   if (inputs.layer !== layer || contentKey(inputs) !== digest) {
     throw new MalformedFileError(key, `the statistics of layer ${layer} that its key names`, `layer ${inputs.layer}'s`);
   }
-  return { inputs, tensors, tokens: tokensOf(metadata, key) };
+  return { inputs, tensors, tokens: tokensOf(metadata, key), origin: originOf(metadata) };
 }
 
 /**
@@ -205,6 +206,11 @@ export async function listStatistics({ store, modelId }: StatisticsPlace): Promi
 
 function metadataOf(inputs: LayerInputs, tokens: number): Record<string, string> {
   return { inputs: canonicalJson(inputs), tokens: String(tokens) };
+}
+
+/** Who made a factor; undefined where the metadata do not say it, as those of earlier ones. */
+function originOf({ solver, reason }: Readonly<Record<string, string>>): FactorOrigin | undefined {
+  return (solver === 'onnx' || solver === 'tensorflow') && reason !== undefined ? { solver, reason } : undefined;
 }
 
 function tokensOf(metadata: Readonly<Record<string, string>>, what: string): number {

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../errors.js';
-import type { GemmEngine } from '../linalg/index.js';
+import type { FactorEngine, GemmEngine } from '../linalg/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import { contentKey, digestOfFile, statisticsKey } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
@@ -29,6 +29,8 @@ export interface StatisticsRequest extends StatisticsPlace {
   /** Rows of one forward pass, 1024 unless said otherwise. */
   readonly rowsPerBatch?: number;
   readonly engine: GemmEngine;
+  /** Who factors the moments; the default way on `engine` unless given. */
+  readonly solver?: FactorEngine;
   /** Time between two checkpoints of a pass over the corpus, 20 unless said otherwise. */
   readonly checkpointSeconds?: number;
   /** Stops the pass over the corpus after the batch in work; the next run goes on from there. */

@@ -1,7 +1,7 @@
 /** @file Key statistics of a model's layers: computed once from a text, stored under their content key, shared by all rounds. */
 import type { KeyStatistics } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
-import { inverseFactor, keySketch, regularise } from '../linalg/index.js';
+import { GemmFactorEngine, keySketch, regularise } from '../linalg/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { contentKey } from '../registry/index.js';
 import {
@@ -72,7 +72,7 @@ function resultOf(stored: readonly StoredStatistics[], dInner: number): Statisti
     `tokens of the key statistics: ${wanted} or more (4 dInner), got ${tokens}; ` +
     'directions the text does not show are held by the ridge alone';
   return {
-    statistics: stored.map(({ layer, inverseFactor, sketch }) => ({ layer, inverseFactor, sketch })),
+    statistics: stored.map(({ digest, tokens, ...statistics }) => statistics),
     digests: Object.fromEntries(stored.map(({ layer, digest }) => [layer, digest])),
     tokens,
     notices: tokens < wanted ? [notice] : [],
@@ -113,13 +113,14 @@ async function computeStatistics(request: StatisticsRequest, path: string): Prom
 
 /** Stores the factor and the sketch that belong to a moment. @returns what is stored */
 export async function factorise(
-  request: StatisticsPlace & Pick<StatisticsRequest, 'engine'>,
+  request: StatisticsPlace & Pick<StatisticsRequest, 'engine' | 'solver'>,
   inputs: LayerInputs,
   { mean, tokens }: KeyMoment,
 ): Promise<StoredStatistics> {
   const { layer, relativeRidge, sketchRank, seed } = inputs;
   const name = `key moment of layer ${layer}`;
-  const factor = await inverseFactor(regularise(mean, relativeRidge), request.engine, name);
-  const statistics = { layer, inverseFactor: factor, sketch: keySketch(factor, sketchRank, seed) };
+  const solver = request.solver ?? new GemmFactorEngine(request.engine, 'no other was offered');
+  const { factor, origin } = await solver.inverseFactor(regularise(mean, relativeRidge), name);
+  const statistics = { layer, inverseFactor: factor, sketch: keySketch(factor, sketchRank, seed), origin };
   return storeFactor(request, inputs, statistics, tokens);
 }

@@ -1,4 +1,5 @@
 import { TransientError } from '../errors.js';
+import type { SolverRequest } from '../linalg/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import { type Device, type DeviceChoice, resolveDevice } from '../runtime/index.js';
 import type { Listener } from './progress.js';
@@ -9,6 +10,8 @@ export interface TaskDependencies {
   /** Folder on this machine's disk in which model files and texts are kept between tasks. */
   readonly cacheFolder: string;
   readonly device: DeviceChoice;
+  /** `auto` unless given. */
+  readonly solver?: SolverRequest;
   readonly memoryBudgetBytes: number;
   readonly listener: Listener;
   /** Aborted when the machine wants the task to end: what is finished is stored, another attempt does the rest. */

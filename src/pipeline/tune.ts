@@ -1,6 +1,7 @@
 /** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
 import { type Edit, type Hyperparameters, type KeyStatistics, tokenizeEdit } from '../editing/index.js';
 import { mean } from '../evaluation/index.js';
+import { Solver, type SolverRequest } from '../linalg/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
 import { type Device, OnnxGemmEngine } from '../runtime/index.js';
@@ -36,6 +37,8 @@ export interface TuneRequest {
   /** A trial begins only if half of a mean trial's time is left of these; the first one always does. */
   readonly budgetSeconds: number;
   readonly device: Device;
+  /** Who factors key moments; `auto` unless given. */
+  readonly solver?: SolverRequest;
   readonly memoryBudgetBytes: number;
 }
 
@@ -149,8 +152,10 @@ async function statisticsOf(
   { onProgress, onNotice }: TuneListener,
 ): Promise<readonly KeyStatistics[]> {
   const { corpusPath, maxTokens, store, modelId, model, tokenizer, device, engine, layers, seed } = place;
+  const solver = new Solver({ ...(place.solver ?? { choice: 'auto' }), engine, onNotice });
   const { statistics, notices } = await ensureStatistics({
-    ...{ store, modelId, model, modelDigest: place.modelDigest, tokenizer, device, engine, layers, seed, rowsPerBatch },
+    ...{ store, modelId, model, modelDigest: place.modelDigest, tokenizer, device, engine, solver, layers, seed },
+    rowsPerBatch,
     corpus: corpusPath === undefined ? undefined : { path: corpusPath },
     ...(maxTokens !== undefined && { maxTokens }),
     ...(onProgress && { onProgress }),

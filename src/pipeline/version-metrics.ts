@@ -1,10 +1,14 @@
 import { z } from 'zod';
+import type { KeyStatistics } from '../editing/index.js';
 import { mean, summarise } from '../evaluation/index.js';
 import type { RoundMeasures, SolvedRound } from './measured-round.js';
 import type { RevokeMeasures } from './revoke-measures.js';
 
 const share = z.number().nullable();
 const beforeAndAfter = { before: share, after: share };
+
+/** See `FactorOrigin`. */
+export const solverSchema = z.strictObject({ solver: z.enum(['onnx', 'tensorflow']), reason: z.string() });
 
 /** What a revocation did to the edits that went, and to those that stayed. */
 const revocationSchema = z.object({
@@ -42,6 +46,8 @@ export const versionMetricsSchema = z.object({
   writtenShareMedian: share,
   secondsForValues: z.number(),
   secondsForSolve: z.number(),
+  /** By layer, who factored its key moment, and why; absent where that was not kept. */
+  solvers: z.record(z.string(), solverSchema).exactOptional(),
   revocation: revocationSchema.exactOptional(),
 });
 
@@ -54,7 +60,8 @@ export function versionMetrics(
     writtenShare,
     secondsForValues,
     secondsForSolve,
-  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve'>,
+    solvers,
+  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve' | 'solvers'>,
 ): VersionMetrics {
   return {
     ...summarise(measurements),
@@ -66,7 +73,14 @@ export function versionMetrics(
     writtenShareMedian: median(writtenShare.flat()),
     secondsForValues,
     secondsForSolve,
+    ...(solvers && { solvers }),
   };
+}
+
+/** Who made the factors of these statistics, by layer, where that is known. */
+export function solversOf(statistics: readonly KeyStatistics[]): Pick<VersionMetrics, 'solvers'> {
+  const known = statistics.flatMap(({ layer, origin }) => (origin ? [[String(layer), origin] as const] : []));
+  return known.length > 0 ? { solvers: Object.fromEntries(known) } : {};
 }
 
 /** A revocation's metrics. */

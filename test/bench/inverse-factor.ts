@@ -1,4 +1,5 @@
 import { appendRound, emptyMemory, inverseFactor, type Matrix, matrix } from '../../src/linalg/index.js';
+import { inverseFactorFlops } from '../../src/pipeline/index.js';
 import { OnnxGemmEngine } from '../../src/runtime/index.js';
 import { secondsOf, timing } from './clock.js';
 import type { BenchContext } from './context.js';
@@ -41,7 +42,7 @@ export async function measureInverseFactor({ model, settings, quick }: BenchCont
       figure(`inverse factor of ${dInner} x ${dInner}, best`, timing(factorSeconds).best, 's'),
       figure(
         'its rate (n³ FLOPs: factor and inverse)',
-        ((2 / 3) * dInner ** 3) / timing(factorSeconds).best / 1e9,
+        inverseFactorFlops(dInner) / timing(factorSeconds).best / 1e9,
         'GFLOP/s',
       ),
       figure(`solve of a round of ${editsPerRound}, best`, 1000 * timing(roundSeconds).best, 'ms'),

@@ -9,12 +9,15 @@ import { measureGemm } from './gemm-rate.js';
 import { measureHookOverhead } from './hook-overhead.js';
 import { measureIdlePull } from './idle-pull.js';
 import { measureInverseFactor } from './inverse-factor.js';
+import { limitThreads } from './limit-threads.js';
 import { measureMemory } from './memory.js';
 import { measureMicroBatches } from './micro-batches.js';
 import { readOptions } from './options.js';
+import { measurePlan } from './plan.js';
 import { printMeasurement, writeResults } from './print.js';
 import { measurePytorchSearch } from './pytorch-search.js';
 import { measureRounds } from './rounds.js';
+import { measureSolvers } from './solvers.js';
 import { measureStatistics } from './statistics.js';
 import { measureValueEfficiency } from './value-efficiency.js';
 import { measureValueSearch } from './value-search.js';
@@ -35,6 +38,8 @@ const measurements: Readonly<Record<string, (context: BenchContext) => Promise<M
   artifact: measureArtifact,
   memory: measureMemory,
   'inverse-factor': measureInverseFactor,
+  solvers: measureSolvers,
+  plan: measurePlan,
 };
 
 const options = readOptions(process.argv.slice(2));
@@ -44,6 +49,7 @@ if (unknown !== undefined) {
   process.exit(64);
 }
 useClock(options.clock);
+if (options.threads !== undefined) limitThreads(options.threads);
 const context = await openContext(options);
 const results: Measurement[] = [];
 for (const [name, measure] of Object.entries(measurements)) {

@@ -27,6 +27,7 @@ const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^@aws-sdk\//, where: /^(src\/(registry\/s3-|cli\/aws-executions\.ts$)|functions\/)/ },
   { what: /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/, where: /^cdk\// },
   { what: /^(aws-local-stepfunctions|chokidar)(\/|$)/, where: /^src\/pipeline\/local\// },
+  { what: /^@tensorflow\//, where: /^src\/linalg\/tensorflow-kernels\.ts$/ },
   { what: /^ml-matrix(\/|$)/, where: /^src\/linalg\/singular-values\.ts$/ },
   { what: /^(hono|@hono|prom-client)(\/|$)/, where: /^src\/server\// },
   { what: /^echarts(\/|$)/, where: /^src\/evaluation\/report\// },

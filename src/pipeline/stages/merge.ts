@@ -1,12 +1,13 @@
 /** @file Task `merge`: puts the shards of the corpus pass together, and writes the context templates. */
 import type { KeyMomentSums } from '../../editing/index.js';
 import { TransientError } from '../../errors.js';
+import { Solver } from '../../linalg/index.js';
 import { OnnxGemmEngine } from '../../runtime/index.js';
 import type { TaskInput } from '../contract.js';
 import { addShards, type MomentShards, shardKey } from '../moment-shards.js';
 import { plannedInputs } from '../planned-statistics.js';
 import { factorise } from '../statistics.js';
-import { hasFactor, type LayerInputs, readMoment } from '../statistics-file.js';
+import { hasFactor, type KeyMoment, type LayerInputs, readMoment } from '../statistics-file.js';
 import { storeMean } from '../stored-moments.js';
 import { openTaskBench } from '../task-bench.js';
 import { stopping, type TaskDependencies, taskDevice } from '../task-dependencies.js';
@@ -41,14 +42,15 @@ async function mergeStatistics(round: PlannedRound, dependencies: TaskDependenci
   const inputs = plannedInputs(round);
   const missing = inputs.filter((_, i) => !isStored[i]);
   const place = { modelId, inputs, shards: plan.statisticsShards };
-  const moments = await missingMoments(missing, place, card.dInner, dependencies);
+  const momentOf = momentReader(place, card.dInner, dependencies);
   const engine = new OnnxGemmEngine({ device: await taskDevice(dependencies) });
-  const { onProgress } = stopping(dependencies);
+  const { onProgress, onNotice } = stopping(dependencies);
+  const solver = new Solver({ ...(dependencies.solver ?? { choice: 'auto' }), engine, onNotice });
   const report = (done: number) => onProgress?.({ stage: 'factor', done, total: missing.length, unit: 'layers' });
   try {
     for (const [i, layer] of missing.entries()) {
       report(i);
-      await factorise({ store, modelId, engine }, layer, moments[i]);
+      await factorise({ store, modelId, engine, solver }, layer, await momentOf(layer));
     }
     dependencies.listener.onProgress?.({
       stage: 'factor',
@@ -62,21 +64,16 @@ async function mergeStatistics(round: PlannedRound, dependencies: TaskDependenci
   for (let shard = 0; shard < place.shards; shard++) await store.delete(shardKey(place, shard, 'sums.safetensors'));
 }
 
-async function missingMoments(
-  missing: readonly LayerInputs[],
-  place: MomentShards,
-  dInner: number,
-  { store }: TaskDependencies,
-) {
+/** Reads moments one by one, for each may take gigabytes: stored ones, and those of the shards' sums, which it stores. */
+function momentReader(place: MomentShards, dInner: number, { store }: TaskDependencies) {
   const { modelId } = place;
   let sums: KeyMomentSums | undefined;
-  const moments = [];
-  for (const layer of missing) {
+  return async (layer: LayerInputs): Promise<KeyMoment> => {
     const stored = await readMoment({ store, modelId }, layer, dInner);
-    sums ??= stored ? undefined : await allShards(place, dInner, store);
-    moments.push(stored ?? (await storeMean({ store, modelId }, layer, sums!)));
-  }
-  return moments;
+    if (stored !== undefined) return stored;
+    sums ??= await allShards(place, dInner, store);
+    return storeMean({ store, modelId }, layer, sums);
+  };
 }
 
 async function allShards(place: MomentShards, dInner: number, store: TaskDependencies['store']) {

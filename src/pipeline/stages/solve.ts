@@ -31,7 +31,7 @@ import {
   removedIdsOf,
   valueKeysOf,
 } from '../task-inputs.js';
-import { median } from '../version-metrics.js';
+import { median, solversOf } from '../version-metrics.js';
 import type { Workbench } from '../workbench.js';
 
 /**
@@ -130,6 +130,7 @@ async function recordOf(
     valueLosses: values.map(({ losses }) => losses.at(-1)!),
     secondsForValues: values.reduce((sum, value) => sum + value.seconds, 0),
     secondsForSolve: seconds,
+    ...solversOf(bench.statistics),
     layers: changes.map((change, i) => ({ ...change, writtenShareMedian: median(writtenShare[i]) })),
     thresholds: gateThresholds(state),
   };

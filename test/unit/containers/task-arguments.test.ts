@@ -30,7 +30,9 @@ describe('the environment of a task', () => {
   it('names store, cache, device and memory', () => {
     const variables = { HOOKLINE_STORE: 's3://bucket/x', HOOKLINE_CACHE: '/cache', HOOKLINE_DEVICE: 'cuda' };
     const given = { storeLocation: 's3://bucket/x', cacheFolder: '/cache', device: 'cuda' };
-    expect(parseEnvironment(variables)).toEqual({ ...given, memoryBudgetBytes: undefined });
+    expect(parseEnvironment(variables)).toEqual({ ...given, solver: { choice: 'auto' }, memoryBudgetBytes: undefined });
+    const solving = { ...variables, HOOKLINE_SOLVER: 'tensorflow', HOOKLINE_TFJS: '/tfjs' };
+    expect(parseEnvironment(solving).solver).toEqual({ choice: 'tensorflow', tensorflowFolder: '/tfjs' });
     const budget = (text: string) => parseEnvironment({ ...variables, HOOKLINE_MEMORY_BUDGET: text }).memoryBudgetBytes;
     expect(budget('2GiB')).toBe(2 ** 31);
     expect(budget('1.5 MiB')).toBe(1.5 * 2 ** 20);
@@ -42,6 +44,7 @@ describe('the environment of a task', () => {
   it.each([
     [{}, 'HOOKLINE_STORE: s3://bucket[/prefix] or a folder, got nothing'],
     [{ HOOKLINE_STORE: 'x', HOOKLINE_DEVICE: 'abacus' }, 'HOOKLINE_DEVICE: one of auto, cpu, cuda, webgpu, got abacus'],
+    [{ HOOKLINE_STORE: 'x', HOOKLINE_SOLVER: 'chalk' }, 'HOOKLINE_SOLVER: one of auto, onnx, tensorflow, got chalk'],
     [{ HOOKLINE_STORE: 'x', HOOKLINE_MEMORY_BUDGET: 'much' }, 'HOOKLINE_MEMORY_BUDGET: a size such as 2GiB'],
     [{ HOOKLINE_STORE: 'x', HOOKLINE_MEMORY_BUDGET: '0' }, 'HOOKLINE_MEMORY_BUDGET: a size'],
     [{ HOOKLINE_STORE: 'x', HOOKLINE_MEMORY_BUDGET: '99999999999GiB' }, 'HOOKLINE_MEMORY_BUDGET: a size'],

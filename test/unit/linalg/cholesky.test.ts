@@ -13,7 +13,12 @@ import {
   solveCholesky,
   transpose,
 } from '../../../src/linalg/index.js';
-import { solveLowerBlocked, solveLowerTransposedBlocked } from '../../../src/linalg/triangular.js';
+import {
+  invertLowerInPlace,
+  solveLower,
+  solveLowerBlocked,
+  solveLowerTransposedBlocked,
+} from '../../../src/linalg/triangular.js';
 import { eliminate } from '../../support/dense-update.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian, illConditioned } from '../../support/random-matrix.js';
@@ -96,6 +101,19 @@ describe('inverseFactor', () => {
     expect(multiply(multiply(f, a), f, { transB: true }).data).toBeAllclose(identity(size).data, tolerances.float64);
     const precision = multiply(f, f, { transA: true });
     expect(multiply(precision, a).data).toBeAllclose(identity(size).data, tolerances.float64);
+  });
+});
+
+describe('the inverse in place', () => {
+  it.each([1, 7, 8, 129, 300])('is the same by wide and narrow blocks as at once, at size %i', async (size) => {
+    const l = await cholesky(randomMoment(size), engine);
+    const expected = solveLower(l, identity(size));
+    for (const step of [8, 16, 128]) {
+      const inverse = matrix(size, size, l.data.slice());
+      await invertLowerInPlace(inverse, engine, step);
+      expect(isLower(inverse)).toBe(true);
+      expect(inverse.data).toBeAllclose(expected.data, tolerances.float64);
+    }
   });
 });
 

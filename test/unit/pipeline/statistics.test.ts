@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { KeyStatistics } from '../../../src/editing/index.js';
 import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../../../src/errors.js';
-import { keySketch, matrix, multiply, PlainGemmEngine, transpose } from '../../../src/linalg/index.js';
+import { keySketch, matrix, multiply, PlainGemmEngine, Solver, transpose } from '../../../src/linalg/index.js';
 import { ensureStatistics, loadStatistics, type StatisticsRequest } from '../../../src/pipeline/index.js';
 import type { Progress } from '../../../src/pipeline/progress.js';
+import { decodeSealed, encodeSealed } from '../../../src/pipeline/sealed-tensors.js';
+import { solversOf } from '../../../src/pipeline/version-metrics.js';
 import { MemoryObjectStore, type ObjectStore } from '../../../src/registry/index.js';
 import { decodeSafetensors } from '../../../src/tensor/index.js';
 import { crashingAfter, withFaultyWrites } from '../../support/faulty-object-store.js';
@@ -41,6 +44,42 @@ async function wholeRun(more: Partial<StatisticsRequest> = {}): Promise<Record<s
 }
 
 const keyOf = (digest: string, name: string) => `models/tiny/statistics/${digest}/${name}`;
+
+describe('who made a factor', () => {
+  const engine = new PlainGemmEngine();
+  const ofLayers = (statistics: readonly KeyStatistics[]) => statistics.map(({ origin }) => origin);
+
+  it('is kept with it, and told of those that are loaded', async () => {
+    const store = new MemoryObjectStore();
+    const solver = new Solver({ choice: 'tensorflow', tensorflowFolder: tiny.folder, engine });
+    const { statistics, digests } = await ensureStatistics(requestOn(store, { engine, solver }));
+    const reason = expect.stringMatching(/^tensorflow was asked for, but .* is not installed in /);
+    expect(ofLayers(statistics)).toEqual(Array(2).fill({ solver: 'onnx', reason }));
+    const loaded = await loadStatistics({ store, modelId, model: tiny.model }, digests);
+    expect(ofLayers(loaded.statistics)).toEqual(ofLayers(statistics));
+    expect(solversOf(statistics)).toEqual({ solvers: { 0: statistics[0].origin, 1: statistics[1].origin } });
+  });
+
+  it('is not told of statistics that do not say it, which are read as before', async () => {
+    const store = new MemoryObjectStore();
+    const first = await ensureStatistics(requestOn(store));
+    const older = new MemoryObjectStore();
+    for (const key of await store.list('')) {
+      const { bytes } = await store.get(key);
+      await older.put(key, key.endsWith('factor.safetensors') ? withoutOrigin(bytes, key) : bytes);
+    }
+    const { statistics } = await loadStatistics({ store: older, modelId, model: tiny.model }, first.digests);
+    expect(statistics).toEqual(first.statistics.map(({ origin, ...rest }) => rest));
+    expect(solversOf(statistics)).toEqual({});
+  });
+});
+
+function withoutOrigin(bytes: Uint8Array, key: string): Uint8Array {
+  const { tensors, metadata } = decodeSealed(bytes, key);
+  const { solver, reason, ...rest } = metadata;
+  expect({ solver, reason }).toEqual({ solver: 'onnx', reason: 'no other was offered' });
+  return encodeSealed(tensors, rest);
+}
 
 describe('statistics from a corpus', () => {
   it('are the inverse factor of the stored moment with its ridge, and the sketch of it', async () => {

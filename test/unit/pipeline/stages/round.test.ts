@@ -76,6 +76,7 @@ describe('a round by tasks', () => {
     const state = replaySegment(bench.emptyState, expected.round.segment);
     expect(record.layers).toMatchObject(await layerChanges(bench.model, state, bench.engine));
     expect(record.thresholds[0].smallestSimilarity).toBeCloseTo(0.6, 6);
+    expect(record.solvers).toEqual({ 0: { solver: 'onnx', reason: expect.stringContaining('auto, 512 rows') } });
     expect(record.secondsForValues).toBeGreaterThan(0);
   });
 

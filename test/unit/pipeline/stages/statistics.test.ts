@@ -70,6 +70,19 @@ describe.each([1, 3])('key statistics in %i shards', (shards) => {
   });
 });
 
+describe('the merge', () => {
+  it('says once who factors, as it was told, and keeps it with the factor', async () => {
+    const planKey = await rounds.plan();
+    await runs.run('statistics', planKey);
+    const asked = new TaskRuns(rounds, { solver: { choice: 'onnx' } });
+    const { notices } = await asked.run('merge', planKey);
+    expect(notices.filter((notice) => notice.startsWith('factored'))).toEqual(['factored by onnx: as asked for']);
+    const key = (await statisticsKeys(rounds.store)).find((name) => name.endsWith('factor.safetensors'))!;
+    const { metadata } = decodeSafetensors((await rounds.store.get(key)).bytes, key);
+    expect(metadata).toMatchObject({ solver: 'onnx', reason: 'as asked for' });
+  });
+});
+
 describe('a second run', () => {
   it('of a shard or of the merge does nothing', async () => {
     const planKey = await rounds.plan({ statisticsShards: 2 });
