@@ -160,12 +160,12 @@ describe('hookline up', { timeout: 240_000 }, () => {
     await expect.poll(() => existsSync(inbox), { timeout: 30_000 }).toBe(true);
     mkdirSync(join(at('watched'), 'incoming/nobody'), { recursive: true });
     writeFileSync(join(at('watched'), 'incoming/nobody/x.jsonl'), lines[0]);
-    appendFileSync(join(inbox, 'two.jsonl'), `${lines[0]}\n`);
-    appendFileSync(join(inbox, 'two.jsonl'), `${lines[1]}\n`);
     const said = saidBy(first);
-    await expect.poll(said, { timeout: 60_000 }).toMatch(/aldermark {2}Statistics/);
     const refused = 'model nobody: a model of this store, got none of this name';
     await expect.poll(said, { timeout: 60_000 }).toContain(refused);
+    appendFileSync(join(inbox, 'two.jsonl'), `${lines[0]}\n`);
+    appendFileSync(join(inbox, 'two.jsonl'), `${lines[1]}\n`);
+    await expect.poll(said, { timeout: 60_000 }).toMatch(/aldermark {2}Statistics/);
     first.kill('SIGINT');
     expect(await endOf(first)).toBe(0);
     const stopped = await commandLine.run(['executions', ...place]);

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { type ContentDigest, digestOfFile, inboxPrefix } from '../../registry/index.js';
 import type { ExecutionInput } from '../contract.js';
+import { InboxScan, isHidden } from './inbox-scan.js';
 
 /** What S3 tells EventBridge of a new object, as far as it can be known here. */
 export interface ObjectCreatedEvent {
@@ -66,6 +67,8 @@ export interface InboxWatcherOptions {
   readonly onError: (error: Error) => void;
   /** A file is taken when its size has not changed for so long: until then it is being written. */
   readonly stableMilliseconds?: number;
+  /** Pause between two looks for files that the system reported nothing of; 5 unless said otherwise. */
+  readonly scanSeconds?: number;
 }
 
 /** A watch that goes on until it is closed. */
@@ -85,18 +88,31 @@ export async function watchInbox(options: InboxWatcherOptions): Promise<InboxWat
   const watcher = watch(folder, {
     awaitWriteFinish: { stabilityThreshold, pollInterval: Math.max(10, stabilityThreshold / 5) },
     followSymlinks: false,
-    ignored: (path) =>
-      relative(folder, path)
-        .split(sep)
-        .some((name) => name.startsWith('.') && name !== '..'),
+    ignored: (path) => isHidden(folder, path),
   });
+  const scan = new InboxScan(folder);
+  const fail = (error: unknown) => options.onError(error as Error);
   const tell = (path: string) => {
-    announce(path, options).catch((error: unknown) => options.onError(error as Error));
+    scan
+      .tell(path)
+      .then(() => announce(path, options))
+      .catch(fail);
   };
   watcher.on('add', tell).on('change', tell);
-  watcher.on('error', (error) => options.onError(error as Error));
+  watcher.on('error', fail);
   await new Promise<void>((resolveReady) => watcher.once('ready', () => resolveReady()));
-  return { close: () => watcher.close() };
+  const scans = setInterval(
+    () => {
+      scan.missed().then((paths) => paths.forEach(tell), fail);
+    },
+    1000 * (options.scanSeconds ?? 5),
+  );
+  return {
+    close: () => {
+      clearInterval(scans);
+      return watcher.close();
+    },
+  };
 }
 
 async function announce(path: string, { storeRoot, onObject }: InboxWatcherOptions): Promise<void> {
