@@ -49,16 +49,36 @@ export async function materialise(place: ModelPlace, card: Card): Promise<string
   const draft = join(place.cacheFolder, `${draftPrefix}${randomUUID()}`);
   try {
     await download(place, card, files, draft);
-    // Another task on this machine may have been first: its files are as good.
-    if (await isIntact(folder, card.modelDigest, files)) return folder;
-    await moveAway(folder, place.cacheFolder);
-    await rename(draft, folder);
-  } catch (error) {
-    if (!isTaken(error) || !(await isIntact(folder, card.modelDigest, files))) throw error;
+    await putInPlace(draft, folder, place.cacheFolder, () => isIntact(folder, card.modelDigest, files));
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
   return folder;
+}
+
+/** Tasks that are as fast as this one. */
+const mostContenders = 100;
+
+/**
+ * Moves the draft to its name. Other tasks on this machine do the same: where one was first, its files are as good, and
+ * where one takes the name in between, it is looked at again.
+ */
+async function putInPlace(
+  draft: string,
+  folder: string,
+  cacheFolder: string,
+  isThere: () => Promise<boolean>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    if (await isThere()) return;
+    await moveAway(folder, cacheFolder);
+    try {
+      await rename(draft, folder);
+      return;
+    } catch (error) {
+      if (!isTaken(error) || tries === mostContenders) throw error;
+    }
+  }
 }
 
 const recordName = '.hookline-files.json';
