@@ -112,7 +112,10 @@ export class ValueObjective {
       let position = 0;
       const result = new Array<boolean>(this.edits).fill(true);
       for (const sequence of this.sequences) {
-        for (const _ of positionsOf(sequence)) result[sequence.edit] &&= hits.data[position++] === 1;
+        for (const _ of positionsOf(sequence)) {
+          const isHit = hits.data[position++] === 1;
+          result[sequence.edit] &&= isHit;
+        }
       }
       return result;
     };

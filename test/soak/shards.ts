@@ -32,14 +32,12 @@ export interface ShardsResult {
   readonly broken: readonly string[];
 }
 
-/**
- * The largest relative differences that dividing may make; the order of tasks may make none at all. Values are told of, not
- * judged: products of other heights differ in their last bits, and Adam's first step takes a component's sign, however small
- * it is, so a search goes another way to as good an end.
- */
+/** The largest relative differences that dividing may make; the order of tasks may make none at all. */
 const tolerances = {
   /** Sums in another order, float64. */
   moments: 1e-12,
+  /** Products of other heights in float32, through some steps of Adam. */
+  values: 1e-3,
   /** The stored keys do not hang on values. */
   keys: 0,
 };
@@ -73,9 +71,8 @@ export async function runShards(options: ShardsOptions): Promise<ShardsResult> {
     broken.push(`hooks: the same bytes in any order of tasks, got ${many.digest} and ${killed.digest}`);
   }
   const otherEnds = [...one.steps].filter(([key, steps]) => many.steps.get(key) !== steps);
-  counts['searches that end at another step'] = otherEnds.length;
-  counts['values: largest relative difference'] = largestDifference(one.values, many.values);
-  for (const part of ['moments', 'keys'] as const) {
+  if (otherEnds.length > 0) broken.push(`values: searches of as many steps, got ${otherEnds.length} of others`);
+  for (const part of ['moments', 'values', 'keys'] as const) {
     const difference = largestDifference(one[part], many[part]);
     counts[`${part}: largest relative difference, 1e-6`] = 1e6 * difference;
     if (!(difference <= tolerances[part]))

@@ -47,9 +47,9 @@ async function randomWorld(): Promise<World> {
 }
 
 /** The bundled model and facts that it can learn. */
-async function bundledWorld(): Promise<World> {
+async function bundledWorld(limit = 3): Promise<World> {
   const [model, tokenizer] = [await loadModel(bundledModel), await loadTokenizer(bundledModel)];
-  const { edits } = await readBatch(bundledBatch, { limit: 3 });
+  const { edits } = await readBatch(bundledBatch, { limit });
   const contexts = ['{}', 'The market was full. {}', 'In the evening it rained. {}'];
   return { model, edits: edits.map((fact) => tokenizeEdit(tokenizer, fact, contexts)) };
 }
@@ -108,6 +108,19 @@ describe('the parts of an objective', () => {
 });
 
 describe('a value search', () => {
+  it('finds for each of many edits what it finds for it alone, after as many steps', async () => {
+    const world = await bundledWorld(10);
+    const { found } = await searched(world, { steps: 20 });
+    for (const [e, edit] of world.edits.entries()) {
+      const alone = (await searched({ ...world, edits: [edit] }, { steps: 20 })).found[0];
+      expect({ edit: edit.id, hit: found[e].hit, looks: found[e].losses.length }).toEqual({
+        ...{ edit: edit.id, hit: alone.hit, looks: alone.losses.length },
+      });
+      const largest = euclideanNorm(alone.target);
+      expect(euclideanNorm(alone.target.map((value, i) => value - found[e].target[i]))).toBeLessThan(1e-4 * largest);
+    }
+  });
+
   it.each([0, 1, 2])('ends when all templates say the target (%i a step)', async (templatesPerStep) => {
     const { settings, found, ends } = await searched(await bundledWorld(), { templatesPerStep });
     found.forEach(({ nll, hit, losses }, e) => {
