@@ -186,7 +186,9 @@ describe('hookline watch', () => {
 
   it('passes SIGTERM on to a running command and all that it started', async () => {
     const { words } = await places();
-    const wait = (name: string) => `trap "echo ${name} stopped; exit 0" TERM; sleep 60 & echo ${name} waits; wait`;
+    // A signal that meets the shell's child before it has become `sleep` is lost on it: it is given the time.
+    const wait = (name: string) =>
+      `trap "echo ${name} stopped; exit 0" TERM; sleep 60 & sleep 0.5; echo ${name} waits; wait`;
     const watch = started(['watch', ...words, '--exec', `(${wait('inner')}) & ${wait('outer')}`]);
     await watch.shows('inner waits');
     await watch.shows('outer waits');
