@@ -13,7 +13,7 @@ export interface FixedModel {
   generate(
     prompts: readonly (readonly number[])[],
     options: Pick<GenerateOptions, 'maxTokens' | 'stopIds'>,
-  ): Promise<Pick<Generated, 'tokenIds' | 'firings' | 'finishReason'>[]>;
+  ): Promise<Generated[]>;
   /** float32 [tokens, vocab] of each sequence. */
   logits(sequences: readonly (readonly number[])[]): Promise<Tensor<'float32'>[]>;
 }
