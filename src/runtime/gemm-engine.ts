@@ -39,6 +39,19 @@ export class OnnxGemmEngine implements GemmEngine {
   }
 }
 
+/** What is made with an engine of its own, which is disposed of afterwards. */
+export async function withGemmEngine<T>(
+  use: (engine: GemmEngine) => Promise<T>,
+  options?: OnnxGemmEngine['options'],
+): Promise<T> {
+  const engine = new OnnxGemmEngine(options);
+  try {
+    return await use(engine);
+  } finally {
+    await engine.dispose();
+  }
+}
+
 function gemmGraph({ transA, transB, alpha, hasAdd }: Form): Graph {
   const graph = new Graph({ floatDtype: 'float64' });
   const operand = (name: string, rows: Dim, columns: Dim, transposed = false) =>
