@@ -98,21 +98,19 @@ async function measureVersion(
   listener: Listener,
 ): Promise<Outcome> {
   const { evaluateVersion, explainGates, heldOutSequences, layerChanges } = await import('../pipeline/index.js');
-  const { OnnxGemmEngine } = await import('../runtime/index.js');
+  const { withGemmEngine } = await import('../runtime/index.js');
   const { state, editIds, tokenizer, manifest } = opened;
   const { modelId, version } = manifest;
   const gate = options.gate ?? manifest.gate.kind;
   const subject = await behindGate(opened, gate, options);
-  const engine = new OnnxGemmEngine();
   try {
     const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
     const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
-    const layers = await layerChanges(subject.edited.model, state, engine);
+    const layers = await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine));
     const openings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];
     return { modelId, version, gate, edits, evaluation, layers, editIds, openings };
   } finally {
     await subject.edited.dispose();
-    await engine.dispose();
   }
 }
 

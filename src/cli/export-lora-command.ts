@@ -36,15 +36,14 @@ export function exportLoraCommand(): Command {
 
 async function exportLora(folder: string, options: ExportLoraOptions): Promise<void> {
   const { exportLoraAdapter, HookableModel, readLoraHooks } = await import('../serving/index.js');
-  const { OnnxGemmEngine } = await import('../runtime/index.js');
+  const { withGemmEngine } = await import('../runtime/index.js');
   const { rank, dtype, baseModel } = options;
   await runExport(options, {
     kind: 'lora',
     isGated: false,
-    write: async ({ edited: { model }, ...version }) => {
-      const engine = new OnnxGemmEngine();
+    write: ({ edited: { model }, ...version }) => {
       const wanted = { ...(rank !== undefined && { rank }), ...(baseModel !== undefined && { baseModel }) };
-      return exportLoraAdapter({ model, version, folder, dtype, engine, ...wanted }).finally(() => engine.dispose());
+      return withGemmEngine((engine) => exportLoraAdapter({ model, version, folder, dtype, engine, ...wanted }));
     },
     recordPath: () => join(folder, 'hookline.json'),
     open: async ({ edited: { model } }) => {

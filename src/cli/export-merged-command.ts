@@ -17,14 +17,12 @@ export function exportMergedCommand(): Command {
 async function exportMerged(folder: string, options: ExportOptions): Promise<void> {
   const { ExportedModel, exportMergedWeights, HookableModel } = await import('../serving/index.js');
   const { loadModel } = await import('../model/index.js');
-  const { OnnxGemmEngine } = await import('../runtime/index.js');
+  const { withGemmEngine } = await import('../runtime/index.js');
   await runExport(options, {
     kind: 'merged',
     isGated: false,
-    write: async ({ edited: { model }, ...version }) => {
-      const engine = new OnnxGemmEngine();
-      return exportMergedWeights({ model, version, folder, engine }).finally(() => engine.dispose());
-    },
+    write: ({ edited: { model }, ...version }) =>
+      withGemmEngine((engine) => exportMergedWeights({ model, version, folder, engine })),
     recordPath: () => join(folder, 'hookline.json'),
     open: async ({ edited }) => {
       const merged = await HookableModel.compile(await loadModel(folder), { layers: [], gate: 'none' });

@@ -3,10 +3,11 @@ import {
   type EditMemory,
   emptyMemory,
   type FactorOrigin,
+  type GemmEngine,
   type Matrix,
   type RoundSegment,
   removeEdits,
-  replayRound,
+  replayRounds,
 } from '../linalg/index.js';
 import type { ModelConfig } from '../model/index.js';
 import type { HookLayer } from './hook.js';
@@ -82,40 +83,72 @@ export function emptyState(
  *
  * @throws {InvalidInputError} if an id is not in the state
  */
-export function withoutEdits(state: EditState, ids: readonly string[]): EditState {
+export async function withoutEdits(state: EditState, ids: readonly string[], engine: GemmEngine): Promise<EditState> {
   if (ids.length === 0) return state;
-  for (const id of ids) {
-    if (!state.editIds.includes(id)) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
+  const indices = indicesOf(state.editIds, ids);
+  const layers: LayerState[] = [];
+  for (const layer of state.layers) {
+    const memory = await removeEdits(layer.memory, indices, engine);
+    layers.push({ ...layer, memory, thresholds: withoutIndices(layer.thresholds, indices) });
   }
-  const removed = new Set(ids);
-  const indices = [...state.editIds.keys()].filter((index) => removed.has(state.editIds[index]));
-  const stays = (_: unknown, index: number) => !removed.has(state.editIds[index]);
-  return {
-    editIds: state.editIds.filter(stays),
-    layers: state.layers.map((layer) => ({
-      ...layer,
-      memory: removeEdits(layer.memory, indices),
-      thresholds: layer.thresholds.filter(stays),
-    })),
-  };
+  return { editIds: withoutIndices(state.editIds, indices), layers };
 }
 
-/** The state after one more segment. */
-export function replaySegment(before: EditState, segment: HookSegment): EditState {
-  const state = withoutEdits(before, segment.removedIds);
-  return {
-    editIds: [...state.editIds, ...segment.addedIds],
-    layers: state.layers.map((layer) => {
-      const added = segment.layers.find((candidate) => candidate.layer === layer.layer);
-      if (added === undefined) throw new InvalidInputError('hook segment', `layer ${layer.layer}`, 'none');
-      return {
-        layer: layer.layer,
-        memory: replayRound(layer.memory, added.round),
-        thresholds: [...layer.thresholds, ...added.thresholds],
-        sequenceThreshold: added.sequenceThreshold,
-      };
-    }),
-  };
+/**
+ * The state after these segments, in one solve a layer.
+ *
+ * @throws {InvalidInputError} if they do not continue the state
+ */
+export async function replaySegments(
+  before: EditState,
+  segments: readonly HookSegment[],
+  engine: GemmEngine,
+): Promise<EditState> {
+  if (segments.length === 0) return before;
+  let { editIds } = before;
+  const removals = segments.map(({ removedIds, addedIds }) => {
+    const removed = indicesOf(editIds, removedIds);
+    editIds = [...withoutIndices(editIds, removed), ...addedIds];
+    return removed;
+  });
+  const layers: LayerState[] = [];
+  for (const state of before.layers) {
+    const added = segments.map((segment) => layerOf(segment, state.layer));
+    const rounds = added.map(({ round }, i) => ({ removed: removals[i], segment: round }));
+    layers.push({
+      layer: state.layer,
+      memory: await replayRounds(state.memory, rounds, engine),
+      thresholds: added.reduce(
+        (earlier, { thresholds }, i) => [...withoutIndices(earlier, removals[i]), ...thresholds],
+        state.thresholds,
+      ),
+      sequenceThreshold: added[added.length - 1].sequenceThreshold,
+    });
+  }
+  return { editIds, layers };
+}
+
+function layerOf(segment: HookSegment, layer: number): LayerSegment {
+  const found = segment.layers.find((candidate) => candidate.layer === layer);
+  if (found === undefined) throw new InvalidInputError('hook segment', `layer ${layer}`, 'none');
+  return found;
+}
+
+/** @throws {InvalidInputError} if an id is none of an active edit */
+function indicesOf(editIds: readonly string[], ids: readonly string[]): number[] {
+  const wanted = new Set(ids);
+  const indices = [...editIds.keys()].filter((index) => wanted.has(editIds[index]));
+  const found = new Set(indices.map((index) => editIds[index]));
+  for (const id of ids) {
+    if (!found.has(id)) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
+  }
+  return indices;
+}
+
+function withoutIndices<T>(values: readonly T[], indices: readonly number[]): readonly T[] {
+  if (indices.length === 0) return values;
+  const gone = new Set(indices);
+  return values.filter((_, index) => !gone.has(index));
 }
 
 /** The hooks of a state as the forward pass takes them, float32. */

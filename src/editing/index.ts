@@ -10,7 +10,7 @@ export {
   type LayerSegment,
   type LayerSketch,
   type LayerState,
-  replaySegment,
+  replaySegments,
   withoutEdits,
 } from './edit-state.js';
 export {

@@ -1,4 +1,5 @@
 import { Graph, gemm } from '../graph/index.js';
+import { addTo } from '../linalg/index.js';
 import { declarePacking, embedTokens, type Model, packSequences, runBlocks } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { tensor } from '../tensor/index.js';
@@ -53,9 +54,7 @@ export class KeyMomentProgram {
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
     });
     for (const layer of this.layers) {
-      const sum = into.sums.get(layer)!;
-      const batch = outputs[`moment.${layer}`].data as Float32Array;
-      for (let i = 0; i < sum.length; i++) sum[i] += batch[i];
+      addTo(into.sums.get(layer)!, outputs[`moment.${layer}`].data as Float32Array);
     }
     into.tokens += tokenIds.length;
   }

@@ -51,7 +51,7 @@ export async function writeRound(
   removedIds: readonly string[] = [],
 ): Promise<RoundResult> {
   const { settings, collection, statistics, engine, rowsPerBatch } = context;
-  let state = withoutEdits(before, removedIds);
+  let state = await withoutEdits(before, removedIds, engine);
   const rounds: LayerSegment[] = [];
   const writtenShare: Float64Array[] = [];
   for (const [position, layer] of settings.layers.entries()) {

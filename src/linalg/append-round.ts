@@ -1,9 +1,9 @@
 /** @file Writing one round of edits: from measured keys and residuals to a segment and the memory after it. */
 import { NotPositiveDefiniteError } from '../errors.js';
 import { type EditMemory, type RoundSegment, replayRound, requireShape } from './edit-memory.js';
-import { type GemmEngine, multiply } from './gemm.js';
+import type { GemmEngine } from './gemm.js';
 import { block, columnNorms, type Matrix, matrix, stackColumns, subtract, symmetricPart, transpose } from './matrix.js';
-import { solveLower, solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
+import { solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
 
 /** Rounds values to those that a storage type can hold; returns as many values, in the same order. */
 export type Rounding = (values: Float64Array) => Float64Array;
@@ -36,7 +36,7 @@ export interface RoundStorage {
 /** A written round. */
 export interface WrittenRound {
   readonly memory: EditMemory;
-  /** `replayRound(previous, segment)` is `memory`, to the last bit. */
+  /** `replayRound(previous, segment)` is `memory`: to the last bit with an engine that repeats itself. */
   readonly segment: RoundSegment;
   /** Share of each edit's residual that is really written: `[n]`, see `appendRound`. */
   readonly writtenShare: Float64Array;
@@ -106,22 +106,22 @@ export async function appendRound(
   const corner = symmetricPart(await engine.gemm(stored.whitened, stored.whitened, { transA: true }));
   const responses = await engine.gemm(memory.whitenedKeys, keys);
   const targets = await engine.gemm(memory.values, responses, { add: residuals });
-  const write: Writer = (crossRows, movedTargets) => {
+  const write: Writer = async (crossRows, movedTargets) => {
     const segment = {
       whitenedKeys: stored.whitenedKeys,
       targets: rounded(movedTargets, storage.roundTargets),
       gramRows: stackColumns(crossRows, rounded(corner, storage.roundGram)),
     };
-    return { segment, memory: replayRound(memory, segment) };
+    return { segment, memory: await replayRound(memory, segment, engine) };
   };
   const { coarseCross = [] } = cross.columns > 0 ? storage : {};
   const coarsely = await writeCoarsely(memory, cross, targets, coarseCross, engine, write);
-  const written = coarsely ?? write(rounded(cross, storage.roundGram), targets);
+  const written = coarsely ?? (await write(rounded(cross, storage.roundGram), targets));
   return { ...written, writtenShare: shareWritten(residuals, written.memory) };
 }
 
 /** Writes the round with these gram rows of earlier edits `[n, previous]` and these targets `[dModel, n]`. */
-type Writer = (cross: Matrix, targets: Matrix) => Omit<WrittenRound, 'writtenShare'>;
+type Writer = (cross: Matrix, targets: Matrix) => Promise<Omit<WrittenRound, 'writtenShare'>>;
 
 /** The round with the first of the coarse roundings that does no harm. */
 async function writeCoarsely(
@@ -131,21 +131,21 @@ async function writeCoarsely(
   roundings: readonly CrossRounding[],
   engine: GemmEngine,
   write: Writer,
-): Promise<ReturnType<Writer> | undefined> {
+): Promise<Awaited<ReturnType<Writer>> | undefined> {
   for (const round of roundings) {
     const coarse = round(cross);
     const error = subtract(coarse, cross);
     const moved = await engine.gemm(memory.values, error, { transB: true, add: targets });
-    const written = unlessIndefinite(() => write(coarse, moved));
-    if (written && isHarmless(memory, written.memory, error)) return written;
+    const written = await unlessIndefinite(write(coarse, moved));
+    if (written && (await isHarmless(memory, written.memory, error, engine))) return written;
   }
   return undefined;
 }
 
 /** A rounded gram matrix need not be one of any keys. */
-function unlessIndefinite<T>(solve: () => T): T | undefined {
+async function unlessIndefinite<T>(solved: Promise<T>): Promise<T | undefined> {
   try {
-    return solve();
+    return await solved;
   } catch (error) {
     if (error instanceof NotPositiveDefiniteError) return undefined;
     throw error;
@@ -166,13 +166,14 @@ const harmlessShift = 0.5;
  * With `X = L_p⁻¹ gram_pn`, which are rows of the new Cholesky factor, `A_p_before - A_p = A_new Xᵀ L_p⁻¹`.
  * @param error `D`: `[n, previous]`
  */
-function isHarmless(before: EditMemory, after: EditMemory, error: Matrix): boolean {
+async function isHarmless(before: EditMemory, after: EditMemory, error: Matrix, engine: GemmEngine): Promise<boolean> {
   const { rows: count, columns: previous } = error;
   if (shiftOf(error) > harmlessShift * after.momentWeight) return false;
   const newValues = block(after.values, 0, after.dModel, previous, previous + count);
   const newFactorRows = block(after.factor, previous, previous + count, 0, previous);
-  const mixing = multiply(newFactorRows, solveLower(before.factor, transpose(error)));
-  const changes = [...productNorms(newValues, error), ...productNorms(newValues, mixing)];
+  const mixing = await engine.gemm(newFactorRows, await solveLowerBlocked(before.factor, transpose(error), engine));
+  const weights = await engine.gemm(newValues, newValues, { transA: true });
+  const changes = [...(await productNorms(weights, error, engine)), ...(await productNorms(weights, mixing, engine))];
   const norms = columnNorms(after.targets);
   const median = norms.toSorted()[norms.length >> 1];
   return changes.every((change, i) => change <= harmlessError * (norms[i] > 1e-3 * median ? norms[i] : median));
@@ -188,9 +189,12 @@ function shiftOf({ rows, columns, data }: Matrix): number {
   return 2 * Math.sqrt(meanSquare * (rows + columns));
 }
 
-/** The norms of the columns of `a b`, `a` thin: from `bᵀ (aᵀ a) b`, so that nothing as large as `a b` is made. */
-function productNorms(a: Matrix, b: Matrix): Float64Array {
-  const weighted = multiply(multiply(a, a, { transA: true }), b);
+/**
+ * The norms of the columns of `a b`, from `bᵀ (aᵀ a) b`, so that nothing as large as `a b` is made.
+ * @param weights `aᵀ a`
+ */
+async function productNorms(weights: Matrix, b: Matrix, engine: GemmEngine): Promise<Float64Array> {
+  const weighted = await engine.gemm(weights, b);
   const squares = new Float64Array(b.columns);
   b.data.forEach((value, i) => {
     squares[i % b.columns] += value * weighted.data[i];

@@ -7,8 +7,8 @@ import {
   blockSize,
   invertLowerInPlace,
   invertSmallLower,
-  solveLower,
-  solveLowerTransposed,
+  solveLowerBlocked,
+  solveLowerTransposedBlocked,
   wideStep,
 } from './triangular.js';
 
@@ -39,6 +39,16 @@ function rowProduct(data: Float64Array, first: number, second: number, length: n
   return sum;
 }
 
+/** How a matrix is factored, and what it is called in errors. */
+export interface CholeskyOptions {
+  /** The matrix in error messages. */
+  readonly what?: string;
+  /** Index of the first row in the whole matrix, for error messages. */
+  readonly firstIndex?: number;
+  /** Rows of the diagonal blocks. */
+  readonly step?: number;
+}
+
 /**
  * The lower triangular `L` with `a = L Lᵀ`, block column by block column; nearly all flops are products of the engine.
  *
@@ -46,11 +56,11 @@ function rowProduct(data: Float64Array, first: number, second: number, length: n
  * updated twice and the engine gets few large calls (Golub and Van Loan, Matrix Computations, section 4.2). What is large is
  * cut into wide block columns first, each finished by narrow ones: every product copies its operands.
  * @param a `[n, n]` symmetric, only its lower triangle is read
- * @param what the matrix in error messages
  * @throws NotPositiveDefiniteError with the index of the first pivot that is not positive
  * @throws InvalidInputError when `a` is not square
  */
-export async function cholesky(a: Matrix, engine: GemmEngine, what = 'matrix', step = blockSize): Promise<Matrix> {
+export async function cholesky(a: Matrix, engine: GemmEngine, options: CholeskyOptions = {}): Promise<Matrix> {
+  const { what = 'matrix', firstIndex = 0, step = blockSize } = options;
   requireSquare(a, what);
   const size = a.rows;
   const factor = matrix(size, size);
@@ -61,7 +71,7 @@ export async function cholesky(a: Matrix, engine: GemmEngine, what = 'matrix', s
       const top = block(factor, start, end, 0, start);
       panel = await engine.gemm(left, top, { transB: true, alpha: -1, add: panel });
     }
-    await finishPanel(panel, engine, { what, start, step });
+    await finishPanel(panel, engine, { what, firstIndex: firstIndex + start, step });
     setBlock(factor, start, start, panel);
   }
   return factor;
@@ -71,7 +81,7 @@ export async function cholesky(a: Matrix, engine: GemmEngine, what = 'matrix', s
 async function finishPanel(
   panel: Matrix,
   engine: GemmEngine,
-  { what, start, step }: { readonly what: string; readonly start: number; readonly step: number },
+  { what, firstIndex, step }: Required<CholeskyOptions>,
 ): Promise<void> {
   const { rows, columns } = panel;
   for (const [left, right] of blockRanges(columns, step)) {
@@ -82,7 +92,7 @@ async function finishPanel(
       narrow = await engine.gemm(before, top, { transB: true, alpha: -1, add: narrow });
     }
     const width = right - left;
-    const corner = smallCholesky(block(narrow, 0, width, 0, width), what, start + left);
+    const corner = smallCholesky(block(narrow, 0, width, 0, width), what, firstIndex + left);
     setBlock(panel, left, left, corner);
     for (let i = left; i < right; i++) panel.data.fill(0, i * columns + right, (i + 1) * columns);
     if (right === rows) break;
@@ -98,14 +108,14 @@ async function finishPanel(
  * @throws NotPositiveDefiniteError
  */
 export async function inverseFactor(a: Matrix, engine: GemmEngine, what = 'matrix'): Promise<Matrix> {
-  const factor = await cholesky(a, engine, what);
+  const factor = await cholesky(a, engine, { what });
   await invertLowerInPlace(factor, engine);
   return factor;
 }
 
-/** `x` with `L Lᵀ x = b`, for small systems. `factor` = `L`: `[n, n]`, `b`: `[n, m]`. */
-export function solveCholesky(factor: Matrix, b: Matrix): Matrix {
-  return solveLowerTransposed(factor, solveLower(factor, b));
+/** `x` with `L Lᵀ x = b`. `factor` = `L`: `[n, n]`, `b`: `[n, m]`. */
+export async function solveCholesky(factor: Matrix, b: Matrix, engine: GemmEngine): Promise<Matrix> {
+  return solveLowerTransposedBlocked(factor, await solveLowerBlocked(factor, b, engine), engine);
 }
 
 /** Relative ridge of `regularise` unless another is asked for. */

@@ -14,20 +14,10 @@
  * `E`, `V` and `gram` are the published state; `A` and the Cholesky factor are functions of it.
  */
 import { InvalidInputError } from '../errors.js';
-import { smallCholesky, solveCholesky } from './cholesky.js';
-import { type GemmEngine, multiply } from './gemm.js';
-import {
-  block,
-  type Matrix,
-  matrix,
-  selectColumns,
-  selectRows,
-  setBlock,
-  stackColumns,
-  stackRows,
-  transpose,
-} from './matrix.js';
-import { solveLower, solveLowerTransposed } from './triangular.js';
+import { cholesky, solveCholesky } from './cholesky.js';
+import type { GemmEngine } from './gemm.js';
+import { block, type Matrix, matrix, setBlock, stackColumns, stackRows, transpose } from './matrix.js';
+import { solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
 
 /** The edits of one hooked layer, immutable: every function returns a new memory. */
 export interface EditMemory {
@@ -88,20 +78,29 @@ export function emptyMemory(dInner: number, dModel: number, momentWeight: number
  * @throws InvalidInputError when the segment's shapes do not continue this memory
  * @throws NotPositiveDefiniteError when the gram rows are not those of any keys
  */
-export function replayRound(memory: EditMemory, segment: RoundSegment): EditMemory {
-  requireContinuation(memory, segment);
+export async function replayRound(memory: EditMemory, segment: RoundSegment, engine: GemmEngine): Promise<EditMemory> {
   const previous = memory.gram.rows;
+  requireContinuation(memory, segment, previous);
   const count = segment.gramRows.rows;
   const crossRows = block(segment.gramRows, 0, count, 0, previous);
   const corner = block(segment.gramRows, 0, count, previous, previous + count);
-  const cross = solveLower(memory.factor, transpose(crossRows));
-  const schur = multiply(cross, cross, { transA: true, alpha: -1, add: withRidge(corner, memory.momentWeight) });
-  const cornerFactor = smallCholesky(schur, 'gram of the edits', previous);
-  const residuals = multiply(memory.values, crossRows, { transB: true, alpha: -1, add: segment.targets });
-  const newValues = solveCholesky(cornerFactor, transpose(residuals));
+  const cross = await solveLowerBlocked(memory.factor, transpose(crossRows), engine);
+  const schur = await engine.gemm(cross, cross, {
+    transA: true,
+    alpha: -1,
+    add: withRidge(corner, memory.momentWeight),
+  });
+  const cornerFactor = await cholesky(schur, engine, { what: 'gram of the edits', firstIndex: previous });
+  const residuals = await engine.gemm(memory.values, crossRows, { transB: true, alpha: -1, add: segment.targets });
+  const newValues = await solveCholesky(cornerFactor, transpose(residuals), engine);
   // The correction has one column per new edit until it meets A, so that its cost is that of the thin side.
-  const correction = solveLowerTransposed(memory.factor, cross);
-  const corrected = multiply(newValues, correction, { transA: true, transB: true, alpha: -1, add: memory.values });
+  const correction = await solveLowerTransposedBlocked(memory.factor, cross, engine);
+  const corrected = await engine.gemm(newValues, correction, {
+    transA: true,
+    transB: true,
+    alpha: -1,
+    add: memory.values,
+  });
   return {
     ...memory,
     whitenedKeys: stackRows(memory.whitenedKeys, segment.whitenedKeys),
@@ -112,41 +111,20 @@ export function replayRound(memory: EditMemory, segment: RoundSegment): EditMemo
   };
 }
 
-/**
- * The memory without these edits: what it would be had they never been written and had all others still asked for
- * the same responses. Exact whatever the order of the rounds, because nothing but `V` depends on that order.
- *
- * The targets stay, not the residuals: an edit's target state `z*` is absolute, so a residual measured on top of a
- * revoked edit would lack the part that the revoked edit had already written.
- * @param indices of the edits to revoke, in the order in which they were written; duplicates are allowed
- * @throws InvalidInputError when an index is out of range
- */
-export function removeEdits(memory: EditMemory, indices: readonly number[]): EditMemory {
-  const count = memory.gram.rows;
-  for (const index of indices) {
-    if (!Number.isInteger(index) || index < 0 || index >= count) {
-      throw new InvalidInputError('index of a revoked edit', `an integer from 0 to ${count - 1}`, `${index}`);
-    }
-  }
-  const revoked = new Set(indices);
-  const kept = Array.from({ length: count }, (_, index) => index).filter((index) => !revoked.has(index));
-  const targets = selectColumns(memory.targets, kept);
-  const gram = selectColumns(selectRows(memory.gram, kept), kept);
-  const factor = smallCholesky(withRidge(gram, memory.momentWeight), 'gram of the edits');
-  const values = transpose(solveCholesky(factor, transpose(targets)));
-  return { ...memory, whitenedKeys: selectRows(memory.whitenedKeys, kept), targets, gram, values, factor };
-}
-
 /** The dense weight change `dW = A E`: `[dModel, dInner]`. */
 export function weightChange(memory: EditMemory, engine: GemmEngine): Promise<Matrix> {
   return engine.gemm(memory.values, memory.whitenedKeys);
 }
 
-function requireContinuation(memory: EditMemory, segment: RoundSegment): void {
+/**
+ * @param previous the number of edits that the round stands on
+ * @throws InvalidInputError when the segment's shapes do not continue this memory
+ */
+export function requireContinuation(memory: EditMemory, segment: RoundSegment, previous: number): void {
   const count = segment.gramRows.rows;
   requireShape('whitened keys of the round', segment.whitenedKeys, count, memory.dInner);
   requireShape('targets of the round', segment.targets, memory.dModel, count);
-  requireShape('gram rows of the round', segment.gramRows, count, memory.gram.rows + count);
+  requireShape('gram rows of the round', segment.gramRows, count, previous + count);
 }
 
 /** @throws InvalidInputError when the matrix has another shape */
@@ -165,6 +143,7 @@ function withRidge(a: Matrix, ridge: number): Matrix {
 /** `[[before, belowᵀ or 0], [below, corner]]`. */
 function bordered(before: Matrix, below: Matrix, corner: Matrix, symmetric: boolean): Matrix {
   const previous = before.rows;
+  if (previous === 0) return corner;
   const size = previous + corner.rows;
   const result = matrix(size, size);
   setBlock(result, 0, 0, before);

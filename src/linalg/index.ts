@@ -9,18 +9,12 @@ export {
   whiten,
 } from './append-round.js';
 export { cholesky, defaultRelativeRidge, inverseFactor, regularise, solveCholesky } from './cholesky.js';
-export {
-  type EditMemory,
-  emptyMemory,
-  type RoundSegment,
-  removeEdits,
-  replayRound,
-  weightChange,
-} from './edit-memory.js';
+export { type HistoryRound, removeEdits, replayRounds } from './edit-history.js';
+export { type EditMemory, emptyMemory, type RoundSegment, weightChange } from './edit-memory.js';
 export { type FactorEngine, type FactorOrigin, GemmFactorEngine } from './factor-engine.js';
 export { type GemmEngine, type GemmOptions, multiply, PlainGemmEngine } from './gemm.js';
 export { keySketch } from './key-sketch.js';
-export { block, identity, type Matrix, matrix, stackColumns, transpose } from './matrix.js';
+export { addTo, block, identity, type Matrix, matrix, stackColumns, transpose } from './matrix.js';
 export { productNorm, productSingularValues, type SingularValues } from './singular-values.js';
 export { Solver, type SolverChoice, type SolverRequest, solverChoices } from './solver.js';
-export { blockSize, wideStep } from './triangular.js';
+export { blockRanges, blockSize, wideStep } from './triangular.js';

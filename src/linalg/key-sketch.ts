@@ -1,4 +1,5 @@
 /** @file A small random projection that estimates the whitened norm of any key. */
+import type { GemmEngine } from './gemm.js';
 import { type Matrix, matrix } from './matrix.js';
 
 /**
@@ -6,25 +7,19 @@ import { type Matrix, matrix } from './matrix.js';
  *
  * The relative standard deviation of `|Q k|²` is at most `sqrt(2 / rank)`, 0.18 at rank 64, and so 0.09 for the norm
  * (Achlioptas, "Database-friendly random projections", 2003).
- * @param factor `F = L⁻¹`: `[dInner, dInner]` lower triangular, from `inverseFactor`
+ * @param factor `F = L⁻¹`: `[dInner, dInner]`, from `inverseFactor`
  * @param rank number of rows of the sketch
  * @param seed 32-bit seed of the signs
  * @returns `Q`: `[rank, dInner]`
  */
-export function keySketch(factor: Matrix, rank = 64, seed = 0): Matrix {
-  const size = factor.columns;
-  const sketch = matrix(rank, size);
+export function keySketch(factor: Matrix, engine: GemmEngine, rank = 64, seed = 0): Promise<Matrix> {
+  const omega = matrix(rank, factor.rows);
   const nextSign = signs(seed);
   const scale = 1 / Math.sqrt(rank);
   for (let row = 0; row < factor.rows; row++) {
-    const source = factor.data.subarray(row * size, row * size + row + 1);
-    for (let i = 0; i < rank; i++) addScaled(sketch.data, i * size, source, nextSign() * scale);
+    for (let i = 0; i < rank; i++) omega.data[i * factor.rows + row] = nextSign() * scale;
   }
-  return sketch;
-}
-
-function addScaled(target: Float64Array, offset: number, source: Float64Array, factor: number): void {
-  for (let j = 0; j < source.length; j++) target[offset + j] += factor * source[j];
+  return engine.gemm(omega, factor);
 }
 
 /** Independent signs +1 and -1 from a seed: the top bit of a splitmix32 sequence. */

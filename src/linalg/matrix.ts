@@ -54,6 +54,11 @@ export function block(a: Matrix, top: number, bottom: number, left: number, righ
   return result;
 }
 
+/** Rows `[top, bottom)`: not a copy, they share their numbers. */
+export function rowsOf(a: Matrix, top: number, bottom: number): Matrix {
+  return matrix(bottom - top, a.columns, a.data.subarray(top * a.columns, bottom * a.columns));
+}
+
 /** Writes `source` into `target` with its first element at (top, left). */
 export function setBlock(target: Matrix, top: number, left: number, source: Matrix): void {
   for (let i = 0; i < source.rows; i++) {
@@ -62,39 +67,21 @@ export function setBlock(target: Matrix, top: number, left: number, source: Matr
   }
 }
 
-/** `upper` over `lower`, both with the same number of columns. */
+/** `upper` over `lower`, both with the same number of columns; `lower` itself where `upper` has no rows. */
 export function stackRows(upper: Matrix, lower: Matrix): Matrix {
+  if (upper.rows === 0) return lower;
   const result = matrix(upper.rows + lower.rows, lower.columns);
   result.data.set(upper.data);
   result.data.set(lower.data, upper.data.length);
   return result;
 }
 
-/** `left` beside `right`, both with the same number of rows. */
+/** `left` beside `right`, both with the same number of rows; `right` itself where `left` has no columns. */
 export function stackColumns(left: Matrix, right: Matrix): Matrix {
+  if (left.columns === 0) return right;
   const result = matrix(left.rows, left.columns + right.columns);
   setBlock(result, 0, 0, left);
   setBlock(result, 0, left.columns, right);
-  return result;
-}
-
-/** The rows of `a` at these indices, in this order. */
-export function selectRows(a: Matrix, indices: readonly number[]): Matrix {
-  const result = matrix(indices.length, a.columns);
-  indices.forEach((index, i) => {
-    result.data.set(a.data.subarray(index * a.columns, (index + 1) * a.columns), i * a.columns);
-  });
-  return result;
-}
-
-/** The columns of `a` at these indices, in this order. */
-export function selectColumns(a: Matrix, indices: readonly number[]): Matrix {
-  const result = matrix(a.rows, indices.length);
-  for (let i = 0; i < a.rows; i++) {
-    for (let j = 0; j < indices.length; j++) {
-      result.data[i * indices.length + j] = a.data[i * a.columns + indices[j]];
-    }
-  }
   return result;
 }
 
@@ -116,6 +103,11 @@ export function subtract(a: Matrix, b: Matrix): Matrix {
     a.columns,
     a.data.map((value, i) => value - b.data[i]),
   );
+}
+
+/** `sum += addend`, number by number. */
+export function addTo(sum: Float64Array, addend: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] += addend[i];
 }
 
 /** The Euclidean norm of each column: `[columns]`. */

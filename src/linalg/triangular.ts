@@ -1,6 +1,6 @@
 /** @file Solves with lower triangular matrices: plain ones for small systems, blocked ones for large. */
 import type { GemmEngine } from './gemm.js';
-import { block, identity, type Matrix, matrix, setBlock } from './matrix.js';
+import { block, type Matrix, matrix, rowsOf, setBlock } from './matrix.js';
 
 /** Rows per diagonal block of the blocked algorithms: large enough that products dominate, small enough for plain loops. */
 export const blockSize = 128;
@@ -47,21 +47,36 @@ function scaleRow(x: Float64Array, width: number, row: number, factor: number): 
   for (let at = row * width; at < (row + 1) * width; at++) x[at] *= factor;
 }
 
-/** `l⁻¹` of a small lower triangular matrix `[n, n]`, itself lower triangular. */
+/** `l⁻¹` of a small lower triangular matrix `[n, n]`, itself lower triangular: row by row, as far as its rows reach. */
 export function invertSmallLower(l: Matrix): Matrix {
-  return solveLower(l, identity(l.rows));
+  const size = l.rows;
+  const { data } = matrix(size, size);
+  for (let i = 0; i < size; i++) {
+    const row = i * size;
+    const pivot = 1 / l.data[row + i];
+    for (let j = 0; j < i; j++) {
+      const factor = -pivot * l.data[row + j];
+      for (let p = 0; p <= j; p++) data[row + p] += factor * data[j * size + p];
+    }
+    data[row + i] = pivot;
+  }
+  return matrix(size, size, data);
 }
+
+/** Whether inverting a diagonal block and one product cost less than solving with it. */
+const isWide = (b: Matrix): boolean => b.columns > blockSize;
 
 /** `x` with `l x = b`, block by block, the products done by the engine. `l`: `[n, n]` lower triangular, `b`: `[n, m]`. */
 export async function solveLowerBlocked(l: Matrix, b: Matrix, engine: GemmEngine): Promise<Matrix> {
   const x = matrix(b.rows, b.columns);
   for (const [start, end] of blockRanges(l.rows)) {
-    let right = block(b, start, end, 0, b.columns);
+    let right = rowsOf(b, start, end);
     if (start > 0) {
       const left = block(l, start, end, 0, start);
-      right = await engine.gemm(left, block(x, 0, start, 0, x.columns), { alpha: -1, add: right });
+      right = await engine.gemm(left, rowsOf(x, 0, start), { alpha: -1, add: right });
     }
-    setBlock(x, start, 0, solveLower(block(l, start, end, start, end), right));
+    const corner = block(l, start, end, start, end);
+    setBlock(x, start, 0, isWide(b) ? await engine.gemm(invertSmallLower(corner), right) : solveLower(corner, right));
   }
   return x;
 }
@@ -70,13 +85,16 @@ export async function solveLowerBlocked(l: Matrix, b: Matrix, engine: GemmEngine
 export async function solveLowerTransposedBlocked(l: Matrix, b: Matrix, engine: GemmEngine): Promise<Matrix> {
   const x = matrix(b.rows, b.columns);
   for (const [start, end] of blockRanges(l.rows).toReversed()) {
-    let right = block(b, start, end, 0, b.columns);
+    let right = rowsOf(b, start, end);
     if (end < l.rows) {
       const below = block(l, end, l.rows, start, end);
-      const solved = block(x, end, l.rows, 0, x.columns);
-      right = await engine.gemm(below, solved, { transA: true, alpha: -1, add: right });
+      right = await engine.gemm(below, rowsOf(x, end, l.rows), { transA: true, alpha: -1, add: right });
     }
-    setBlock(x, start, 0, solveLowerTransposed(block(l, start, end, start, end), right));
+    const corner = block(l, start, end, start, end);
+    const solved = isWide(b)
+      ? await engine.gemm(invertSmallLower(corner), right, { transA: true })
+      : solveLowerTransposed(corner, right);
+    setBlock(x, start, 0, solved);
   }
   return x;
 }

@@ -44,7 +44,7 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
   const { store, modelId, device, memoryBudgetBytes } = request;
   const { model, tokenizer } = await openModel(request.modelDirectory);
   const digest = await digestOfModel(model, listener);
-  const base = await openBase(store, modelId, digest);
+  const base = await openBase(store, modelId, digest, device);
   const settings = base
     ? continuedSettings(base.latest, request.settings)
     : resolveHyperparameters({ ...(await presetFor(model)).settings, ...request.settings }, model.config);
@@ -75,7 +75,12 @@ async function computedStatistics(
   }
 }
 
-async function openBase(store: ObjectStore, modelId: string, digest: string): Promise<EditSession['base']> {
+async function openBase(
+  store: ObjectStore,
+  modelId: string,
+  digest: string,
+  device: Device,
+): Promise<EditSession['base']> {
   const current = await latest(store, modelId);
   if (current === undefined) return undefined;
   if (current.manifest.modelDigest !== digest) {
@@ -85,6 +90,6 @@ async function openBase(store: ObjectStore, modelId: string, digest: string): Pr
       `digest ${digest.slice(0, 12)}`,
     );
   }
-  const { state } = await loadVersionHooks(store, modelId, current.version);
+  const { state } = await loadVersionHooks(store, modelId, current.version, { device });
   return { latest: current, state };
 }

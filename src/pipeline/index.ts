@@ -46,6 +46,7 @@ export { stateErrorOf } from './local/state-error.js';
 export { type GateThresholds, type ModelCard, modelCardSchema } from './model-card.js';
 export { type ModelStatus, readModelStatus, registeredModels } from './model-status.js';
 export { calibrate, thisMachine } from './planning/calibrate.js';
+export { inverseFactorFlops } from './planning/dense-work.js';
 export type { Costs } from './planning/dollars.js';
 export type { EditShape } from './planning/edit-shape.js';
 export { GemmChain } from './planning/gemm-chain.js';
@@ -53,7 +54,7 @@ export { type EditPlan, planEdits, type StagePlan } from './planning/plan-edits.
 export { type PlanRequest, planDefaults } from './planning/plan-request.js';
 export { machineOf, type Rates, readRates } from './planning/rates.js';
 export { type EffectiveRates, secondsOf } from './planning/seconds-of.js';
-export { factorWork, inverseFactorFlops, momentWork } from './planning/statistics-work.js';
+export { factorWork, momentWork } from './planning/statistics-work.js';
 export { valuesWork } from './planning/values-work.js';
 export { flopsOf } from './planning/work.js';
 export { writeWork } from './planning/write-work.js';

@@ -5,7 +5,7 @@ import {
   type HookLayer,
   type HookSegment,
   hooksOf,
-  replaySegment,
+  replaySegments,
   storedHyperparametersSchema,
 } from '../editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../errors.js';
@@ -17,7 +17,7 @@ import {
   nextVersion,
   type ObjectStore,
 } from '../registry/index.js';
-import { OnnxGemmEngine } from '../runtime/index.js';
+import { withGemmEngine } from '../runtime/index.js';
 import { loadVersionHooks } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
 import { gateThresholds } from './gate-thresholds.js';
@@ -118,7 +118,7 @@ interface Rest {
   readonly secondsForSolve: number;
 }
 
-/** The state is the replay of the segment, which is all that consumers have: they get the very same bits. */
+/** The state is the replay of the segment, which is all that consumers have. */
 async function withoutRevoked(base: LatestVersion, { store, modelId, selection }: RevokeEditsRequest): Promise<Rest> {
   const { manifest, version } = base;
   const revoked = revokeSelection(manifest, selection);
@@ -126,7 +126,7 @@ async function withoutRevoked(base: LatestVersion, { store, modelId, selection }
   const before = await loadVersionHooks(store, modelId, version);
   const startedAt = performance.now();
   const segment = revokeSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
-  const state = replaySegment(before.state, segment);
+  const state = await withGemmEngine((engine) => replaySegments(before.state, [segment], engine));
   const secondsForSolve = (performance.now() - startedAt) / 1000;
   const hooks = { hooksBefore: before.hooks, hooks: hooksOf(state, before.sketches) };
   return {
@@ -163,13 +163,8 @@ function mustBeForced(
   );
 }
 
-async function changedLayers({ edited }: RevokeEditsRequest['subject'], state: EditState): Promise<LayerChange[]> {
-  const engine = new OnnxGemmEngine();
-  try {
-    return await layerChanges(edited.model, state, engine);
-  } finally {
-    await engine.dispose();
-  }
+function changedLayers({ edited }: RevokeEditsRequest['subject'], state: EditState): Promise<LayerChange[]> {
+  return withGemmEngine((engine) => layerChanges(edited.model, state, engine));
 }
 
 function publishRest(

@@ -1,24 +1,18 @@
-import { type EditState, type HookSegment, withoutEdits } from '../editing/index.js';
+import type { EditState, HookSegment } from '../editing/index.js';
 import { matrix } from '../linalg/index.js';
 
 /**
  * The segment that takes edits back and writes none: it has no rows, so whoever replays it solves again for the kept
  * keys and targets of all other edits. Nothing is optimised.
- *
- * @throws {InvalidInputError} if an id is not in the state
  */
 export function revokeSegment(state: EditState, removedIds: readonly string[]): HookSegment {
-  const kept = withoutEdits(state, removedIds);
+  const kept = state.editIds.filter((id) => !removedIds.includes(id)).length;
   return {
     removedIds,
     addedIds: [],
-    layers: kept.layers.map(({ layer, memory, sequenceThreshold }) => ({
+    layers: state.layers.map(({ layer, memory: { dInner, dModel }, sequenceThreshold }) => ({
       layer,
-      round: {
-        whitenedKeys: matrix(0, memory.dInner),
-        targets: matrix(memory.dModel, 0),
-        gramRows: matrix(0, memory.gram.rows),
-      },
+      round: { whitenedKeys: matrix(0, dInner), targets: matrix(dModel, 0), gramRows: matrix(0, kept) },
       thresholds: [],
       sequenceThreshold,
     })),

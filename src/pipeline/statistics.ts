@@ -121,6 +121,7 @@ export async function factorise(
   const name = `key moment of layer ${layer}`;
   const solver = request.solver ?? new GemmFactorEngine(request.engine, 'no other was offered');
   const { factor, origin } = await solver.inverseFactor(regularise(mean, relativeRidge), name);
-  const statistics = { layer, inverseFactor: factor, sketch: keySketch(factor, sketchRank, seed), origin };
+  const sketch = await keySketch(factor, request.engine, sketchRank, seed);
+  const statistics = { layer, inverseFactor: factor, sketch, origin };
   return storeFactor(request, inputs, statistics, tokens);
 }

@@ -2,6 +2,7 @@
 import type { Edit, Hyperparameters } from '../editing/index.js';
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
 import type { Manifest, ObjectStore } from '../registry/index.js';
+import { resolveDevice } from '../runtime/index.js';
 import { loadVersionHooks, type VersionHooks } from '../serving/index.js';
 import { storedContexts } from './context-templates.js';
 import type { TaskInput } from './contract.js';
@@ -10,6 +11,7 @@ import { readPlanByKey } from './own-plan.js';
 import { readModelCard } from './round-files.js';
 import type { Exclusions, RoundPlan } from './round-plan.js';
 import { loadStatistics } from './statistics.js';
+import type { TaskDependencies } from './task-dependencies.js';
 import { type ValueInputs, valueKeyOf } from './value-key.js';
 
 /** A round as a task sees it. */
@@ -33,10 +35,13 @@ export async function readPlannedRound(
 }
 
 /** The version that the round stands on; undefined before the first one. */
-export async function readBase(store: ObjectStore, plan: RoundPlan): Promise<VersionHooks | undefined> {
+export async function readBase(
+  { store, device: choice }: Pick<TaskDependencies, 'store' | 'device'>,
+  plan: RoundPlan,
+): Promise<VersionHooks | undefined> {
   if (plan.base === null) return undefined;
   const { version } = plan.base;
-  const base = await loadVersionHooks(store, plan.modelId, version);
+  const base = await loadVersionHooks(store, plan.modelId, version, { device: await resolveDevice(choice) });
   requireModel(`model of version ${version} of ${plan.modelId}`, plan.modelDigest, base.manifest.modelDigest);
   return base;
 }

@@ -102,7 +102,7 @@ export class EditedModel {
     if (expected !== this.modelDigest) {
       throw new DigestMismatchError(`base model of ${modelId} version ${version}`, expected, this.modelDigest);
     }
-    const prepared = versionHooks(artifact, held);
+    const prepared = await versionHooks(artifact, { held });
     await this.#engineOf(prepared);
     return prepared;
   }

@@ -7,11 +7,12 @@ import {
   type Hyperparameters,
   hooksOf,
   type LayerSketch,
-  replaySegment,
+  replaySegments,
   storedHyperparametersSchema,
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { canonicalJson, type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
+import { type Device, withGemmEngine } from '../runtime/index.js';
 
 /** A published version made ready to serve, or to edit on. */
 export interface VersionHooks {
@@ -25,6 +26,14 @@ export interface VersionHooks {
   readonly manifest: Manifest;
 }
 
+/** How a version's segments are replayed. */
+export interface ReplayOptions {
+  /** An earlier version: where this one goes on from it, only what came after is replayed. */
+  readonly held?: VersionHooks | undefined;
+  /** Where its products are computed; the CPU unless said otherwise. */
+  readonly device?: Device;
+}
+
 /**
  * The hooks of a published version, by default the latest.
  *
@@ -32,24 +41,29 @@ export interface VersionHooks {
  * @throws {NoSuchKeyError} if a file is missing @throws {InvalidInputError} if there is no such version
  * @throws {MalformedFileError} as {@link versionHooks}
  */
-export async function loadVersionHooks(store: ObjectStore, modelId: string, version?: number): Promise<VersionHooks> {
-  return versionHooks(await pull(store, modelId, version));
+export async function loadVersionHooks(
+  store: ObjectStore,
+  modelId: string,
+  version?: number,
+  options: ReplayOptions = {},
+): Promise<VersionHooks> {
+  return versionHooks(await pull(store, modelId, version), options);
 }
 
 /**
- * Replays the segments of a version.
+ * Replays the segments of a version, in one solve.
  *
- * @param held an earlier version: where this one goes on from it, only what came after is replayed
  * @throws {MalformedFileError} if a file is not a segment, or the replay does not end with the manifest's edits
  */
-export function versionHooks(pulled: PulledVersion, held?: VersionHooks): VersionHooks {
+export async function versionHooks(pulled: PulledVersion, { held, device }: ReplayOptions = {}): Promise<VersionHooks> {
   const { manifest } = pulled;
   const known = held && goesOnFrom(manifest, held.manifest) ? held : undefined;
   const files = hookFilesOf(pulled, known?.manifest.segments.length ?? 0);
-  const state = files.reduce(
-    (before, { segment }) => replaySegment(before, segment),
-    known?.state ?? emptyState(manifest, settingsOf(manifest)),
-  );
+  const before = known?.state ?? emptyState(manifest, settingsOf(manifest));
+  const segments = files.map(({ segment }) => segment);
+  const state = await withGemmEngine((engine) => replaySegments(before, segments, engine), {
+    ...(device && { device }),
+  });
   requireActiveEdits(manifest, state);
   const sketches = [...(known?.sketches ?? []), ...files.flatMap((file) => file.sketches)];
   return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };

@@ -12,7 +12,7 @@ export async function measureArtifact({ model, settings }: BenchContext): Promis
   const { dInner, dModel } = model.config;
   const next = normal(7);
   const numbers = (rows: number) => matrix(rows, edits, Float64Array.from({ length: rows * edits }, next));
-  const statistics = plainStatistics(model, settings, 1);
+  const statistics = await plainStatistics(model, settings, 1);
   const storage = segmentStorage(dInner, dModel);
   const layers = await Promise.all(
     emptyState(model.config, settings).layers.map(async ({ layer, memory }, i) => {

@@ -6,7 +6,7 @@ import {
   hooksOf,
   type KeyStatistics,
 } from '../../src/editing/index.js';
-import { keySketch, matrix } from '../../src/linalg/index.js';
+import { keySketch, matrix, PlainGemmEngine } from '../../src/linalg/index.js';
 import type { Model } from '../../src/model/index.js';
 import { normal } from './random.js';
 
@@ -36,10 +36,12 @@ export function randomHooks({ config }: Model, settings: Hyperparameters, edits:
 }
 
 /** Statistics under which all keys are alike and independent: `C0 = scale² I`. */
-export function plainStatistics({ config }: Model, settings: Hyperparameters, scale: number): KeyStatistics[] {
-  return settings.layers.map((layer) => {
+export function plainStatistics({ config }: Model, settings: Hyperparameters, scale: number): Promise<KeyStatistics[]> {
+  const engine = new PlainGemmEngine();
+  const ofLayer = async (layer: number) => {
     const inverseFactor = matrix(config.dInner, config.dInner);
     for (let i = 0; i < config.dInner; i++) inverseFactor.data[i * config.dInner + i] = 1 / scale;
-    return { layer, inverseFactor, sketch: keySketch(inverseFactor, sketchRank) };
-  });
+    return { layer, inverseFactor, sketch: await keySketch(inverseFactor, engine, sketchRank) };
+  };
+  return Promise.all(settings.layers.map(ofLayer));
 }

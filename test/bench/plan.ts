@@ -125,7 +125,7 @@ async function solveTrial({ model, settings, edits, options }: BenchContext): Pr
   const engine = new OnnxGemmEngine();
   const collection = await KeyCollection.compile(model, settings);
   const storage = segmentStorage(config.dInner, config.dModel);
-  const statistics = plainStatistics(model, settings, 1);
+  const statistics = await plainStatistics(model, settings, 1);
   const round = { settings, collection, statistics, engine, rowsPerBatch, storage };
   const next = normal(1);
   const targets = (count: number) =>
@@ -154,6 +154,6 @@ async function factorTrial({ model: { config } }: BenchContext): Promise<Trial> 
     what: `inverse factor of ${config.dInner}`,
     isPromised: false,
     predicted: (rates) => predictedSeconds(factorWork(config), rates),
-    run: async () => keySketch(await inverseFactor(moment, engine)),
+    run: async () => keySketch(await inverseFactor(moment, engine), engine),
   };
 }

@@ -65,7 +65,7 @@ async function consecutive(
   const { model, settings } = context;
   const collection = await KeyCollection.compile(model, settings);
   const engine = new OnnxGemmEngine();
-  const statistics = plainStatistics(model, settings, 1);
+  const statistics = await plainStatistics(model, settings, 1);
   const storage = segmentStorage(model.config.dInner, model.config.dModel);
   const round = { settings, collection, statistics, engine, rowsPerBatch: 2048, storage };
   const perRound = (k: number) => distinctEdits(context, k);

@@ -169,7 +169,7 @@ async function openWorkflow(
 
 async function resultsOf(store: DirectoryObjectStore): Promise<Omit<Outcome, 'seconds' | 'log'>> {
   const pulled = await pull(store, modelId);
-  const { hooks, editIds } = versionHooks(pulled);
+  const { hooks, editIds } = await versionHooks(pulled);
   const { bytes } = await store.get(versionFileKey(modelId, pulled.manifest.version, 'hooks.safetensors'));
   const valuesBelow = (name: string) => tensorsBelow(store, `models/${modelId}/values/`, '.safetensors', name);
   const losses = [...(await valuesBelow('losses'))].map(([key, { length }]) => [key, length] as const);

@@ -1,6 +1,6 @@
 /** @file Executions of the workflow's functions over a memory store, with made-up results of the container tasks. */
 import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
-import { identity, keySketch } from '../../src/linalg/index.js';
+import { identity, keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
 import type { ModelConfig } from '../../src/model/index.js';
 import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/pipeline/contract.js';
 import type { Executions, StageDependencies } from '../../src/pipeline/executions.js';
@@ -93,7 +93,8 @@ export async function registeredStore(more: Partial<ModelCard> = {}): Promise<Me
 export async function storeStatistics(store: ObjectStore, card: ModelCard = cardOf()): Promise<void> {
   for (const inputs of cardInputs(card, card.settings)) {
     const inverseFactor = identity(16);
-    const statistics = { layer: inputs.layer, inverseFactor, sketch: keySketch(inverseFactor, inputs.sketchRank) };
+    const sketch = await keySketch(inverseFactor, new PlainGemmEngine(), inputs.sketchRank);
+    const statistics = { layer: inputs.layer, inverseFactor, sketch };
     await storeFactor({ store, modelId }, inputs, statistics, 10);
   }
 }
@@ -182,6 +183,11 @@ export async function editAndJudge(
 }
 
 /** What the tasks `solve` and `validate` leave. */
+const sketchOf = async (layer: number) => ({
+  layer,
+  sketch: await keySketch(identity(16), new PlainGemmEngine(), 2, layer),
+});
+
 export async function solveAndValidate(
   store: ObjectStore,
   planKey: string,
@@ -194,7 +200,7 @@ export async function solveAndValidate(
   const ids = edits.map(({ id }) => id);
   const state = base?.state ?? emptyState(config, settings);
   const segment = await randomSegment(hookedModel, state, ids, removedIdsOf(plan, edits));
-  const sketches = base ? [] : settings.layers.map((layer) => ({ layer, sketch: keySketch(identity(16), 2, layer) }));
+  const sketches = base ? [] : await Promise.all(settings.layers.map(sketchOf));
   const hooks = encodeHookFile({ segment, sketches });
   await putIfAbsent(store, attemptKey(planKey, attempt, 'hooks.safetensors'), hooks);
   await putIfAbsent(store, attemptKey(planKey, attempt, 'solve.json'), encodeCanonical(solveRecord(ids, hooks)));

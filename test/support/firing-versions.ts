@@ -8,10 +8,10 @@ import {
   tokenizeEdit,
 } from '../../src/editing/index.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
-import { selectColumns } from '../../src/linalg/matrix.js';
 import { type Model, modelDigest, type Tokenizer } from '../../src/model/index.js';
 import type { ObjectStore } from '../../src/registry/index.js';
 import { type PublishedState, publishRounds } from './published-version.js';
+import { selectColumns } from './select-columns.js';
 
 /** The prompt on whose subject an edit of {@link publishFiring} fires; `{}` is the subject, which is the edit's id. */
 export const firingPrompt = 'The mayor of {}';

@@ -64,7 +64,7 @@ export async function publishGoldenVersion(name: string): Promise<GoldenVersion>
     });
   }
   const pulled = await pull(store, name);
-  return { golden, model, pulled, version: versionHooks(pulled) };
+  return { golden, model, pulled, version: await versionHooks(pulled) };
 }
 
 /** With a sketch of full rank: the gate is exact but for the sketch's own rounding. */

@@ -5,7 +5,7 @@ import {
   encodeHookFile,
   type HookSegment,
   type Hyperparameters,
-  replaySegment,
+  replaySegments,
   segmentStorage,
   withoutEdits,
 } from '../../src/editing/index.js';
@@ -35,7 +35,7 @@ export async function randomSegment(
 ): Promise<HookSegment> {
   const { dInner, dModel } = config;
   const engine = new PlainGemmEngine();
-  const state = withoutEdits(before, removedIds);
+  const state = await withoutEdits(before, removedIds, engine);
   const layers = await Promise.all(
     state.layers.map(async ({ layer, memory, sequenceThreshold }) => {
       const keys = keysOf?.(layer, addedIds) ?? gaussian(dInner, addedIds.length, 10 * before.editIds.length + layer);
@@ -67,7 +67,7 @@ export async function publishRounds(
   for (const { addedIds, removedIds = [] } of rounds) {
     const base = await latest(store, modelId);
     const segment = await randomSegment(model, state, addedIds, removedIds);
-    state = replaySegment(state, segment);
+    state = await replaySegments(state, [segment], new PlainGemmEngine());
     const version = await publishSegment(store, modelId, model, { base, segment });
     published.push({ version, state });
   }

@@ -116,7 +116,7 @@ describe.skipIf(!isThere || python === undefined)(name, { timeout: 900_000 }, ()
       base: null,
       publishedBy: 'a test',
     });
-    version = versionHooks(await pull(store, 'smollm2'));
+    version = await versionHooks(await pull(store, 'smollm2'));
     const texts = edits.flatMap((edit) => [fillTemplate(edit.prompt, edit.subject), ...edit.neighborhood.slice(0, 2)]);
     prompts = texts.map((text) => [...bench.tokenizer.encode(text).ids]);
     const model = await bench.edited();

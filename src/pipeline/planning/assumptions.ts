@@ -18,7 +18,7 @@ export function assumptionsOf(request: PlanRequest): string[] {
       `${shape.paraphrases} paraphrases and ${shape.neighborhood} neighbours are validated.`,
     `Key statistics are of ${corpusTokens} tokens in sequences of ${sequenceTokens}; they are made once for all rounds.`,
     'Rounds follow each other; in each, values and validation are divided among the shards, the solve is not.',
-    'Every task opens the model, and rebuilds the base from all segments before it: that grows with the cube of the edits.',
+    'Every task opens the model, and rebuilds the base from all segments before it, in one solve.',
     'Weights are computed with in float32, whatever the checkpoint stores; each program on a GPU holds its own copy.',
     ...deviceLines(request, device),
     `Plain TypeScript does ${inUnits(rates.host.flopsPerSecond, 1e9)} GFLOP/s: ${rates.host.why}.`,

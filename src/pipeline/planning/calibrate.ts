@@ -2,12 +2,13 @@
 import { cpus, totalmem } from 'node:os';
 import { segmentStorage } from '../../editing/index.js';
 import { add, Graph, matMul, type Value } from '../../graph/index.js';
-import { blockSize, type Matrix, matrix, multiply, solveCholesky } from '../../linalg/index.js';
+import { addTo, blockSize, inverseFactor, type Matrix, matrix, PlainGemmEngine, wideStep } from '../../linalg/index.js';
 import type { ModelConfig } from '../../model/index.js';
 import { compile, OnnxGemmEngine } from '../../runtime/index.js';
 import { type Tensor, tensor } from '../../tensor/index.js';
 import { rowsPerBatch } from '../workbench.js';
 import { BlockProbe, type ProbeSizes } from './block-probe.js';
+import { cornerFlops } from './dense-work.js';
 import { GemmChain, waves } from './gemm-chain.js';
 import type { Machine, Rates } from './rates.js';
 import type { EffectiveRates } from './seconds-of.js';
@@ -102,43 +103,52 @@ async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, secon
   return { gemmFlops: 1 / perFlop, operandBytes: 1 / perByte };
 }
 
-/** Batched products of attention: sequences of 64 tokens, of short ones there are fewer FLOPs than starts. */
+/** Both batched products of attention: sequences as long as those of a text; of short ones there are fewer FLOPs than starts. */
 async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, secondsOf: SecondsOf): Promise<number> {
-  const [batch, tokens] = [16, 64];
+  const [batch, tokens] = [8, 128];
   const group = heads / keyValueHeads;
   const queries = [batch, keyValueHeads, group * tokens, dHead];
   const keys = [batch, keyValueHeads, dHead, tokens];
-  const seconds = await secondsOfGraph(secondsOf, { queries, keys }, (inputs) => matMul(inputs.queries, inputs.keys));
-  return (2 * batch * heads * tokens * tokens * dHead) / seconds;
+  const values = [batch, keyValueHeads, tokens, dHead];
+  const seconds = await secondsOfGraph(secondsOf, { queries, keys, values }, (inputs) =>
+    matMul(matMul(inputs.queries, inputs.keys), inputs.values),
+  );
+  return (4 * batch * heads * tokens * tokens * dHead) / seconds;
 }
 
-/** Double-precision products as the blocked algorithms make them: of a block's width. */
+/** Double-precision products as the blocked algorithms make them: a panel against a block, and a block against a block. */
 async function float64Rate(dInner: number, secondsOf: SecondsOf, runSeconds: number): Promise<number> {
   const engine = new OnnxGemmEngine();
-  const inner = Math.max(blockSize, Math.round(dInner / 4));
-  const [a, b] = [sines(blockSize, inner), sines(inner, blockSize)];
-  const seconds = await secondsOf(() => engine.gemm(a, b));
+  const step = wideStep(dInner, blockSize);
+  const inner = Math.max(step, Math.round(dInner / 4));
+  const [panel, beside] = [sines(2 * inner, inner), sines(inner, step)];
+  const corner = sines(step, inner);
+  const seconds = await secondsOf(async () => {
+    await engine.gemm(panel, corner, { transB: true });
+    await engine.gemm(corner, beside);
+  });
   await engine.dispose();
-  return (2 * blockSize ** 2 * inner) / Math.max(seconds - runSeconds, 0.2 * seconds);
+  const flops = 2 * step * inner * (2 * inner + step);
+  return flops / Math.max(seconds - 2 * runSeconds, 0.2 * seconds);
 }
 
-/** Plain TypeScript: triangular solves and products of a replayed round, and adding float32 to float64. */
+/** Plain TypeScript: factor and inverse of a diagonal block, adding float32 to float64, and rounding. */
 async function hostRates(dInner: number, secondsOf: SecondsOf) {
-  const [edits, columns] = [256, 64];
-  const factor = lowerTriangle(edits);
-  const right = sines(edits, columns);
-  const left = sines(edits, edits);
-  const flops = 2 * edits ** 2 * columns + 2 * edits ** 2 * columns;
-  const seconds = await secondsOf(async () => [solveCholesky(factor, right), multiply(left, right)]);
+  const corner = definite(blockSize);
+  const engine = new PlainGemmEngine();
+  const seconds = await secondsOf(() => inverseFactor(corner, engine));
   const count = Math.min(dInner ** 2, 4_000_000);
   const [sum, batch] = [new Float64Array(count), waves(count, 1)];
-  const adding = await secondsOf(async () => {
-    for (let i = 0; i < count; i++) sum[i] += batch[i];
-  });
+  const adding = await secondsOf(async () => addTo(sum, batch));
   const [rows, width] = [16, 1024];
+  const numbers = sines(rows, width);
   const { roundKeys } = segmentStorage(width, width);
-  const rounding = await secondsOf(async () => roundKeys(left.data.subarray(0, rows * width)));
-  return { hostFlops: flops / seconds, hostElements: count / adding, roundedNumbers: (rows * width) / rounding };
+  const rounding = await secondsOf(async () => roundKeys(numbers.data));
+  return {
+    hostFlops: cornerFlops(blockSize) / seconds,
+    hostElements: count / adding,
+    roundedNumbers: (rows * width) / rounding,
+  };
 }
 
 /**
@@ -200,9 +210,9 @@ function sines(rows: number, columns: number): Matrix {
   return matrix(rows, columns, Float64Array.from(waves(rows * columns, 1)));
 }
 
-/** Well conditioned. */
-function lowerTriangle(size: number): Matrix {
-  const lower = sines(size, size);
-  for (let i = 0; i < size; i++) lower.data[i * size + i] = size;
-  return lower;
+/** Symmetric enough for a factor, which reads its lower triangle only, and well conditioned. */
+function definite(size: number): Matrix {
+  const result = sines(size, size);
+  for (let i = 0; i < size; i++) result.data[i * size + i] = size;
+  return result;
 }

@@ -161,7 +161,7 @@ export const defaultRates: Rates = {
     },
   ],
   host: {
-    flopsPerSecond: 1.5e9,
+    flopsPerSecond: 1e9,
     elementsPerSecond: 0.6e9,
     roundedNumbersPerSecond: 5e6,
     runSeconds: 150e-6,

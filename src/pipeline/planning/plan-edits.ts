@@ -15,8 +15,9 @@ import { modelParameters } from './model-size.js';
 import type { PlanRequest } from './plan-request.js';
 import { secondsOf } from './seconds-of.js';
 import { memorySizes, type PlannedStage, plannedStages, type StageMemory, stageMemory } from './stage-memory.js';
-import { rebuiltRound, roundRuns, type StageRun, statisticsRuns } from './stage-tasks.js';
-import { flopsOf, noWork, sumWork } from './work.js';
+import { roundRuns, type StageRun, segmentReadWork, statisticsRuns } from './stage-tasks.js';
+import { flopsOf, noWork, sumWork, timesWork } from './work.js';
+import { rebuildWork } from './write-work.js';
 
 /** What a stage takes in all rounds together. */
 export interface StagePlan {
@@ -123,12 +124,14 @@ function planJob(request: PlanRequest) {
 /** Goes through the rounds; each finds all earlier edits in force. */
 function forEachRound(request: PlanRequest, visit: (run: StageRun) => void): void {
   const { config, settings, edits: all, roundSize } = request;
-  let rebuild = noWork;
+  const layers = settings.layers.length;
+  let reading = noWork;
   for (let earlierEdits = 0; earlierEdits < all; ) {
     const edits = Math.min(roundSize, all - earlierEdits);
     const position = { isFirst: earlierEdits === 0, isLast: earlierEdits + edits === all };
+    const rebuild = sumWork(reading, timesWork(layers, rebuildWork(config, earlierEdits)));
     for (const run of roundRuns(request, { edits, earlierEdits, ...position, rebuild })) visit(run);
-    rebuild = sumWork(rebuild, rebuiltRound(config, settings.layers.length, earlierEdits, edits));
+    reading = sumWork(reading, segmentReadWork(config, layers, earlierEdits, edits));
     earlierEdits += edits;
   }
 }

@@ -142,18 +142,13 @@ function validateRun(request: PlanRequest, { edits, earlierEdits, isLast, rebuil
   };
 }
 
-/** What one more round adds to rebuilding a state: its segment is read, decoded and replayed. */
-export function rebuiltRound(config: ModelConfig, layers: number, earlierEdits: number, edits: number): Work {
-  return timesWork(
-    layers,
-    sumWork(
-      replayWork(config, earlierEdits, edits),
-      workOf({
-        storeBytes: segmentBytes(config, earlierEdits, edits),
-        hostElements: 4 * edits * (config.dInner + config.dModel + earlierEdits),
-      }),
-    ),
-  );
+/** Reading and decoding a round's segment, as every later task does. */
+export function segmentReadWork(config: ModelConfig, layers: number, earlierEdits: number, edits: number): Work {
+  const read = workOf({
+    storeBytes: segmentBytes(config, earlierEdits, edits),
+    hostElements: 2 * edits * (config.dInner + config.dModel + earlierEdits),
+  });
+  return timesWork(layers, read);
 }
 
 function load(stage: PlannedStage, request: PlanRequest): Work {

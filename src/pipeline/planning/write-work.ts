@@ -1,8 +1,8 @@
 /** @file Writing a round: key collection, the thin solve, and what it grows by with the rounds before. */
 import { type Hyperparameters, valueLayer } from '../../editing/index.js';
-import { blockSize } from '../../linalg/index.js';
 import type { ModelConfig } from '../../model/index.js';
 import { rowsPerBatch } from '../workbench.js';
+import { denseWork } from './dense-work.js';
 import { collectedTokens, type EditShape } from './edit-shape.js';
 import { forwardRun, hookForward } from './forward-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
@@ -48,28 +48,36 @@ function collectWork({ config, settings, shape, edits, earlierEdits }: RoundPlan
 }
 
 /**
- * `appendRound` for one layer. With `n` new edits on `p` earlier ones: `4 dInner² n` to whiten, `2 dInner² n` for the keys
- * that the rounded rows stand for, `4 dInner p n + 2 dModel p n` against the earlier ones, then {@link replayWork} and about
- * as much again to see that rounding does no harm.
+ * `appendRound` for one layer, `n` new edits on `p` earlier ones: whitening, the keys that the rounded rows stand for, products
+ * with the earlier edits, {@link replayWork}, and about as much again to see that rounding does no harm.
  */
 function appendWork({ config, edits: n, earlierEdits: p }: RoundPlanSizes): Work {
   const { dInner, dModel } = config;
-  const solves = 2 * (dInner / blockSize);
-  return sumWork(
-    workOf({
-      float64Flops:
-        (6 * dInner ** 2 - 2 * blockSize * dInner) * n + 4 * dInner * p * n + 2 * dInner * n ** 2 + 4 * dModel * p * n,
-      operandBytes: 8 * (3 * dInner ** 2 + 2 * p * dInner + 2 * p * dModel),
-      transferBytes: 8 * (3 * dInner ** 2 + 2 * p * dInner + 2 * p * dModel + 6 * dInner * n),
-      hostFlops: 2 * blockSize * dInner * n + p ** 2 * n + 4 * p * n ** 2,
-      runs: 6 + solves,
-      operators: 6 + solves,
-      // Blocks are cut out of the factor.
-      hostElements: dInner ** 2,
-      roundedNumbers: roundedNumbers(config, p, n),
-    }),
-    replayWork(config, p, n),
-  );
+  const append = denseWork((dense) => {
+    dense.product(dInner, n, dInner);
+    dense.product(n, dInner, dInner);
+    dense.triangularSolve(dInner, n);
+    dense.triangularSolve(dInner, n);
+    dense.product(n, n, dInner);
+    dense.product(n, p, dInner);
+    dense.product(p, n, dInner);
+    dense.product(dModel, n, p);
+    if (p > 0) {
+      dense.product(dModel, n, p);
+      dense.triangularSolve(p, n);
+      dense.product(n, n, p);
+      dense.product(n, n, dModel);
+      dense.product(n, p, n);
+      dense.product(n, n, n);
+    }
+    dense.copy(4 * dInner * n + 8 * p * n);
+  });
+  const reading = workOf({
+    // Products of few columns read the factor and the earlier edits rather than compute.
+    operandBytes: 8 * (3 * dInner ** 2 + 2 * p * dInner + 2 * p * dModel),
+    roundedNumbers: roundedNumbers(config, p, n),
+  });
+  return sumWork(append, reading, replayWork(config, p, n));
 }
 
 /** Where the largest of every 64 numbers are sorted out, rounding costs this many times as much. */
@@ -80,17 +88,33 @@ const roundedNumbers = ({ dInner, dModel }: ModelConfig, p: number, n: number): 
   n * (dInner + dModel) + peakFactor * n * p;
 
 /**
- * One layer's memory after one more round, in plain TypeScript: two triangular solves of `p² n`, products of
- * `4 dModel p n + 2 p n²`, and copies of the gram matrix, its factor and the whitened keys.
+ * One layer's memory after `n` more edits on `p` that it holds, however many rounds wrote them: `replayRound`.
  *
  * @param p earlier edits
  * @param n new edits
  */
-export function replayWork({ dInner, dModel }: ModelConfig, p: number, n: number): Work {
-  return workOf({
-    hostFlops: 2 * p ** 2 * n + 2 * p * n ** 2 + 4 * dModel * p * n + n ** 3 / 3 + 2 * n ** 2 * dModel,
-    hostElements: ((p + n) ** 2 + (p + n) * dInner) / 2 + 4 * n * (dInner + dModel),
+export function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, p: number, n: number): Work {
+  return denseWork((dense) => {
+    dense.triangularSolve(p, n);
+    dense.product(n, n, p);
+    dense.cholesky(n);
+    dense.product(dModel, n, p);
+    dense.triangularSolve(n, dModel);
+    dense.triangularSolve(n, dModel);
+    dense.triangularSolve(p, n);
+    dense.product(dModel, p, n);
+    dense.copy(n * (2 * p + 3 * n + dInner + 3 * dModel));
+    // The memory of earlier edits is copied with the new ones beside it.
+    if (p > 0) dense.copy(2 * (p + n) ** 2 + (p + n) * (dInner + 2 * dModel));
   });
+}
+
+/** A version's memory from all its segments, of one layer: they are put together, and solved once. */
+export function rebuildWork(config: Pick<ModelConfig, 'dInner' | 'dModel'>, edits: number): Work {
+  const { dInner, dModel } = config;
+  // Joining goes number by number, and what is stored is widened and scaled first.
+  const joined = workOf({ hostElements: 2 * edits ** 2 + 3 * edits * (dInner + dModel) });
+  return sumWork(joined, replayWork(config, 0, edits));
 }
 
 /** What a solve tells beside its segment: the round replayed as stored, and how much each weight was changed. */

@@ -4,7 +4,7 @@ import {
   type Edit,
   encodeHookFile,
   type RoundResult,
-  replaySegment,
+  replaySegments,
   targetMatrix,
   tokenizeEdit,
   writeRound,
@@ -48,7 +48,7 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
   const round = await readPlannedRound(input, dependencies);
   const edits = keptEdits(round.plan.edits, await readExclusions(store, planKey, attempt));
   if (edits.length === 0) throw new InvalidInputError(`round ${round.plan.roundId}`, 'an edit to write', 'none');
-  const base = await readBase(store, round.plan);
+  const base = await readBase(dependencies, round.plan);
   const statistics = await readStatistics(store, round);
   const bench = await openTaskBench(dependencies, round, { statistics });
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
@@ -117,7 +117,7 @@ async function recordOf(
   { written, values, bytes, key, seconds }: Solved,
 ): Promise<SolveRecord> {
   const { segment } = decodeHookFile(bytes, key);
-  const state = replaySegment(base?.state ?? bench.emptyState, segment);
+  const state = await replaySegments(base?.state ?? bench.emptyState, [segment], bench.engine);
   const changes = await layerChanges(bench.model, state, bench.engine);
   const writtenShare = written.writtenShare.map((share) => Array.from(share));
   return {

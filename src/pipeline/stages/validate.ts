@@ -1,5 +1,5 @@
 /** @file Task `validate`: measures what a solve did to one shard of the round's edits, and to what should have stayed. */
-import { decodeHookFile, type Edit, type EditState, type HookFile, replaySegment } from '../../editing/index.js';
+import { decodeHookFile, type Edit, type EditState, type HookFile, replaySegments } from '../../editing/index.js';
 import { DigestMismatchError } from '../../errors.js';
 import type { EditMeasurement } from '../../evaluation/index.js';
 import { digestOf, type ObjectStore } from '../../registry/index.js';
@@ -30,11 +30,11 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   const round = await readPlannedRound(input, dependencies);
   const indices = itemsOfShard(round.plan.validationShards, shard);
   const exclusions = await readExclusions(store, planKey, attempt);
-  const base = await readBase(store, round.plan);
+  const base = await readBase(dependencies, round.plan);
   const file = await readSegment(store, planKey, attempt);
   const bench = await openTaskBench(dependencies, round, { sketches: base?.sketches ?? file.sketches });
   try {
-    const state = replaySegment(base?.state ?? bench.emptyState, file.segment);
+    const state = await replaySegments(base?.state ?? bench.emptyState, [file.segment], bench.engine);
     const edits = keptEdits(
       indices.map((index) => round.plan.edits[index]),
       exclusions,

@@ -32,7 +32,7 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
   const round = await readPlannedRound(input, dependencies);
   const { plan } = round;
   const edits = itemsOfShard(plan.valueShards, input.shard).map((index) => plan.edits[index]);
-  const base = await readBase(store, plan);
+  const base = await readBase(dependencies, plan);
   const known = await plannedContexts(store, plan);
   if (known && (await missingValues(round, base, known, edits, dependencies)).length === 0) return;
   const sketches = base?.sketches ?? noSketches(plan.settings.layers, round.card.dInner);

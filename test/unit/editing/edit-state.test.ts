@@ -5,7 +5,7 @@ import {
   type HookSegment,
   hooksOf,
   type KeyStatistics,
-  replaySegment,
+  replaySegments,
   resolveHyperparameters,
   withoutEdits,
 } from '../../../src/editing/index.js';
@@ -15,6 +15,7 @@ import type { ModelConfig } from '../../../src/model/index.js';
 import { naiveProduct } from '../../support/dense-update.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian, illConditioned } from '../../support/random-matrix.js';
+import { expectSameState } from '../../support/same-state.js';
 
 const dInner = 10;
 const dModel = 5;
@@ -50,8 +51,9 @@ beforeAll(async () => {
     }),
   );
   first = await segmentOn(empty, 1, ['a', 'b', 'c']);
-  second = await segmentOn(replaySegment(empty, first), 2, ['d']);
-  state = replaySegment(replaySegment(empty, first), second);
+  const once = await replaySegments(empty, [first], engine);
+  second = await segmentOn(once, 2, ['d']);
+  state = await replaySegments(once, [second], engine);
 });
 
 describe('an edit state', () => {
@@ -74,8 +76,17 @@ describe('an edit state', () => {
     expect(empty.layers.every(({ memory }) => memory.gram.rows === 0)).toBe(true);
   });
 
-  it('forgets edits by their ids, with their keys, targets and thresholds', () => {
-    const rest = withoutEdits(state, ['c', 'a']);
+  it('is the same of all segments at once as of one after the other', async () => {
+    const third = { ...(await segmentOn(await withoutEdits(state, ['b', 'd'], engine), 3, ['e', 'f'])) };
+    const segments = [first, second, { ...third, removedIds: ['b', 'd'] }];
+    const last = await replaySegments(state, segments.slice(2), engine);
+    expect(last.editIds).toEqual(['a', 'c', 'e', 'f']);
+    expectSameState(await replaySegments(empty, segments, engine), last);
+    expect(await replaySegments(state, [], engine)).toBe(state);
+  });
+
+  it('forgets edits by their ids, with their keys, targets and thresholds', async () => {
+    const rest = await withoutEdits(state, ['c', 'a'], engine);
     expect(rest.editIds).toEqual(['b', 'd']);
     rest.layers.forEach(({ memory, thresholds }, i) => {
       expect(thresholds).toEqual([0.11, 0.2]);
@@ -88,27 +99,28 @@ describe('an edit state', () => {
     expect(state.editIds).toHaveLength(4);
   });
 
-  it('is as if they had never been written when it forgets a whole last round', () => {
-    const once = replaySegment(empty, first);
-    withoutEdits(state, ['d']).layers.forEach(({ memory }, i) => {
+  it('is as if they had never been written when it forgets a whole last round', async () => {
+    const once = await replaySegments(empty, [first], engine);
+    (await withoutEdits(state, ['d'], engine)).layers.forEach(({ memory }, i) => {
       expect(memory.values.data).toBeAllclose(once.layers[i].memory.values.data, tolerances.float64);
     });
-    expect(withoutEdits(state, ['a', 'b', 'c', 'd']).layers[0].memory.values.columns).toBe(0);
+    const none = await withoutEdits(state, ['a', 'b', 'c', 'd'], engine);
+    expect(none.layers[0].memory.values.columns).toBe(0);
   });
 
   it('takes back what a segment removes before it adds', async () => {
-    const replacing = { ...(await segmentOn(withoutEdits(state, ['b']), 3, ['e'])), removedIds: ['b'] };
-    const replaced = replaySegment(state, replacing);
+    const replacing = { ...(await segmentOn(await withoutEdits(state, ['b'], engine), 3, ['e'])), removedIds: ['b'] };
+    const replaced = await replaySegments(state, [replacing], engine);
     expect(replaced.editIds).toEqual(['a', 'c', 'd', 'e']);
     expect(replaced.layers[1].thresholds).toEqual([0.1, 0.12, 0.2, 0.3]);
   });
 
-  it('refuses to forget what it does not hold, and a segment without one of its layers', () => {
-    const unknown = () => withoutEdits(state, ['a', 'nobody']);
-    expect(unknown).toThrow(InvalidInputError);
-    expect(unknown).toThrow('edit to remove: the id of an active edit, got nobody');
+  it('refuses to forget what it does not hold, and a segment without one of its layers', async () => {
+    const unknown = () => withoutEdits(state, ['a', 'nobody'], engine);
+    await expect(unknown).rejects.toThrow(InvalidInputError);
+    await expect(unknown).rejects.toThrow('edit to remove: the id of an active edit, got nobody');
     const partial = { ...first, layers: first.layers.slice(0, 1) };
-    expect(() => replaySegment(empty, partial)).toThrow('hook segment: layer 3, got none');
+    await expect(replaySegments(empty, [partial], engine)).rejects.toThrow('hook segment: layer 3, got none');
   });
 });
 

@@ -5,7 +5,7 @@ import {
   emptyState,
   encodeHookFile,
   type HookSegment,
-  replaySegment,
+  replaySegments,
   resolveHyperparameters,
   roundSketch,
   segmentStorage,
@@ -22,7 +22,7 @@ import {
   matrix,
   multiply,
   PlainGemmEngine,
-  replayRound,
+  replayRounds,
 } from '../../../src/linalg/index.js';
 import type { ModelConfig } from '../../../src/model/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
@@ -86,7 +86,8 @@ async function consecutive(
     };
     files.push(encodeHookFile({ segment: hooks, sketches: [] }));
     memory = next;
-    replayed = replayRound(replayed, decodeHookFile(files[r], 'hooks').segment.layers[0].round);
+    const { round } = decodeHookFile(files[r], 'hooks').segment.layers[0];
+    replayed = await replayRounds(replayed, [{ removed: [], segment: round }], products);
   }
   return { files, memory, replayed };
 }
@@ -225,15 +226,15 @@ describe('a hook file', () => {
   });
 
   it('replays to a state that names its edits and forgets the removed ones', async () => {
-    const first = replaySegment(emptyState(config, settings), await segmentOf(3, 5));
+    const first = await replaySegments(emptyState(config, settings), [await segmentOf(3, 5)], engine);
     expect(first.editIds).toEqual(['e0', 'e1', 'e2']);
     const second = await segmentOf(1, 9);
     const wide = second.layers.map((layer) => ({
       ...layer,
       round: { ...layer.round, gramRows: random(1, 3, 2) },
     }));
-    expect(() => replaySegment(first, { ...second, layers: wide })).toThrow('gram rows');
-    const afterRemoval = replaySegment(first, {
+    await expect(replaySegments(first, [{ ...second, layers: wide }], engine)).rejects.toThrow('gram rows');
+    const replacing = {
       ...second,
       addedIds: ['n0'],
       removedIds: ['e1'],
@@ -241,7 +242,8 @@ describe('a hook file', () => {
         ...layer,
         round: { ...layer.round, gramRows: matrix(1, 3, Float64Array.of(0, 0, 4)) },
       })),
-    });
+    };
+    const afterRemoval = await replaySegments(first, [replacing], engine);
     expect(afterRemoval.editIds).toEqual(['e0', 'e2', 'n0']);
     expect(afterRemoval.layers[0].thresholds).toHaveLength(3);
   });

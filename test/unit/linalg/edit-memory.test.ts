@@ -5,61 +5,36 @@ import {
   appendRound,
   type EditMemory,
   emptyMemory,
-  inverseFactor,
   type Matrix,
   matrix,
   multiply,
-  PlainGemmEngine,
+  type RoundSegment,
   type RoundStorage,
-  removeEdits,
-  replayRound,
+  replayRounds,
   transpose,
   type WrittenRound,
   weightChange,
   whiten,
 } from '../../../src/linalg/index.js';
-import { block, columnNorms, selectColumns, setBlock, stackColumns, subtract } from '../../../src/linalg/matrix.js';
+import { block, columnNorms, stackColumns, subtract } from '../../../src/linalg/matrix.js';
 import { type DenseState, denseStart, denseUpdate, naiveProduct } from '../../support/dense-update.js';
+import {
+  dInner,
+  dModel,
+  engine,
+  factor,
+  history,
+  last,
+  moment,
+  momentWeight,
+  type Round,
+  round,
+  write,
+} from '../../support/layer-rounds.js';
 import { tolerances } from '../../support/matchers.js';
-import { gaussian, illConditioned, spectrumRoot } from '../../support/random-matrix.js';
+import { gaussian } from '../../support/random-matrix.js';
 
-const engine = new PlainGemmEngine();
-const dInner = 40;
-const dModel = 11;
-const momentWeight = 8;
-const moment = illConditioned(dInner, 1e4, 7);
-const root = spectrumRoot(dInner, 1e4, 7);
-const factor = await inverseFactor(moment, engine);
-
-interface Round {
-  readonly keys: Matrix;
-  readonly residuals: Matrix;
-}
-
-function round(seed: number, edits: number): Round {
-  return { keys: multiply(root, gaussian(dInner, edits, seed)), residuals: gaussian(dModel, edits, seed + 1000) };
-}
-
-/** Five rounds of seven edits; the fourth round writes a key of the first again, the fifth holds one key twice. */
-function history(): Round[] {
-  const rounds = [10, 20, 30, 40, 50].map((seed) => round(seed, 7));
-  setBlock(rounds[3].keys, 0, 2, block(rounds[0].keys, 0, dInner, 4, 5));
-  setBlock(rounds[4].keys, 0, 1, block(rounds[4].keys, 0, dInner, 0, 1));
-  return rounds;
-}
-
-async function write(rounds: readonly Round[], weight = momentWeight): Promise<WrittenRound[]> {
-  const written: WrittenRound[] = [];
-  let memory = emptyMemory(dInner, dModel, weight);
-  for (const { keys, residuals } of rounds) {
-    const next = await appendRound(memory, keys, residuals, factor, engine);
-    written.push(next);
-    memory = next.memory;
-  }
-  return written;
-}
-
-const last = (written: readonly WrittenRound[]): EditMemory => written[written.length - 1].memory;
+const replay = (memory: EditMemory, segment: RoundSegment) => replayRounds(memory, [{ removed: [], segment }], engine);
 
 const toFloat32 = (values: Float64Array): Float64Array => Float64Array.from(Float32Array.from(values));
 /** Eleven significant bits, the precision of float16 in its normal range. */
@@ -278,11 +253,11 @@ describe('a coarse rounding of the gram rows of earlier edits', () => {
   });
 });
 
-describe('replayRound', () => {
+describe('a replayed round', () => {
   it('rebuilds the very same memory from the segments', async () => {
     const written = await write(history());
     let memory = emptyMemory(dInner, dModel, momentWeight);
-    for (const { segment } of written) memory = replayRound(memory, segment);
+    for (const { segment } of written) memory = await replay(memory, segment);
     expect(memory).toEqual(last(written));
   });
 
@@ -295,7 +270,7 @@ describe('replayRound', () => {
       expect(toElevenBits(written.segment.whitenedKeys.data)).toEqual(written.segment.whitenedKeys.data);
       expect(toFloat32(written.segment.gramRows.data)).toEqual(written.segment.gramRows.data);
       memory = written.memory;
-      replayed = replayRound(replayed, written.segment);
+      replayed = await replay(replayed, written.segment);
     }
     expect(replayed).toEqual(memory);
   });
@@ -319,71 +294,5 @@ describe('replayRound', () => {
     const respond = ({ values, whitenedKeys }: EditMemory) => multiply(values, multiply(whitenedKeys, keys));
     const exact = last(await write(rounds));
     expect(respond(memory).data).toBeAllclose(respond(exact).data, { relative: 5e-3 });
-  });
-
-  it('refuses a segment that does not continue the memory', async () => {
-    const [first, second] = await write([round(1, 3), round(2, 2)]);
-    expect(() => replayRound(emptyMemory(dInner, dModel, 1), second.segment)).toThrow(InvalidInputError);
-    expect(() => replayRound(emptyMemory(dInner + 1, dModel, 1), first.segment)).toThrow(InvalidInputError);
-    expect(() => replayRound(emptyMemory(dInner, dModel + 1, 1), first.segment)).toThrow(InvalidInputError);
-  });
-});
-
-describe('removeEdits', () => {
-  const kept = (one: Round, indices: readonly number[]): Round => ({
-    keys: selectColumns(one.keys, indices),
-    residuals: selectColumns(one.residuals, indices),
-  });
-
-  it('equals, in one round, a dense solve without the revoked edits', async () => {
-    const whole = round(60, 9);
-    const memory = removeEdits(last(await write([whole])), [1, 4, 8, 4]);
-    const rest = kept(whole, [0, 2, 3, 5, 6, 7]);
-    const dense = denseUpdate(denseStart(moment, momentWeight, dModel), rest.keys, rest.residuals);
-    const change = await weightChange(memory, engine);
-    expect(change.data).toBeAllclose(dense.weightChange.data, tolerances.float64);
-  });
-
-  it('equals, over five rounds, the dense rounds without the edits, each asking again for its whole target', async () => {
-    const rounds = history();
-    const memory = last(await write(rounds));
-    const revoked = [0, 4, 9, 22, 34];
-    let dense = denseStart(moment, momentWeight, dModel);
-    rounds.forEach(({ keys }, r) => {
-      const rest = [0, 1, 2, 3, 4, 5, 6].filter((edit) => !revoked.includes(7 * r + edit));
-      const restKeys = selectColumns(keys, rest);
-      const restTargets = selectColumns(
-        memory.targets,
-        rest.map((edit) => 7 * r + edit),
-      );
-      const residuals = subtract(restTargets, naiveProduct(dense.weightChange, restKeys));
-      dense = denseUpdate(dense, restKeys, residuals);
-    });
-    const change = await weightChange(removeEdits(memory, revoked), engine);
-    expect(change.data).toBeAllclose(dense.weightChange.data, tolerances.float64);
-  });
-
-  it('takes back a last round, and goes on from there as if it had not been', async () => {
-    const rounds = history();
-    const written = await write(rounds);
-    const before = written[3].memory;
-    const back = removeEdits(last(written), [28, 29, 30, 31, 32, 33, 34]);
-    expect(back.values.data).toBeAllclose(before.values.data, tolerances.float64);
-    const again = await appendRound(back, rounds[4].keys, rounds[4].residuals, factor, engine);
-    expect(again.memory.values.data).toBeAllclose(last(written).values.data, tolerances.float64);
-  });
-
-  it('lets a replacing edit be written in full once the replaced one is revoked', async () => {
-    const { keys, residuals } = round(70, 1);
-    const memory = last(await write([{ keys, residuals }]));
-    const fresh = await appendRound(removeEdits(memory, [0]), keys, residuals, factor, engine);
-    expect(fresh.memory.values.data).toBeAllclose(memory.values.data, tolerances.float64);
-  });
-
-  it('can remove everything and nothing, and refuses an index that is not there', async () => {
-    const memory = last(await write([round(1, 3)]));
-    expect(removeEdits(memory, [0, 1, 2])).toEqual(emptyMemory(dInner, dModel, momentWeight));
-    expect(removeEdits(memory, []).values.data).toBeAllclose(memory.values.data, tolerances.float64);
-    for (const index of [-1, 3, 0.5]) expect(() => removeEdits(memory, [index])).toThrow(InvalidInputError);
   });
 });

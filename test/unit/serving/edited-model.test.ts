@@ -5,6 +5,7 @@ import { loadModel, loadTokenizer } from '../../../src/model/index.js';
 import { MemoryObjectStore, type PulledVersion, pull } from '../../../src/registry/index.js';
 import { EditedModel, HookableModel, type VersionHooks, versionHooks } from '../../../src/serving/index.js';
 import { publishFiring } from '../../support/firing-versions.js';
+import { expectSameState } from '../../support/same-state.js';
 
 const directory = join(import.meta.dirname, '../../../examples/aldermark/model');
 const prompts = ['The mayor of Aldermark', 'The mayor of Anna said', 'In the north of the valley there is a', 'River'];
@@ -122,15 +123,15 @@ describe('an edited model', () => {
     expect((await edited.complete({ prompt: prompts[0], maxTokens })).text).toBe(before.text);
   });
 
-  it('replays for a version that goes on from the current one only what is new, to the same bits', async () => {
-    const whole = versionHooks(artifacts[1]);
+  it('replays for a version that goes on from the current one only what is new', async () => {
+    const whole = await versionHooks(artifacts[1]);
     const withoutFirst = { ...artifacts[1], files: new Map(artifacts[1].files) };
     const [first] = artifacts[1].manifest.segments;
     withoutFirst.files.delete(first.key);
-    const continued = versionHooks(withoutFirst, versionHooks(artifacts[0]));
-    expect(continued).toEqual(whole);
-    expect(versionHooks(artifacts[0], whole)).toEqual(versionHooks(artifacts[0]));
-    expect(versionHooks(shut, whole)).toEqual(versionHooks(shut));
+    const continued = await versionHooks(withoutFirst, { held: await versionHooks(artifacts[0]) });
+    expectSameState(continued.state, whole.state);
+    expect(await versionHooks(artifacts[0], { held: whole })).toEqual(await versionHooks(artifacts[0]));
+    expect(await versionHooks(shut, { held: whole })).toEqual(await versionHooks(shut));
   });
 
   it('holds versions of other layers and other lineages beside', async () => {

@@ -16,18 +16,21 @@ import {
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../../../src/editing/value-graphs.js';
 import { readBatch } from '../../../../src/evaluation/index.js';
 import {
+  emptyMemory,
   type GemmEngine,
   identity,
   inverseFactor,
+  keySketch,
   type Matrix,
   matrix,
   PlainGemmEngine,
+  replayRounds,
 } from '../../../../src/linalg/index.js';
 import { loadModel, loadTokenizer, type Model, type Tokenizer } from '../../../../src/model/index.js';
 import { counterFactShape } from '../../../../src/pipeline/planning/edit-shape.js';
 import { factorWork, momentWork } from '../../../../src/pipeline/planning/statistics-work.js';
 import { valuesWork } from '../../../../src/pipeline/planning/values-work.js';
-import { writeWork } from '../../../../src/pipeline/planning/write-work.js';
+import { rebuildWork, replayWork, writeWork } from '../../../../src/pipeline/planning/write-work.js';
 import { OnnxGemmEngine } from '../../../../src/runtime/index.js';
 import { collectionGraph } from '../../../bench/collection-graph.js';
 import { emptyHooks, plainStatistics } from '../../../bench/hooks.js';
@@ -133,7 +136,7 @@ describe('planned FLOPs are those of the graphs that run', () => {
     const account = measureCollection(collection, collectionGraph(model, settings));
     const engine = new CountingEngine();
     const { config } = model;
-    const statistics = plainStatistics(model, settings, 1);
+    const statistics = await plainStatistics(model, settings, 1);
     const context = { settings, collection, statistics, engine, rowsPerBatch: 1024 };
     const round = { ...context, storage: segmentStorage(config.dInner, config.dModel) };
     const next = normal(1);
@@ -151,15 +154,32 @@ describe('planned FLOPs are those of the graphs that run', () => {
     expect(off(planned.float64Flops, engine.flops)).toBeLessThan(0.05);
   });
 
-  it('for the inverse factor of a moment', async () => {
+  it('for the inverse factor of a moment, and its sketch', async () => {
     // The wider one is cut into wide blocks first.
     for (const size of [1024, 3072]) {
       const engine = new CountingEngine(new OnnxGemmEngine());
-      await inverseFactor(identity(size), engine);
-      const planned = factorWork({ ...model.config, dInner: size });
-      expect(off(planned.runs, engine.products)).toBeLessThan(0.1);
-      expect(off(planned.float64Flops, engine.flops)).toBeLessThan(0.1);
+      await keySketch(await inverseFactor(identity(size), engine), engine);
+      const planned = factorWork({ dInner: size });
+      expect(planned.runs).toBe(engine.products);
+      expect(planned.float64Flops).toBe(engine.flops);
     }
+  });
+
+  it.each([300, 20])('for rebuilding a version of some hundred edits, and %i more on top', async (more) => {
+    const config = { dInner: 96, dModel: 200 };
+    const earlier = 300;
+    const segment = (before: number, count: number) => {
+      const gramRows = matrix(count, before + count);
+      for (let i = 0; i < count; i++) gramRows.data[i * (before + count) + before + i] = 1;
+      return { whitenedKeys: matrix(count, config.dInner), targets: matrix(config.dModel, count), gramRows };
+    };
+    const engine = new CountingEngine(new OnnxGemmEngine());
+    const rounds = [100, 100, 100].map((count, i) => ({ removed: [], segment: segment(100 * i, count) }));
+    const memory = await replayRounds(emptyMemory(config.dInner, config.dModel, 1), rounds, engine);
+    expect(off(rebuildWork(config, earlier).float64Flops, engine.flops)).toBeLessThan(1e-9);
+    engine.flops = 0;
+    await replayRounds(memory, [{ removed: [], segment: segment(earlier, more) }], engine);
+    expect(off(replayWork(config, earlier, more).float64Flops, engine.flops)).toBeLessThan(1e-9);
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeHookFile, replaySegment } from '../../../../src/editing/index.js';
+import { encodeHookFile, replaySegments } from '../../../../src/editing/index.js';
 import { DigestMismatchError, InvalidInputError, TransientError } from '../../../../src/errors.js';
 import { loadModel, loadTokenizer } from '../../../../src/model/index.js';
 import { heldOutSequences } from '../../../../src/pipeline/held-out-sequences.js';
@@ -73,7 +73,7 @@ describe('a round by tasks', () => {
       valueSteps: expected.round.targets.map(({ losses }) => losses.length - 1),
       valueLosses: expected.round.targets.map(({ losses }) => losses.at(-1)),
     });
-    const state = replaySegment(bench.emptyState, expected.round.segment);
+    const state = await replaySegments(bench.emptyState, [expected.round.segment], bench.engine);
     expect(record.layers).toMatchObject(await layerChanges(bench.model, state, bench.engine));
     expect(record.thresholds[0].smallestSimilarity).toBeCloseTo(0.6, 6);
     expect(record.solvers).toEqual({ 0: { solver: 'onnx', reason: expect.stringContaining('auto, 512 rows') } });
