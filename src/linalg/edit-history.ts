@@ -1,7 +1,7 @@
 /** @file Many rounds of one hooked layer at once, and edits that are taken back. */
 import { InvalidInputError } from '../errors.js';
 import { type EditMemory, emptyMemory, type RoundSegment, replayRound, requireContinuation } from './edit-memory.js';
-import type { GemmEngine } from './gemm.js';
+import { type GemmEngine, PlainGemmEngine } from './gemm.js';
 import { type Matrix, matrix } from './matrix.js';
 
 /** A round as it was written: on top of the edits before it, but for those that it takes back first. */
@@ -16,18 +16,27 @@ export interface HistoryRound {
  * nothing for those that were taken back.
  *
  * It is the memory of {@link replayRound} round by round, up to rounding, because `A` is a function of `V` and the gram
- * matrix alone. A memory that keeps all its edits is continued; else everything is solved again.
+ * matrix alone. All edits are solved again, also those that the memory has: so whoever comes by whatever versions to the
+ * same edits gets the same bits.
  * @throws InvalidInputError when a segment's shapes do not continue what is before it, or an index is out of range
  * @throws NotPositiveDefiniteError when the gram rows are not those of any keys
  */
-export function replayRounds(
+export async function replayRounds(
   memory: EditMemory,
   rounds: readonly HistoryRound[],
   engine: GemmEngine,
 ): Promise<EditMemory> {
-  if (rounds.length === 1 && rounds[0].removed.length === 0) return replayRound(memory, rounds[0].segment, engine);
-  const { base, segment } = joinRounds(memory, rounds);
-  return replayRound(base, segment, engine);
+  const { dInner, dModel, momentWeight } = memory;
+  const empty = emptyMemory(dInner, dModel, momentWeight);
+  const segment = joinRounds(memory, rounds);
+  return replayRound(empty, segment, isLight(segment) ? new PlainGemmEngine() : engine);
+}
+
+/** Up to here the products of a solve take plain TypeScript less time than a busy runtime's turns. */
+const lightFlops = 1e8;
+
+function isLight({ targets: { rows: dModel, columns: edits } }: RoundSegment): boolean {
+  return 2 * edits ** 2 * (dModel + edits / 6) < lightFlops;
 }
 
 /**
@@ -39,7 +48,11 @@ export function replayRounds(
  * @param indices of the edits to revoke, in the order in which they were written; duplicates are allowed
  * @throws InvalidInputError when an index is out of range
  */
-export function removeEdits(memory: EditMemory, indices: readonly number[], engine: GemmEngine): Promise<EditMemory> {
+export async function removeEdits(
+  memory: EditMemory,
+  indices: readonly number[],
+  engine: GemmEngine,
+): Promise<EditMemory> {
   const { dInner, dModel } = memory;
   const count = memory.gram.rows - new Set(indices).size;
   const nothing = { whitenedKeys: matrix(0, dInner), targets: matrix(dModel, 0), gramRows: matrix(0, count) };
@@ -55,15 +68,11 @@ interface Part {
   readonly columns: readonly number[];
 }
 
-/** One segment for all rounds, and the memory that it continues. */
-function joinRounds(
-  memory: EditMemory,
-  rounds: readonly HistoryRound[],
-): { readonly base: EditMemory; readonly segment: RoundSegment } {
-  const { dInner, dModel, momentWeight, whitenedKeys, targets, gram } = memory;
-  const remembered = gram.rows;
-  let active: readonly number[] = range(0, remembered);
-  let written = remembered;
+/** One segment for all edits that are left, those of the memory before those of the rounds. */
+function joinRounds(memory: EditMemory, rounds: readonly HistoryRound[]): RoundSegment {
+  const { whitenedKeys, targets, gram } = memory;
+  let active: readonly number[] = range(0, gram.rows);
+  let written = gram.rows;
   const parts: Part[] = [{ segment: { whitenedKeys, targets, gramRows: gram }, first: 0, columns: active }];
   for (const { removed, segment } of rounds) {
     active = withoutIndices(active, removed);
@@ -72,33 +81,27 @@ function joinRounds(
     parts.push({ segment, first: written, columns: active });
     written += segment.gramRows.rows;
   }
-  const keepsAll = remembered === 0 || active[remembered - 1] === remembered - 1;
   const position = new Int32Array(written).fill(-1);
   active.forEach((number, index) => {
     position[number] = index;
   });
-  if (keepsAll)
-    return { base: memory, segment: joinParts(memory, parts.slice(1), position, remembered, active.length) };
-  const base = emptyMemory(dInner, dModel, momentWeight);
-  return { base, segment: joinParts(memory, parts, position, 0, active.length) };
+  return joinParts(memory, parts, position, active.length);
 }
 
 /**
- * Rows `[from, count)` of all edits that are left, from the parts that hold them.
  * @param position where each edit is among those left, -1 for those that are not: `[edits ever written]`
+ * @param count edits that are left
  */
 function joinParts(
   { dInner, dModel }: EditMemory,
   parts: readonly Part[],
   position: Int32Array,
-  from: number,
   count: number,
 ): RoundSegment {
-  const rows = count - from;
   const joined = {
-    whitenedKeys: matrix(rows, dInner),
-    targets: matrix(dModel, rows),
-    gramRows: matrix(rows, count),
+    whitenedKeys: matrix(count, dInner),
+    targets: matrix(dModel, count),
+    gramRows: matrix(count, count),
   };
   for (const { segment, first, columns } of parts) {
     const places = columns.map((number) => position[number]);
@@ -106,9 +109,9 @@ function joinParts(
       const place = position[first + row];
       if (place < 0) continue;
       const key = segment.whitenedKeys.data.subarray(row * dInner, (row + 1) * dInner);
-      joined.whitenedKeys.data.set(key, (place - from) * dInner);
-      copyColumn(segment.targets, row, joined.targets, place - from);
-      copyGramRow(segment.gramRows, row, places, joined.gramRows, place, from);
+      joined.whitenedKeys.data.set(key, place * dInner);
+      copyColumn(segment.targets, row, joined.targets, place);
+      copyGramRow(segment.gramRows, row, places, joined.gramRows, place);
     }
   }
   return joined;
@@ -120,21 +123,14 @@ function copyColumn(source: Matrix, column: number, target: Matrix, to: number):
   }
 }
 
-/** Puts a gram row to its place, and what the gram matrix's symmetry makes of it into later rows' columns. */
-function copyGramRow(
-  source: Matrix,
-  row: number,
-  places: readonly number[],
-  target: Matrix,
-  place: number,
-  from: number,
-): void {
+/** Puts a gram row to its place, and into the column that symmetry makes of it. */
+function copyGramRow(source: Matrix, row: number, places: readonly number[], target: Matrix, place: number): void {
   for (let j = 0; j < source.columns; j++) {
     const other = places[j];
     if (other < 0) continue;
     const value = source.data[row * source.columns + j];
-    target.data[(place - from) * target.columns + other] = value;
-    if (other >= from) target.data[(other - from) * target.columns + place] = value;
+    target.data[place * target.columns + other] = value;
+    target.data[other * target.columns + place] = value;
   }
 }
 

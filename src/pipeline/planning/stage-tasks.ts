@@ -16,7 +16,7 @@ import {
 import { editsValidation, gatesComparison, wholeValidation, writtenContexts } from './validation-work.js';
 import { valuesWork } from './values-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
-import { recordWork, replayWork, writeWork } from './write-work.js';
+import { rebuildWork, recordWork, writeWork } from './write-work.js';
 
 /** One time that a stage runs: tasks at once, the first of which may have more to do. */
 export interface StageRun {
@@ -129,7 +129,7 @@ function validateRun(request: PlanRequest, { edits, earlierEdits, isLast, rebuil
   const { config, settings, shards } = request;
   const tasks = Math.min(shards, edits);
   const sizes = { ...request, hookedEdits: earlierEdits + edits };
-  const own = timesWork(settings.layers.length, replayWork(config, earlierEdits, edits));
+  const own = timesWork(settings.layers.length, rebuildWork(config, earlierEdits + edits));
   const whole = wholeValidation(sizes, earlierEdits);
   return {
     stage: 'validate',

@@ -18,10 +18,11 @@ export interface RoundPlanSizes {
   readonly earlierEdits: number;
 }
 
-/** All of a round: its layers one after the other, each with keys of its own. */
+/** All of a round: its layers one after the other, each with keys of its own, and the state that the segment stands for. */
 export function writeWork(round: RoundPlanSizes): Work {
-  const { layers } = round.settings;
-  return timesWork(layers.length, sumWork(collectWork(round), appendWork(round)));
+  const { config, settings, edits, earlierEdits } = round;
+  const state = rebuildWork(config, earlierEdits + edits);
+  return timesWork(settings.layers.length, sumWork(collectWork(round), appendWork(round), state));
 }
 
 /** Keys and block outputs at the subjects, in all templates, up to the value layer. */
@@ -88,12 +89,12 @@ const roundedNumbers = ({ dInner, dModel }: ModelConfig, p: number, n: number): 
   n * (dInner + dModel) + peakFactor * n * p;
 
 /**
- * One layer's memory after `n` more edits on `p` that it holds, however many rounds wrote them: `replayRound`.
+ * One layer's memory after `n` more edits on `p` that it holds: `replayRound`.
  *
  * @param p earlier edits
  * @param n new edits
  */
-export function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, p: number, n: number): Work {
+function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, p: number, n: number): Work {
   return denseWork((dense) => {
     dense.triangularSolve(p, n);
     dense.product(n, n, p);
@@ -109,7 +110,7 @@ export function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dMo
   });
 }
 
-/** A version's memory from all its segments, of one layer: they are put together, and solved once. */
+/** A layer's memory from all segments, or from another memory and more: they are put together, and solved once. */
 export function rebuildWork(config: Pick<ModelConfig, 'dInner' | 'dModel'>, edits: number): Work {
   const { dInner, dModel } = config;
   // Joining goes number by number, and what is stored is widened and scaled first.
@@ -130,5 +131,5 @@ export function recordWork({ config, settings, edits, earlierEdits }: RoundPlanS
     runs: 1,
     operators: 1,
   });
-  return timesWork(settings.layers.length, sumWork(replayWork(config, earlierEdits, edits), change));
+  return timesWork(settings.layers.length, sumWork(rebuildWork(config, all), change));
 }

@@ -11,6 +11,7 @@ import {
   segmentStorage,
 } from '../../../src/editing/index.js';
 import { MalformedFileError } from '../../../src/errors.js';
+import { replayRound } from '../../../src/linalg/edit-memory.js';
 import {
   appendRound,
   type EditMemory,
@@ -22,7 +23,6 @@ import {
   matrix,
   multiply,
   PlainGemmEngine,
-  replayRounds,
 } from '../../../src/linalg/index.js';
 import type { ModelConfig } from '../../../src/model/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
@@ -87,7 +87,7 @@ async function consecutive(
     files.push(encodeHookFile({ segment: hooks, sketches: [] }));
     memory = next;
     const { round } = decodeHookFile(files[r], 'hooks').segment.layers[0];
-    replayed = await replayRounds(replayed, [{ removed: [], segment: round }], products);
+    replayed = await replayRound(replayed, round, products);
   }
   return { files, memory, replayed };
 }

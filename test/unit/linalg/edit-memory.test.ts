@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
+import { replayRound } from '../../../src/linalg/edit-memory.js';
 import {
   appendRound,
   type EditMemory,
@@ -10,7 +11,6 @@ import {
   multiply,
   type RoundSegment,
   type RoundStorage,
-  replayRounds,
   transpose,
   type WrittenRound,
   weightChange,
@@ -34,7 +34,7 @@ import {
 import { tolerances } from '../../support/matchers.js';
 import { gaussian } from '../../support/random-matrix.js';
 
-const replay = (memory: EditMemory, segment: RoundSegment) => replayRounds(memory, [{ removed: [], segment }], engine);
+const replay = (memory: EditMemory, segment: RoundSegment) => replayRound(memory, segment, engine);
 
 const toFloat32 = (values: Float64Array): Float64Array => Float64Array.from(Float32Array.from(values));
 /** Eleven significant bits, the precision of float16 in its normal range. */
