@@ -6,7 +6,6 @@ import {
   type KeyStatistics,
   type LayerSegment,
   type LayerState,
-  replaySegments,
   statisticsOf,
   withoutEdits,
 } from './edit-state.js';
@@ -28,7 +27,6 @@ export interface RoundContext {
 
 /** A written round. */
 export interface RoundResult {
-  /** What the segment makes of the state before, solved as by everybody who has no more than segments. */
   readonly state: EditState;
   readonly segment: HookSegment;
   /** Share of each edit's residual that was really written, by layer: [layers][edits]. */
@@ -83,9 +81,18 @@ export async function writeRound(
   }
   const addedIds = edits.map((edit) => edit.id);
   const alphas = await sequenceThresholds(context, state, edits);
-  const layers = rounds.map((layer, i) => ({ ...layer, sequenceThreshold: alphas[i] }));
-  const segment = { removedIds, addedIds, layers };
-  return { state: await replaySegments(before, [segment], engine), segment, writtenShare };
+  return {
+    state: {
+      editIds: [...state.editIds, ...addedIds],
+      layers: state.layers.map((layer, i) => ({ ...layer, sequenceThreshold: alphas[i] })),
+    },
+    segment: {
+      removedIds,
+      addedIds,
+      layers: rounds.map((layer, i) => ({ ...layer, sequenceThreshold: alphas[i] })),
+    },
+    writtenShare,
+  };
 }
 
 /**

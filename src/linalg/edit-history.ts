@@ -1,7 +1,7 @@
 /** @file Many rounds of one hooked layer at once, and edits that are taken back. */
 import { InvalidInputError } from '../errors.js';
 import { type EditMemory, emptyMemory, type RoundSegment, replayRound, requireContinuation } from './edit-memory.js';
-import { type GemmEngine, PlainGemmEngine } from './gemm.js';
+import type { GemmEngine } from './gemm.js';
 import { type Matrix, matrix } from './matrix.js';
 
 /** A round as it was written: on top of the edits before it, but for those that it takes back first. */
@@ -17,7 +17,7 @@ export interface HistoryRound {
  *
  * It is the memory of {@link replayRound} round by round, up to rounding, because `A` is a function of `V` and the gram
  * matrix alone. All edits are solved again, also those that the memory has: so whoever comes by whatever versions to the
- * same edits gets the same bits.
+ * same edits gets the same bits from the same engine.
  * @throws InvalidInputError when a segment's shapes do not continue what is before it, or an index is out of range
  * @throws NotPositiveDefiniteError when the gram rows are not those of any keys
  */
@@ -28,15 +28,7 @@ export async function replayRounds(
 ): Promise<EditMemory> {
   const { dInner, dModel, momentWeight } = memory;
   const empty = emptyMemory(dInner, dModel, momentWeight);
-  const segment = joinRounds(memory, rounds);
-  return replayRound(empty, segment, isLight(segment) ? new PlainGemmEngine() : engine);
-}
-
-/** Up to here the products of a solve take plain TypeScript less time than a busy runtime's turns. */
-const lightFlops = 1e8;
-
-function isLight({ targets: { rows: dModel, columns: edits } }: RoundSegment): boolean {
-  return 2 * edits ** 2 * (dModel + edits / 6) < lightFlops;
+  return replayRound(empty, joinRounds(memory, rounds), engine);
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   storedHyperparametersSchema,
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
+import { type GemmEngine, PlainGemmEngine } from '../linalg/index.js';
 import { canonicalJson, type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
 import { type Device, withGemmEngine } from '../runtime/index.js';
 
@@ -61,12 +62,21 @@ export async function versionHooks(pulled: PulledVersion, { held, device }: Repl
   const files = hookFilesOf(pulled, known?.manifest.segments.length ?? 0);
   const before = known?.state ?? emptyState(manifest, settingsOf(manifest));
   const segments = files.map(({ segment }) => segment);
-  const state = await withGemmEngine((engine) => replaySegments(before, segments, engine), {
-    ...(device && { device }),
-  });
+  const replay = (engine: GemmEngine) => replaySegments(before, segments, engine);
+  const state = isLight(manifest)
+    ? await replay(new PlainGemmEngine())
+    : await withGemmEngine(replay, { ...(device && { device }) });
   requireActiveEdits(manifest, state);
   const sketches = [...(known?.sketches ?? []), ...files.flatMap((file) => file.sketches)];
   return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };
+}
+
+/** A solve of fewer FLOPs is done at once; each product of the runtime would wait for its turn in a busy service. */
+const lightFlops = 1e8;
+
+function isLight({ edits, layers, dModel }: Manifest): boolean {
+  const active = edits.filter(({ status }) => status === 'active').length;
+  return layers.length * 2 * active ** 2 * (dModel + active / 6) < lightFlops;
 }
 
 /** Whether a state of the one is also one of the other: the same beginning, solved with the same weight. */

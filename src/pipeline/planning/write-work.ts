@@ -18,11 +18,10 @@ export interface RoundPlanSizes {
   readonly earlierEdits: number;
 }
 
-/** All of a round: its layers one after the other, each with keys of its own, and the state that the segment stands for. */
+/** All of a round: its layers one after the other, each with keys of its own. */
 export function writeWork(round: RoundPlanSizes): Work {
-  const { config, settings, edits, earlierEdits } = round;
-  const state = rebuildWork(config, earlierEdits + edits);
-  return timesWork(settings.layers.length, sumWork(collectWork(round), appendWork(round), state));
+  const { layers } = round.settings;
+  return timesWork(layers.length, sumWork(collectWork(round), appendWork(round)));
 }
 
 /** Keys and block outputs at the subjects, in all templates, up to the value layer. */

@@ -68,9 +68,9 @@ describe('replayRounds', () => {
     );
   });
 
-  it('is the same with products of the runtime, for more edits than plain loops are left', async () => {
-    const [{ memory, segment }] = await write([round(1, 700)]);
-    const removed = [0, 699];
+  it('is the same with products of the runtime, for more edits than a block has rows', async () => {
+    const [{ memory, segment }] = await write([round(1, 150)]);
+    const removed = [0, 149];
     const { keys, residuals } = round(2, 3);
     const second = await appendRound(await removeEdits(memory, removed, engine), keys, residuals, factor, engine);
     const rounds = [
