@@ -8,6 +8,7 @@ import {
   type RoundSegment,
   removeEdits,
   replayRounds,
+  withoutIndices,
 } from '../linalg/index.js';
 import type { ModelConfig } from '../model/index.js';
 import type { HookLayer } from './hook.js';
@@ -143,12 +144,6 @@ function indicesOf(editIds: readonly string[], ids: readonly string[]): number[]
     if (!found.has(id)) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
   }
   return indices;
-}
-
-function withoutIndices<T>(values: readonly T[], indices: readonly number[]): readonly T[] {
-  if (indices.length === 0) return values;
-  const gone = new Set(indices);
-  return values.filter((_, index) => !gone.has(index));
 }
 
 /** The hooks of a state as the forward pass takes them, float32. */

@@ -126,14 +126,18 @@ function copyGramRow(source: Matrix, row: number, places: readonly number[], tar
   }
 }
 
-function withoutIndices(active: readonly number[], removed: readonly number[]): readonly number[] {
+/**
+ * What is left of a list with an entry for each edit.
+ * @throws InvalidInputError when an index is out of range
+ */
+export function withoutIndices<T>(values: readonly T[], removed: readonly number[]): readonly T[] {
   for (const index of removed) {
-    if (!Number.isInteger(index) || index < 0 || index >= active.length) {
-      throw new InvalidInputError('index of a revoked edit', `an integer from 0 to ${active.length - 1}`, `${index}`);
+    if (!Number.isInteger(index) || index < 0 || index >= values.length) {
+      throw new InvalidInputError('index of a revoked edit', `an integer from 0 to ${values.length - 1}`, `${index}`);
     }
   }
   const gone = new Set(removed);
-  return gone.size === 0 ? active : active.filter((_, index) => !gone.has(index));
+  return gone.size === 0 ? values : values.filter((_, index) => !gone.has(index));
 }
 
 const range = (start: number, end: number): number[] => Array.from({ length: end - start }, (_, i) => start + i);

@@ -9,7 +9,7 @@ export {
   whiten,
 } from './append-round.js';
 export { cholesky, defaultRelativeRidge, inverseFactor, regularise, solveCholesky } from './cholesky.js';
-export { type HistoryRound, removeEdits, replayRounds } from './edit-history.js';
+export { type HistoryRound, removeEdits, replayRounds, withoutIndices } from './edit-history.js';
 export { type EditMemory, emptyMemory, type RoundSegment, weightChange } from './edit-memory.js';
 export { type FactorEngine, type FactorOrigin, GemmFactorEngine } from './factor-engine.js';
 export { type GemmEngine, type GemmOptions, multiply, PlainGemmEngine } from './gemm.js';

@@ -91,7 +91,7 @@ export class EditedModel {
 
   /**
    * Makes a version ready to answer; nobody gets it before {@link switchTo} or by naming it. A version of the same layers
-   * and gate as one before needs no compilation, and one that goes on from a held one replays its own segments only.
+   * and gate as one before needs no compilation, and of one that goes on from a held one only its own segments are read.
    *
    * @param held an earlier version of the same model id, where there is one; the current version unless said otherwise
    * @throws {DigestMismatchError} if it is for another base model

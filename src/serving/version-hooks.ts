@@ -29,7 +29,7 @@ export interface VersionHooks {
 
 /** How a version's segments are replayed. */
 export interface ReplayOptions {
-  /** An earlier version: where this one goes on from it, only what came after is replayed. */
+  /** An earlier version: where this one goes on from it, only what came after is read. */
   readonly held?: VersionHooks | undefined;
   /** Where its products are computed; the CPU unless said otherwise. */
   readonly device?: Device;

@@ -83,8 +83,10 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
   const count = settings.layers.length;
   const perEdit = config.dInner + config.dModel;
   const hooks = count * computedBytes * allEdits * perEdit;
-  // Gram matrix and factor, whitened keys, targets and values, and what a round makes of them.
-  const state = count * 8 * (3 * allEdits ** 2 + 2 * allEdits * perEdit);
+  // Gram matrix and factor, whitened keys, targets and values; while one layer is solved, the gram matrix three times more.
+  const state = 8 * ((2 * count + 3) * allEdits ** 2 + 2 * count * allEdits * perEdit);
+  // The widest product of that solve reads a quarter of the factor.
+  const solving = 2 * allEdits ** 2;
   switch (stage) {
     case 'statistics':
       // Sums, a run's moments, and a checkpoint as triangles, packed and encoded.
@@ -93,11 +95,14 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
       // All sums, and beside them a shard's; or a moment, the one with the ridge, its factor, and a file of it.
       return { onDevice: 8 * square, onHost: (count * 8 + Math.max(12 * count, 32)) * square };
     case 'values':
-      return { onDevice: memoryBudgetBytes + hooks, onHost: state + memoryBudgetBytes / 2 };
+      return { onDevice: memoryBudgetBytes + hooks + solving, onHost: state + memoryBudgetBytes / 2 };
     case 'solve':
-      return { onDevice: forwardBytes(sizes) + hooks + 8 * square, onHost: state + (count * 8 + 4 + 8) * square };
+      return {
+        onDevice: forwardBytes(sizes) + hooks + solving + 8 * square,
+        onHost: state + (count * 8 + 4 + 8) * square,
+      };
     case 'validate':
-      return { onDevice: forwardBytes(sizes) + hooks, onHost: state + 0.5e9 };
+      return { onDevice: forwardBytes(sizes) + hooks + solving, onHost: state + 0.5e9 };
   }
 }
 

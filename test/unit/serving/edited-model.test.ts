@@ -123,7 +123,7 @@ describe('an edited model', () => {
     expect((await edited.complete({ prompt: prompts[0], maxTokens })).text).toBe(before.text);
   });
 
-  it('replays for a version that goes on from the current one only what is new', async () => {
+  it('reads for a version that goes on from the current one only what is new', async () => {
     const whole = await versionHooks(artifacts[1]);
     const withoutFirst = { ...artifacts[1], files: new Map(artifacts[1].files) };
     const [first] = artifacts[1].manifest.segments;
