@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,7 +17,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'report-'));
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
 
   /** The page after its scripts ran, and what it wrote to the console. */
   function open(page: string): { dom: string; messages: string[] } {

@@ -1,6 +1,7 @@
 /** @file Headless Chromium, driven over its debugging pipe. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -55,7 +56,8 @@ export class ChromiumTab {
   static async open(): Promise<ChromiumTab> {
     const folder = mkdtempSync(join(tmpdir(), 'chromium-'));
     const flags = [...chromiumFlags, '--remote-debugging-pipe', `--user-data-dir=${folder}`, 'about:blank'];
-    const child = spawn(chromiumPath!, flags, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    const stdio = ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] as const;
+    const child = spawn(chromiumPath!, flags, { stdio: [...stdio], detached: true });
     const tab = new ChromiumTab(child, folder);
     const { targetId } = await tab.send('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await tab.send('Target.attachToTarget', { targetId, flatten: true });
@@ -127,9 +129,11 @@ export class ChromiumTab {
 
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.child.once('close', resolve));
-    this.child.kill();
+    // The whole group: a browser's children outlive it for a while, and write into its folder.
+    process.kill(-this.child.pid!, 'SIGKILL');
     await closed;
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    // Not `rmSync`, whose retries do not see files that have come since its first look.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
   #hear({ id, method, params, ...answer }: Message): void {
