@@ -37,8 +37,6 @@ interface Trial {
   readonly what: string;
   readonly predicted: (rates: EffectiveRates) => number;
   readonly run: () => Promise<unknown>;
-  /** Whether a wanted ratio stands for it. */
-  readonly isPromised: boolean;
 }
 
 /**
@@ -54,7 +52,7 @@ export async function measurePlan(context: BenchContext): Promise<Measurement> {
     await factorTrial(context),
   ];
   const figures: Figure[] = [];
-  for (const { what, run, predicted, isPromised } of trials) {
+  for (const { what, run, predicted } of trials) {
     const [expected, actual, ratios]: [number[], number[], number[]] = [[], [], []];
     await run();
     for (let turn = 0; turn < (quick ? 3 : 5); turn++) {
@@ -65,12 +63,8 @@ export async function measurePlan(context: BenchContext): Promise<Measurement> {
     figures.push(
       figure(`${what}: predicted, median`, median(expected), 's'),
       figure(`${what}: measured, median`, median(actual), 's'),
-      ...(isPromised
-        ? [
-            figure(`${what}: predicted / measured, median`, median(ratios), 'x', { atLeast: 0.7 }),
-            figure(`${what}: the same, from above`, median(ratios), 'x', { atMost: 1.3 }),
-          ]
-        : [figure(`${what}: predicted / measured, median`, median(ratios), 'x')]),
+      figure(`${what}: predicted / measured, median`, median(ratios), 'x', { atLeast: 0.7 }),
+      figure(`${what}: the same, from above`, median(ratios), 'x', { atMost: 1.3 }),
     );
   }
   return {
@@ -87,7 +81,6 @@ async function statisticsTrial({ model, settings: { layers }, text }: BenchConte
   const batch = rowsPerBatch / tokensOfSequence;
   return {
     what: `statistics of ${sequences * tokensOfSequence} tokens`,
-    isPromised: true,
     predicted: (rates) => {
       const size = { tokens: sequences * tokensOfSequence, sequenceTokens: tokensOfSequence };
       return predictedSeconds(momentWork(model.config, layers, size), rates);
@@ -113,7 +106,6 @@ async function valuesTrial({ model, settings, edits, options }: BenchContext): P
   };
   return {
     what: `values of ${sought.length} edits`,
-    isPromised: true,
     predicted: (rates) => predictedSeconds(valuesWork(plan, sought.length), rates),
     run: () => search.search(sought, hooks),
   };
@@ -137,7 +129,6 @@ async function solveTrial({ model, settings, edits, options }: BenchContext): Pr
   const sizes = { config, settings, shape: meanShape(written), edits: written.length, earlierEdits: earlier.length };
   return {
     what: `solve of ${written.length} edits on ${earlier.length}`,
-    isPromised: true,
     predicted: (rates) => predictedSeconds(writeWork(sizes), rates),
     run: () => writeRound(round, state, written, wanted),
   };
@@ -152,7 +143,6 @@ async function factorTrial({ model: { config } }: BenchContext): Promise<Trial> 
   }
   return {
     what: `inverse factor of ${config.dInner}`,
-    isPromised: false,
     predicted: (rates) => predictedSeconds(factorWork(config), rates),
     run: async () => keySketch(await inverseFactor(moment, engine), engine),
   };

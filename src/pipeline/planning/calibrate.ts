@@ -2,7 +2,7 @@
 import { cpus, totalmem } from 'node:os';
 import { segmentStorage } from '../../editing/index.js';
 import { add, Graph, matMul, type Value } from '../../graph/index.js';
-import { addTo, blockSize, inverseFactor, type Matrix, matrix, PlainGemmEngine, wideStep } from '../../linalg/index.js';
+import { addTo, blockSize, inverseFactor, type Matrix, matrix, PlainGemmEngine } from '../../linalg/index.js';
 import type { ModelConfig } from '../../model/index.js';
 import { compile, OnnxGemmEngine } from '../../runtime/index.js';
 import { type Tensor, tensor } from '../../tensor/index.js';
@@ -12,6 +12,7 @@ import { cornerFlops } from './dense-work.js';
 import { GemmChain, waves } from './gemm-chain.js';
 import type { Machine, Rates } from './rates.js';
 import type { EffectiveRates } from './seconds-of.js';
+import { Stopwatch } from './stopwatch.js';
 
 /** How a calibration measures. */
 export interface CalibrateOptions {
@@ -25,11 +26,10 @@ const widestModel = 2048;
 const widestInner = 8192;
 /** Rows of a product that reads its weights rather than computes. */
 const fewRows = 32;
-/** Times each job is run; the median counts. */
-const turns = 7;
+/** Width of the moment that is factored. */
+const widestFactor = 1536;
 
 type ProductRates = Pick<EffectiveRates, 'gemmFlops' | 'operandBytes' | 'attentionFlops' | 'runSeconds'>;
-type SecondsOf = (job: () => Promise<unknown>) => Promise<number>;
 
 /**
  * What this machine does of each kind of work, on products of the model's shapes.
@@ -38,31 +38,21 @@ type SecondsOf = (job: () => Promise<unknown>) => Promise<number>;
  */
 export async function calibrate(config: ModelConfig, options: CalibrateOptions = {}): Promise<EffectiveRates> {
   const { nowSeconds = () => performance.now() / 1000, signal } = options;
-  const secondsOf: SecondsOf = async (job) => {
-    signal?.throwIfAborted();
-    await job();
-    const seconds: number[] = [];
-    for (let turn = 0; turn < turns; turn++) {
-      const start = nowSeconds();
-      await job();
-      seconds.push(nowSeconds() - start);
-    }
-    return Math.max(1e-7, seconds.toSorted((a, b) => a - b)[turns >> 1]);
-  };
+  const clock = new Stopwatch(nowSeconds, signal);
   const sizes = {
     dModel: Math.min(config.dModel, widestModel),
     dInner: Math.min(config.dInner, widestInner),
   };
   const products: ProductRates = {
-    ...(await productRates(sizes, secondsOf)),
-    attentionFlops: await attentionRate(config, secondsOf),
-    runSeconds: await runSeconds(secondsOf),
+    ...(await productRates(sizes, clock)),
+    attentionFlops: await attentionRate(config, clock),
+    runSeconds: await runSeconds(clock),
   };
   return {
     ...products,
-    ...(await operatorRates({ ...sizes, heads: config.heads, dHead: config.dHead }, products, secondsOf)),
-    float64Flops: await float64Rate(sizes.dInner, secondsOf, products.runSeconds),
-    ...(await hostRates(sizes.dInner, secondsOf)),
+    ...(await operatorRates({ ...sizes, heads: config.heads, dHead: config.dHead }, products, clock)),
+    float64Flops: await float64Rate(sizes.dInner, clock, products.runSeconds),
+    ...(await hostRates(sizes.dInner, clock)),
     transferBytes: null,
     loadBytes: 1e9,
     storeBytes: 0.5e9,
@@ -92,10 +82,10 @@ export function thisMachine(
  * The rates of arithmetic and of reading weights, from products of many and of few rows: each takes
  * `flops / gemm + weight bytes / operand`.
  */
-async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, secondsOf: SecondsOf) {
+async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, clock: Stopwatch) {
   const many = await GemmChain.compile(sizes, rowsPerBatch);
   const few = await GemmChain.compile(sizes, fewRows);
-  const [manySeconds, fewSeconds] = [await secondsOf(() => many.run()), await secondsOf(() => few.run())];
+  const [manySeconds, fewSeconds] = [await clock.secondsOf(() => many.run()), await clock.secondsOf(() => few.run())];
   const perFlop = Math.max((manySeconds - fewSeconds) / (many.flops - few.flops), 0.5 * (manySeconds / many.flops));
   const perByte = Math.max((fewSeconds - perFlop * few.flops) / few.weightBytes, 1e-12);
   await many.dispose();
@@ -104,46 +94,53 @@ async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, secon
 }
 
 /** Both batched products of attention: sequences as long as those of a text; of short ones there are fewer FLOPs than starts. */
-async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, secondsOf: SecondsOf): Promise<number> {
+async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, clock: Stopwatch): Promise<number> {
   const [batch, tokens] = [8, 128];
   const group = heads / keyValueHeads;
   const queries = [batch, keyValueHeads, group * tokens, dHead];
   const keys = [batch, keyValueHeads, dHead, tokens];
   const values = [batch, keyValueHeads, tokens, dHead];
-  const seconds = await secondsOfGraph(secondsOf, { queries, keys, values }, (inputs) =>
+  const seconds = await secondsOfGraph(clock, { queries, keys, values }, (inputs) =>
     matMul(matMul(inputs.queries, inputs.keys), inputs.values),
   );
   return (4 * batch * heads * tokens * tokens * dHead) / seconds;
 }
 
-/** Double-precision products as the blocked algorithms make them: a panel against a block, and a block against a block. */
-async function float64Rate(dInner: number, secondsOf: SecondsOf, runSeconds: number): Promise<number> {
+/** Double-precision products, as an inverse factor asks for them one after the other: most of them small. */
+async function float64Rate(dInner: number, clock: Stopwatch, runSeconds: number): Promise<number> {
   const engine = new OnnxGemmEngine();
-  const step = wideStep(dInner, blockSize);
-  const inner = Math.max(step, Math.round(dInner / 4));
-  const [panel, beside] = [sines(2 * inner, inner), sines(inner, step)];
-  const corner = sines(step, inner);
-  const seconds = await secondsOf(async () => {
-    await engine.gemm(panel, corner, { transB: true });
-    await engine.gemm(corner, beside);
+  const moment = definite(Math.min(dInner, widestFactor));
+  let flops = 0;
+  const seconds = await clock.medianOf(async () => {
+    let [spent, products] = [0, 0];
+    flops = 0;
+    const gemm: OnnxGemmEngine['gemm'] = async (a, b, options) => {
+      const start = clock.nowSeconds();
+      const product = await engine.gemm(a, b, options);
+      spent += clock.nowSeconds() - start;
+      products++;
+      flops += 2 * a.data.length * (options?.transB ? b.rows : b.columns);
+      return product;
+    };
+    await inverseFactor(moment, { gemm });
+    return Math.max(spent - products * runSeconds, 0.2 * spent);
   });
   await engine.dispose();
-  const flops = 2 * step * inner * (2 * inner + step);
-  return flops / Math.max(seconds - 2 * runSeconds, 0.2 * seconds);
+  return flops / seconds;
 }
 
 /** Plain TypeScript: factor and inverse of a diagonal block, adding float32 to float64, and rounding. */
-async function hostRates(dInner: number, secondsOf: SecondsOf) {
+async function hostRates(dInner: number, clock: Stopwatch) {
   const corner = definite(blockSize);
   const engine = new PlainGemmEngine();
-  const seconds = await secondsOf(() => inverseFactor(corner, engine));
+  const seconds = await clock.secondsOf(() => inverseFactor(corner, engine));
   const count = Math.min(dInner ** 2, 4_000_000);
   const [sum, batch] = [new Float64Array(count), waves(count, 1)];
-  const adding = await secondsOf(async () => addTo(sum, batch));
+  const adding = await clock.secondsOf(async () => addTo(sum, batch));
   const [rows, width] = [16, 1024];
   const numbers = sines(rows, width);
   const { roundKeys } = segmentStorage(width, width);
-  const rounding = await secondsOf(async () => roundKeys(numbers.data));
+  const rounding = await clock.secondsOf(async () => roundKeys(numbers.data));
   return {
     hostFlops: cornerFlops(blockSize) / seconds,
     hostElements: count / adding,
@@ -155,10 +152,10 @@ async function hostRates(dInner: number, secondsOf: SecondsOf) {
  * Everything of a block that is no product, from a small and a large batch through a block, forward and backward: what
  * arithmetic leaves of their times is `elements / rate + operators * start`.
  */
-async function operatorRates(sizes: ProbeSizes, known: ProductRates, secondsOf: SecondsOf) {
+async function operatorRates(sizes: ProbeSizes, known: ProductRates, clock: Stopwatch) {
   const leftOver = async (batch: number, tokens: number) => {
     const probe = await BlockProbe.compile(sizes, batch, tokens);
-    const seconds = await secondsOf(() => probe.run());
+    const seconds = await clock.secondsOf(() => probe.run());
     await probe.dispose();
     const { gemmFlops, attentionFlops, operandBytes, elements, operators } = probe.work;
     const products =
@@ -175,12 +172,12 @@ async function operatorRates(sizes: ProbeSizes, known: ProductRates, secondsOf: 
 }
 
 /** What it takes to start a run. */
-function runSeconds(secondsOf: SecondsOf): Promise<number> {
-  return secondsOfGraph(secondsOf, { x: [1, 8], y: [1, 8] }, ({ x, y }) => add(x, y));
+function runSeconds(clock: Stopwatch): Promise<number> {
+  return secondsOfGraph(clock, { x: [1, 8], y: [1, 8] }, ({ x, y }) => add(x, y));
 }
 
 async function secondsOfGraph<Name extends string>(
-  secondsOf: SecondsOf,
+  clock: Stopwatch,
   shapes: Readonly<Record<Name, readonly number[]>>,
   build: (inputs: Record<Name, Value>) => Value,
 ): Promise<number> {
@@ -190,7 +187,7 @@ async function secondsOfGraph<Name extends string>(
   graph.output('result', build(Object.fromEntries(inputs) as Record<Name, Value>));
   const program = await compile(graph);
   const feeds = Object.fromEntries(names.map((name) => [name, filled(shapes[name])]));
-  const seconds = await secondsOf(() => program.run(feeds));
+  const seconds = await clock.secondsOf(() => program.run(feeds));
   await program.dispose();
   return seconds;
 }

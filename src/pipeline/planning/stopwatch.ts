@@ -1,0 +1,29 @@
+/** Times each job is run; the median counts. */
+const turns = 7;
+
+/** What jobs take, as the median of several turns after one that warms up. */
+export class Stopwatch {
+  /** @param signal ends it, between two jobs, by throwing its reason */
+  constructor(
+    readonly nowSeconds: () => number,
+    private readonly signal?: AbortSignal,
+  ) {}
+
+  /** Seconds of a job. */
+  secondsOf(job: () => Promise<unknown>): Promise<number> {
+    return this.medianOf(async () => {
+      const start = this.nowSeconds();
+      await job();
+      return this.nowSeconds() - start;
+    });
+  }
+
+  /** Median of what a job measures itself, in seconds: above nothing, so that there is a rate. */
+  async medianOf(sample: () => Promise<number>): Promise<number> {
+    this.signal?.throwIfAborted();
+    await sample();
+    const seconds: number[] = [];
+    for (let turn = 0; turn < turns; turn++) seconds.push(await sample());
+    return Math.max(1e-7, seconds.toSorted((a, b) => a - b)[turns >> 1]);
+  }
+}
