@@ -34,8 +34,9 @@ async function listAll(options: VersionsOptions): Promise<void> {
   const listing = await listVersions(store, modelId);
   const history = options.history ? await movesOfLatest(store, modelId) : undefined;
   terminal.json({ modelId, ...listing, ...(history && { history }) });
-  if (listing.published.length === 0) terminal.print(`model ${modelId} has no version yet`);
+  if (listing.published.length + listing.damaged.length === 0) terminal.print(`model ${modelId} has no version yet`);
   else terminal.table(head, listing.published.map(rowOf));
+  for (const { version, problem } of listing.damaged) terminal.note(`version ${version} is damaged: ${problem}`);
   if (listing.unpublished.length > 0) {
     terminal.note(`left over from publishes that did not finish: ${listing.unpublished.join(', ')}`);
   }

@@ -1,4 +1,4 @@
-import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../errors.js';
+import { DigestMismatchError, InvalidInputError, MalformedFileError, NoSuchKeyError } from '../errors.js';
 import { digestOf } from './digest.js';
 import { manifestKey, modelPrefix, versionOfKey, versionsPrefix } from './keys.js';
 import { decodeManifest, type JsonValue, type Manifest, type ManifestFile, type Pointer } from './manifest.js';
@@ -91,27 +91,52 @@ export interface VersionSummary {
   readonly metrics: JsonValue;
 }
 
+/** A published version whose manifest is not, or no longer, what was published. */
+export interface DamagedVersion {
+  readonly version: number;
+  readonly problem: string;
+}
+
 /** All versions of a model. */
 export interface VersionListing {
   readonly latest: number | null;
   /** Ascending. */
   readonly published: readonly VersionSummary[];
+  /** Published too, but no longer to be had. Ascending. */
+  readonly damaged: readonly DamagedVersion[];
   /** Numbers taken by publishes that did not finish, or have not yet. */
   readonly unpublished: readonly number[];
 }
 
-/** Lists a model's versions. */
+/** Lists a model's versions. Those that cannot be had are named: one of them must not hide all others. */
 export async function listVersions(store: ObjectStore, modelId: string): Promise<VersionListing> {
   const states: PointerState[] = [];
   for await (const state of pointerHistory(store, modelId)) states.push(state);
   const current = states[0]?.pointer.version ?? null;
   const publishing = states.filter((state) => state.pointer.action === 'publish').reverse();
-  const versions = await Promise.all(publishing.map((state) => versionOfState(store, modelId, state)));
-  const published = versions.map(({ manifest }) => summary(manifest, current));
-  const known = new Set(published.map(({ version }) => version));
+  const versions = await Promise.all(publishing.map((state) => versionOrProblem(store, modelId, state)));
+  const published = versions.flatMap((found) => ('manifest' in found ? [summary(found.manifest, current)] : []));
+  const damaged = versions.filter((found) => 'problem' in found);
+  const known = new Set(publishing.map(({ pointer }) => pointer.version));
   const unpublished = (await versionNumbers(store, modelId)).filter((version) => !known.has(version));
-  return { latest: current, published, unpublished };
+  return { latest: current, published, damaged, unpublished };
 }
+
+async function versionOrProblem(
+  store: ObjectStore,
+  modelId: string,
+  state: PointerState,
+): Promise<LatestVersion | DamagedVersion> {
+  try {
+    return await versionOfState(store, modelId, state);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return { version: state.pointer.version, problem: error.message };
+  }
+}
+
+const isDamage = (error: unknown): error is Error =>
+  error instanceof DigestMismatchError || error instanceof MalformedFileError || error instanceof NoSuchKeyError;
 
 function summary(manifest: Manifest, latestVersion: number | null): VersionSummary {
   const { version, parent, createdAt, publishedBy, edits, metrics } = manifest;

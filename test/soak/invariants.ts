@@ -53,7 +53,8 @@ export class ModelCheck {
   ) {}
 
   async run(): Promise<ModelCounts> {
-    const { published } = await listVersions(this.store, this.modelId);
+    const { published, damaged } = await listVersions(this.store, this.modelId);
+    this.#expect(damaged.length === 0, `every published version as it was, got ${JSON.stringify(damaged)}`);
     await this.#checkEnd();
     this.#checkChain(published);
     const rounds = await this.#rounds();

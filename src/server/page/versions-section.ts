@@ -16,12 +16,14 @@ import type { Manifest, VersionListing, VersionSummary } from '../../registry/in
 const promptsShown = 5;
 
 /** HTML that the page puts in its place. @param current the version that is served */
-export function renderVersions(modelId: string, { published }: VersionListing, current: Manifest | undefined): string {
+export function renderVersions(modelId: string, listing: VersionListing, current: Manifest | undefined): string {
+  const { published, damaged } = listing;
   const rows = published.map(versionRow);
-  if (published.length === 0)
+  if (published.length + damaged.length === 0)
     return html`<p class="lead">${modelId} has no version yet: the base model answers.</p>`.text;
   return html`${prompts(current)}
 ${versionsTable(modelId, published, rows, current?.version)}
+${damaged.map(({ version, problem }) => html`<p class="lead failed">Version ${version} is damaged: ${problem}</p>`)}
 <div class="charts">${roundsChart(rows)}${retentionChart(rows)}</div>`.text;
 }
 

@@ -5,6 +5,7 @@ import {
   MalformedFileError,
   NoSuchKeyError,
   StaleBaseError,
+  TransientError,
 } from '../../../src/errors.js';
 import {
   diffVersions,
@@ -19,7 +20,13 @@ import {
   readManifest,
   rollback,
 } from '../../../src/registry/index.js';
-import { crashingAfter, losingReply, repeatingWrites, withFaultyWrites } from '../../support/faulty-object-store.js';
+import {
+  crashingAfter,
+  intercepted,
+  losingReply,
+  repeatingWrites,
+  withFaultyWrites,
+} from '../../support/faulty-object-store.js';
 import { draftEdit, manifestDraft } from '../../support/manifest-draft.js';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -53,7 +60,7 @@ beforeEach(async () => {
 describe('latest and listVersions', () => {
   it('say of an unknown model that it has no version', async () => {
     expect(await latest(store, 'other')).toBeUndefined();
-    expect(await listVersions(store, 'other')).toEqual({ latest: null, published: [], unpublished: [] });
+    expect(await listVersions(store, 'other')).toEqual({ latest: null, published: [], damaged: [], unpublished: [] });
     await expect(pull(store, 'other')).rejects.toThrow(InvalidInputError);
   });
 
@@ -81,6 +88,27 @@ describe('latest and listVersions', () => {
     ]);
     expect((await readManifest(store, 'm', 4)).publishedBy).toBe('four');
     await expect(pull(store, 'm', 4)).rejects.toThrow(InvalidInputError);
+  });
+
+  it('list all others beside a version that is damaged, and say what is wrong with it', async () => {
+    const [first, second] = [1, 2].map((version) => `models/m/versions/00000${version}/manifest.json`);
+    await store.put(first, bytesOf('{}'));
+    await store.delete(second);
+    const { published, damaged, unpublished } = await listVersions(store, 'm');
+    expect(published.map(({ version }) => version)).toEqual([3]);
+    expect(damaged).toEqual([
+      { version: 1, problem: expect.stringContaining(digestOf('{}')) },
+      { version: 2, problem: expect.stringContaining(second) },
+    ]);
+    expect(unpublished).toEqual([]);
+  });
+
+  it('tell a store that fails from a version that is damaged', async () => {
+    const failing = intercepted(store, async (carryOut, _, key) => {
+      if (key.endsWith('manifest.json')) throw new TransientError('reading: an answer, got none');
+      return carryOut();
+    });
+    await expect(listVersions(failing, 'm')).rejects.toThrow(TransientError);
   });
 });
 

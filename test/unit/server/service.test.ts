@@ -229,12 +229,17 @@ describe('a bad request', () => {
     const store = await copyInMemory(served.store);
     const broken = await AskedService.ready({ edited, store, modelIds: [served.modelId] });
     await store.put(manifestKey(served.modelId, 1), new TextEncoder().encode('{}'));
-    const { status, message } = await errorOf(await broken.get('/versions'));
+    const { status, message } = await errorOf(await broken.get('/versions/1/report'));
     const failed = broken.events.find((event) => event.event === 'failed');
     expect(failed).toMatchObject({ message: expect.stringContaining('SHA-256') });
     expect({ status, message }).toEqual({
       ...{ status: 500, message: `service: an answer, got an internal error with id ${failed!.id}` },
     });
+    expect(await broken.json('/versions')).toMatchObject({
+      published: [{ version: 2 }, { version: 3 }],
+      damaged: [{ version: 1, problem: expect.stringContaining('SHA-256') }],
+    });
+    expect(await (await broken.get('/page/versions')).text()).toContain('Version 1 is damaged');
     await broken.service.stop();
   });
 });
