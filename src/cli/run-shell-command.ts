@@ -9,17 +9,22 @@ interface ShellCommandOptions {
   readonly output: 'standard output' | 'standard error';
   /** Passed on to the command; its reason is the signal's name. */
   readonly stopping: AbortSignal;
+  /** How long it may take; as long as it likes if left out. */
+  readonly timeoutSeconds?: number;
 }
+
+/** What a command that took too long has to end in order. */
+const graceSeconds = 5;
 
 // With a process group of its own, signals reach everything that the shell started.
 const hasGroups = process.platform !== 'win32';
 
 /**
- * Runs a command through the shell to its end.
- * @throws {TransientError} unless it ends with exit code 0
+ * Runs a command through the shell to its end. One that takes too long is told by SIGTERM, then killed, with all it started.
+ * @throws {TransientError} unless it ends in time and with exit code 0
  */
 export async function runShellCommand(command: string, options: ShellCommandOptions): Promise<void> {
-  const { environment, output, stopping } = options;
+  const { environment, output, stopping, timeoutSeconds } = options;
   const child = spawn(command, {
     shell: true,
     detached: hasGroups,
@@ -30,11 +35,19 @@ export async function runShellCommand(command: string, options: ShellCommandOpti
   const end = () => send(child, 'SIGKILL');
   stopping.addEventListener('abort', pass);
   process.on('exit', end);
+  const told = timeoutSeconds && setTimeout(() => send(child, 'SIGTERM'), 1000 * timeoutSeconds);
+  const killed = timeoutSeconds && setTimeout(end, 1000 * (timeoutSeconds + graceSeconds));
+  const started = performance.now();
   try {
     const outcome = await outcomeOf(child);
-    if (outcome !== 'exit code 0')
-      throw new TransientError(`command ${JSON.stringify(command)}: exit code 0, got ${outcome}`);
+    const wanted = timeoutSeconds === undefined ? 'exit code 0' : `exit code 0 within ${timeoutSeconds} s`;
+    const isLate = timeoutSeconds !== undefined && performance.now() - started >= 1000 * timeoutSeconds;
+    if (isLate || outcome !== 'exit code 0') {
+      throw new TransientError(`command ${JSON.stringify(command)}: ${wanted}, got ${isLate ? 'no end' : outcome}`);
+    }
   } finally {
+    clearTimeout(told);
+    clearTimeout(killed);
     process.off('exit', end);
     stopping.removeEventListener('abort', pass);
   }

@@ -10,6 +10,8 @@ import { type FolderOptions, folderOptions, openVersionFolder } from './version-
 interface WatchCommandOptions extends FolderOptions {
   readonly exec?: string;
   /** Seconds. */
+  readonly execTimeout?: number;
+  /** Seconds. */
   readonly interval: number;
   readonly once?: boolean;
 }
@@ -22,6 +24,10 @@ export function watchCommand(): Command {
   addOptions(command, [
     ...folderOptions(),
     new Option('--exec <command>', 'what the shell runs for each version'),
+    new Option(
+      '--exec-timeout <seconds>',
+      'what the command may take before it is ended and counts as failed',
+    ).argParser(finiteNumber('--exec-timeout', { min: 0.1, max: 86_400 })),
     new Option('--interval <seconds>', 'mean time between two looks')
       .default(10)
       .argParser(finiteNumber('--interval', { min: 0.1, max: 86_400 })),
@@ -67,7 +73,8 @@ async function watch(options: WatchCommandOptions): Promise<void> {
 }
 
 /** Tells of a version, once, and runs the command for it. */
-function versionTaker(terminal: Terminal, modelId: string, { exec }: WatchCommandOptions, stopping: AbortSignal) {
+function versionTaker(terminal: Terminal, modelId: string, options: WatchCommandOptions, stopping: AbortSignal) {
+  const { exec, execTimeout } = options;
   let announced: FolderVersion | undefined;
   return async (taken: FolderVersion): Promise<void> => {
     if (taken !== announced) announce(terminal, modelId, taken);
@@ -84,6 +91,7 @@ function versionTaker(terminal: Terminal, modelId: string, { exec }: WatchComman
     await runShellCommand(exec, {
       environment,
       stopping,
+      ...(execTimeout !== undefined && { timeoutSeconds: execTimeout }),
       output: terminal.isJson ? 'standard error' : 'standard output',
     });
   };

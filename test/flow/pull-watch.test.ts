@@ -184,6 +184,19 @@ describe('hookline watch', () => {
     expect(result.output).toBe(`version 2 of tiny is current: ${realpathSync(join(out, 'current'))}\n`);
   });
 
+  it('ends a command that takes too long, even one that ignores it, and runs it again', async () => {
+    const { words } = await places();
+    const mark = join(folder, `slow-${count}`);
+    const command = `test -e ${mark} && echo "done with $HOOKLINE_VERSION" || { touch ${mark}; trap "" TERM; sleep 60; }`;
+    const begun = performance.now();
+    const watch = started(['watch', ...words, '--exec', command, '--exec-timeout', '1', '--interval', '0.1']);
+    await watch.shows('exit code 0 within 1 s, got no end (looking again in ');
+    await watch.shows('done with 2');
+    expect(performance.now() - begun).toBeLessThan(30_000);
+    watch.child.kill('SIGTERM');
+    expect(await watch.ended).toBe(0);
+  });
+
   it('passes SIGTERM on to a running command and all that it started', async () => {
     const { words } = await places();
     // A signal that meets the shell's child before it has become `sleep` is lost on it: it is given the time.
