@@ -81,6 +81,7 @@ export function emptyMemory(dInner: number, dModel: number, momentWeight: number
 export async function replayRound(memory: EditMemory, segment: RoundSegment, engine: GemmEngine): Promise<EditMemory> {
   const previous = memory.gram.rows;
   requireContinuation(memory, segment, previous);
+  if (previous === 0) return firstRound(memory, segment, engine);
   const count = segment.gramRows.rows;
   const crossRows = block(segment.gramRows, 0, count, 0, previous);
   const corner = block(segment.gramRows, 0, count, previous, previous + count);
@@ -90,7 +91,7 @@ export async function replayRound(memory: EditMemory, segment: RoundSegment, eng
     alpha: -1,
     add: withRidge(corner, memory.momentWeight),
   });
-  const cornerFactor = await cholesky(schur, engine, { what: 'gram of the edits', firstIndex: previous });
+  const cornerFactor = await cholesky(schur, engine, { what: gramName, firstIndex: previous });
   const residuals = await engine.gemm(memory.values, crossRows, { transB: true, alpha: -1, add: segment.targets });
   const newValues = await solveCholesky(cornerFactor, transpose(residuals), engine);
   // The correction has one column per new edit until it meets A, so that its cost is that of the thin side.
@@ -109,6 +110,16 @@ export async function replayRound(memory: EditMemory, segment: RoundSegment, eng
     values: stackColumns(corrected, transpose(newValues)),
     factor: bordered(memory.factor, transpose(cross), cornerFactor, false),
   };
+}
+
+const gramName = 'gram of the edits';
+
+/** The same on top of nothing: `A = V (lambda I + gram)⁻¹`, and no copy of a gram matrix that may be of all rounds. */
+async function firstRound(memory: EditMemory, segment: RoundSegment, engine: GemmEngine): Promise<EditMemory> {
+  const { whitenedKeys, targets, gramRows: gram } = segment;
+  const factor = await cholesky(withRidge(gram, memory.momentWeight), engine, { what: gramName });
+  const values = transpose(await solveCholesky(factor, transpose(targets), engine));
+  return { ...memory, whitenedKeys, targets, gram, values, factor };
 }
 
 /** The dense weight change `dW = A E`: `[dModel, dInner]`. */
@@ -143,7 +154,6 @@ function withRidge(a: Matrix, ridge: number): Matrix {
 /** `[[before, belowᵀ or 0], [below, corner]]`. */
 function bordered(before: Matrix, below: Matrix, corner: Matrix, symmetric: boolean): Matrix {
   const previous = before.rows;
-  if (previous === 0) return corner;
   const size = previous + corner.rows;
   const result = matrix(size, size);
   setBlock(result, 0, 0, before);

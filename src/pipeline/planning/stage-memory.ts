@@ -83,8 +83,9 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
   const count = settings.layers.length;
   const perEdit = config.dInner + config.dModel;
   const hooks = count * computedBytes * allEdits * perEdit;
-  // Gram matrix and factor, whitened keys, targets and values; while one layer is solved, the gram matrix three times more.
-  const state = 8 * ((2 * count + 3) * allEdits ** 2 + 2 * count * allEdits * perEdit);
+  // Gram matrix and factor, whitened keys, targets and values; while one layer is solved, half of its gram matrix as it was
+  // read and all of it with the ridge.
+  const state = 8 * ((2 * count + 1.5) * allEdits ** 2 + 2 * count * allEdits * perEdit);
   // The widest product of that solve reads a quarter of the factor.
   const solving = 2 * allEdits ** 2;
   switch (stage) {

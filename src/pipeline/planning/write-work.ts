@@ -103,9 +103,11 @@ function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, 
     dense.triangularSolve(n, dModel);
     dense.triangularSolve(p, n);
     dense.product(dModel, p, n);
-    dense.copy(n * (2 * p + 3 * n + dInner + 3 * dModel));
+    dense.copy(n * (n + 2 * dModel));
+    if (p === 0) return;
+    dense.copy(n * (2 * (p + n) + dInner + dModel));
     // The memory of earlier edits is copied with the new ones beside it.
-    if (p > 0) dense.copy(2 * (p + n) ** 2 + (p + n) * (dInner + 2 * dModel));
+    dense.copy(2 * (p + n) ** 2 + (p + n) * (dInner + 2 * dModel));
   });
 }
 
