@@ -37,8 +37,9 @@ export function startProgress(options: ProgressOptions): Progress {
   let done = 0;
   let detail: string | undefined;
   let shownAt = started;
-  /** A job may begin again with other work: its rate says nothing of that. */
+  /** A job may begin again with other work, of which the rate so far says nothing. It did so when it was last told of. */
   let partStarted = started;
+  let toldAt = started;
   const show = () => {
     shownAt = now();
     const job = {
@@ -55,7 +56,9 @@ export function startProgress(options: ProgressOptions): Progress {
   if (isScreen) show();
   return {
     update(nowDone, nowDetail, nowTotal = total) {
-      if (nowDone < done) partStarted = now();
+      const isOther = nowTotal !== total && nowDetail !== detail;
+      if (nowDone < done || (isOther && done > 0)) partStarted = toldAt;
+      toldAt = now();
       [done, detail, total] = [nowDone, nowDetail, nowTotal];
       if (now() - shownAt >= pause) show();
     },

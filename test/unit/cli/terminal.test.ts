@@ -96,6 +96,23 @@ describe('a progress bar', () => {
     ]);
   });
 
+  it('counts the time of other work from the end of the work before, though it is told of only when some is done', () => {
+    const { terminal, errors, clock } = recorded({}, true);
+    const bar = terminal.progress('validate', 100, 'prompts');
+    const told = (milliseconds: number, ...update: Parameters<typeof bar.update>) => {
+      clock.milliseconds = milliseconds;
+      bar.update(...update);
+      return errors.screen[0].slice(25);
+    };
+    told(10_000, 100, 'edits', 100);
+    expect(told(14_000, 8, 'text', 16)).toBe('validate  50 % (8/16 prompts, 2.0 prompts/s, 14 s, 4.0 s left) text');
+    told(18_000, 16, 'text', 16);
+    expect(told(20_000, 40, 'earlier', 80)).toBe(
+      'validate  50 % (40/80 prompts, 20 prompts/s, 20 s, 2.0 s left) earlier',
+    );
+    bar.finish();
+  });
+
   it('draws ten frames a second at most', () => {
     const { terminal, errors, clock } = recorded({}, true);
     const bar = terminal.progress('values', 1000, 'edits');
