@@ -36,7 +36,7 @@ async function listAll(options: VersionsOptions): Promise<void> {
   terminal.json({ modelId, ...listing, ...(history && { history }) });
   if (listing.published.length + listing.damaged.length === 0) terminal.print(`model ${modelId} has no version yet`);
   else terminal.table(head, listing.published.map(rowOf));
-  for (const { version, problem } of listing.damaged) terminal.note(`version ${version} is damaged: ${problem}`);
+  for (const { version, problem } of listing.damaged) terminal.warn(`version ${version} is damaged: ${problem}`);
   if (listing.unpublished.length > 0) {
     terminal.note(`left over from publishes that did not finish: ${listing.unpublished.join(', ')}`);
   }
