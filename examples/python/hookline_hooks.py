@@ -12,7 +12,8 @@ metric P0 (inverse second moment of ordinary keys), the keys K of all edits and 
 
     E = K' P0 [edits, dInner],   V [edits, dModel],   gram = K' P0 K [edits, edits],   Q with |Q k|^2 ~ k' P0 k,
 
-and the weight change is dW = A E with A = V' (lambda I + gram)^-1. The gate of edit e at key k is the whitened cosine
+and the weight change is dW = A E with A = V' (lambda I + gram)^-1; behind the gate `nearest` the edit e that opens it says
+v_e (E k)_e / gram_ee instead, by itself. The gate of edit e at key k is the whitened cosine
 s_e(k) = (E k)_e / (sqrt(gram_ee) |Q k|); a token is edited where s_e(k) >= tau_e for some e. The gate sees one token at a
 time, so batches, padding and key/value caches change nothing.
 """
@@ -54,8 +55,8 @@ class Version:
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder).resolve()  # `current` is a link that may move: all files are read behind one target
         self.manifest = manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        if manifest["schemaVersion"] != 1 or manifest["gate"]["kind"] != "key":
-            raise HookError(f"manifest: schema version 1 and the gate key, got {manifest['gate']['kind']}")
+        if manifest["schemaVersion"] != 1 or manifest["gate"]["kind"] not in ("key", "nearest"):
+            raise HookError(f"manifest: schema version 1 and the gate key or nearest, got {manifest['gate']['kind']}")
         d_inner, d_model = manifest["dInner"], manifest["dModel"]
         self.edit_ids: list[str] = []
         self.layers = {
@@ -181,8 +182,10 @@ def attach(model: torch.nn.Module, folder: str | Path, model_directory: str | Pa
 
 
 def layer_hook(version: Version, layer: int, handle: Handle):
-    edits = version.layers[layer]
-    parts = (edits.whitened_keys, version.values(layer), edits.sketch, np.sqrt(np.diag(edits.gram)), edits.thresholds)
+    edits, squares = version.layers[layer], np.diag(version.layers[layer].gram)
+    is_alone = version.manifest["gate"]["kind"] == "nearest"
+    values = (edits.targets / squares[:, None]).T if is_alone else version.values(layer)
+    parts = (edits.whitened_keys, values, edits.sketch, np.sqrt(squares), edits.thresholds)
     tensors = [torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts]
 
     def hook(_module: torch.nn.Module, args: tuple, output: torch.Tensor) -> torch.Tensor:
@@ -196,6 +199,8 @@ def layer_hook(version: Version, layer: int, handle: Handle):
         for batch, token in (margin >= 0).nonzero().tolist():
             edit_id, strength = version.edit_ids[edit[batch, token]], similarity[batch, token].max().item()
             handle.last_firings.append(Firing(layer, batch, handle.past_tokens + token, edit_id, strength))
+        if is_alone:
+            response = torch.zeros_like(response).scatter(-1, edit[..., None], response.gather(-1, edit[..., None]))
         edited = (output.float() + response @ values.T).to(output.dtype)
         return torch.where((margin >= 0)[..., None], edited, output)
 

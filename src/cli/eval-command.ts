@@ -17,7 +17,7 @@ interface EvalOptions extends ModelOptions, BatchOptions {
   readonly explain?: boolean;
 }
 
-const gates: readonly GateKind[] = ['key', 'sequence', 'none'];
+const gates: readonly GateKind[] = ['key', 'nearest', 'sequence', 'none'];
 
 /** `hookline eval`: any version, or the base model, on any edits. */
 export function evalCommand(): Command {

@@ -154,12 +154,14 @@ export function hooksOf(state: EditState, statistics: readonly LayerSketch[]): H
 /** One layer's hook. */
 export function hookOf({ layer, memory, thresholds, sequenceThreshold }: LayerState, sketch: Matrix): HookLayer {
   const edits = memory.gram.rows;
+  const squares = Float64Array.from({ length: edits }, (_, e) => memory.gram.data[e * edits + e]);
   return {
     layer,
     dInner: memory.dInner,
     whitenedKeys: Float32Array.from(memory.whitenedKeys.data),
     values: Float32Array.from(memory.values.data),
-    keyNorms: Float32Array.from({ length: edits }, (_, e) => Math.sqrt(memory.gram.data[e * edits + e])),
+    ownValues: Float32Array.from(memory.targets.data, (target, i) => target / squares[i % edits]),
+    keyNorms: Float32Array.from(squares, Math.sqrt),
     thresholds: Float32Array.from(thresholds),
     sketch: Float32Array.from(sketch.data),
     sequenceThreshold,

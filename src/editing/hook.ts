@@ -3,6 +3,7 @@ import {
   argMax,
   type Dim,
   div,
+  equal,
   type Graph,
   gather,
   gemm,
@@ -14,16 +15,17 @@ import {
   reshape,
   sqrt,
   sub,
+  unsqueeze,
   type Value,
   where,
 } from '../graph/index.js';
 import type { Packing, SiteVisitor } from '../model/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import type { GateKind } from './hyperparameters.js';
+import { comparesKeys, type GateKind } from './hyperparameters.js';
 
 /**
- * One layer's hook as the forward pass uses it. The hooked output is `W k + b + A (E k)` where the gate is open.
- * All float32.
+ * One layer's hook as the forward pass uses it. The hooked output is `W k + b + A (E k)` where the gate is open; behind the
+ * gate `nearest` `W k + b + v_e (E k)_e / (k_eᵀ P0 k_e)`, of the edit that opens it alone. All float32.
  */
 export interface HookLayer {
   readonly layer: number;
@@ -32,9 +34,11 @@ export interface HookLayer {
   readonly whitenedKeys: Float32Array;
   /** A [dModel, edits]: the weight change is `dW = A E`. */
   readonly values: Float32Array;
+  /** [dModel, edits]: `v_e / (k_eᵀ P0 k_e)`, `v_e` being the response that the edit asks for at its key. */
+  readonly ownValues: Float32Array;
   /** [edits]: `sqrt(k_eᵀ P0 k_e)`. */
   readonly keyNorms: Float32Array;
-  /** [edits]: whitened cosine from which an edit opens the key gate. */
+  /** [edits]: whitened cosine from which an edit opens the gates `key` and `nearest`. */
   readonly thresholds: Float32Array;
   /** Q [sketchRank, dInner] with `|Q k|² ~ kᵀ P0 k`. */
   readonly sketch: Float32Array;
@@ -49,9 +53,9 @@ export type HookMode = 'gated' | 'open' | 'closed';
 export interface HookSignals {
   /** bool [rows, 1]: whether the gate is open. */
   readonly open: Value;
-  /** [rows, 1]: how strongly; whitened cosine (key), z-score (sequence), absent without a gate. */
+  /** [rows, 1]: how strongly; whitened cosine (key, nearest), z-score (sequence), absent without a gate. */
   readonly strength?: Value;
-  /** int64 [rows, 1]: the edit that opens the gate; the key gate only. */
+  /** int64 [rows]: the edit that opens the gate; of gates that compare keys only. */
   readonly edit?: Value;
 }
 
@@ -89,13 +93,13 @@ export interface HookedOutput {
 }
 
 /**
- * One hook by itself with the key gate, which looks at no other row. Its parts are inputs as in {@link hookLayers}.
+ * One hook by itself with a gate that compares keys, and looks at no other row. Its parts are inputs as in {@link hookLayers}.
  *
  * @param keys input of the down-projection, [rows, dInner]
  * @param output its output, [rows, dModel]
  */
-export function keyHookedOutput(layer: number, keys: Value, output: Value): HookedOutput {
-  return hookedOutput(keys, output, declareHook(keys.graph, layer, 'key', keys.shape[1], output.shape[1]), keyGate);
+export function keyHookedOutput(layer: number, gate: 'key' | 'nearest', keys: Value, output: Value): HookedOutput {
+  return hookedOutput(keys, output, declareHook(keys.graph, layer, gate, keys.shape[1], output.shape[1]), keyGate);
 }
 
 function hookedOutput(
@@ -107,7 +111,14 @@ function hookedOutput(
   const response = gemm(keys, inputs.whitenedKeys, { transB: true }); // E k, [rows, edits]
   const change = gemm(response, inputs.values, { transB: true }); // dW k, [rows, dModel]
   const signals = signalsOf({ keys, response, change, inputs });
-  return { hooked: where(signals.open, add(output, change), output), signals };
+  const said = inputs.editNumbers ? nearestChange(response, signals, inputs) : change;
+  return { hooked: where(signals.open, add(output, said), output), signals };
+}
+
+/** What the edit that opens the gate says by itself: the responses of all others are left out. */
+function nearestChange(response: Value, { edit }: HookSignals, { editNumbers, values }: HookInputs): Value {
+  const isNearest = equal(editNumbers!, unsqueeze(edit!, [1])); // [rows, edits]
+  return gemm(where(isNearest, response, response.graph.scalar(0)), values, { transB: true });
 }
 
 interface HookInputs {
@@ -116,6 +127,8 @@ interface HookInputs {
   readonly keyNorms?: Value;
   readonly thresholds: Value;
   readonly sketch?: Value;
+  /** int64 [1, edits]; `nearest` only. */
+  readonly editNumbers?: Value;
 }
 
 function declareHook(graph: Graph, layer: number, gate: GateKind, dInner: Dim, dModel: Dim): HookInputs {
@@ -124,11 +137,12 @@ function declareHook(graph: Graph, layer: number, gate: GateKind, dInner: Dim, d
   return {
     whitenedKeys: input('whitenedKeys', [edits, dInner]),
     values: input('values', [dModel, edits]),
-    thresholds: input('thresholds', [1, gate === 'key' ? edits : 1]),
-    ...(gate === 'key' && {
+    thresholds: input('thresholds', [1, comparesKeys(gate) ? edits : 1]),
+    ...(comparesKeys(gate) && {
       keyNorms: input('keyNorms', [1, edits]),
       sketch: input('sketch', ['sketchRank', dInner]),
     }),
+    ...(gate === 'nearest' && { editNumbers: graph.input(`hook.${layer}.editNumbers`, 'int64', [1, edits]) }),
   };
 }
 
@@ -142,6 +156,7 @@ interface GateOperands {
 function gateSignals(gate: GateKind, operands: GateOperands, packing: Packing): HookSignals {
   switch (gate) {
     case 'key':
+    case 'nearest':
       return keyGate(operands);
     case 'sequence':
       return sequenceGate(operands, packing);
@@ -158,6 +173,10 @@ function gateSignals(gate: GateKind, operands: GateOperands, packing: Packing): 
  *     s_e(k) = k_eᵀ P0 k / sqrt(k_eᵀ P0 k_e · kᵀ P0 k),   open where max_e (s_e(k) - tau_e) >= 0
  *
  * with `kᵀ P0 k` from the sketch. It looks at one token at a time: causal, and blind to batch, length and padding.
+ *
+ * The gate `nearest` is this one too. Behind it only the edit with the largest `s_e(k) - tau_e` speaks, the first of those
+ * that tie. At `k_e` that is `v_e`. On a paraphrase, whose key is another one, `A (E k)` also holds what all other edits'
+ * keys have in common with it, which grows with their number; `v_e` scaled does not.
  */
 function keyGate({ keys, response, inputs }: GateOperands): HookSignals {
   const { graph } = keys;
@@ -208,12 +227,19 @@ export function hookFeeds(
       feeds[`hook.${hook.layer}.${part}`] = tensor('float32', shape, data);
     };
     feed('whitenedKeys', [edits, dInner], filled.whitenedKeys);
-    feed('values', [dModel, edits], filled.values);
-    const thresholds = gateThresholds(filled, gate, modeOf(hook.layer));
+    const mode = modeOf(hook.layer);
+    const isAlone = gate === 'nearest' && mode !== 'open';
+    feed('values', [dModel, edits], isAlone ? filled.ownValues : filled.values);
+    const thresholds = gateThresholds(filled, gate, mode);
     feed('thresholds', [1, thresholds.length], thresholds);
-    if (gate === 'key') {
+    if (comparesKeys(gate)) {
       feed('keyNorms', [1, edits], filled.keyNorms);
       feed('sketch', [filled.sketch.length / dInner, dInner], filled.sketch);
+    }
+    if (gate === 'nearest') {
+      // An open hook's margins all tie, so that the first edit is the nearest everywhere: all bear its number.
+      const numbers = BigInt64Array.from({ length: edits }, (_, e) => (isAlone ? BigInt(e) : 0n));
+      feeds[`hook.${hook.layer}.editNumbers`] = tensor('int64', [1, edits], numbers);
     }
   }
   return feeds;
@@ -225,10 +251,10 @@ const unreachable = 3e38;
 const sequenceSlack = 1e-3;
 
 function gateThresholds(hook: HookLayer, gate: GateKind, mode: HookMode): Float32Array {
-  const size = gate === 'key' ? hook.thresholds.length : 1;
+  const size = comparesKeys(gate) ? hook.thresholds.length : 1;
   if (mode === 'closed') return new Float32Array(size).fill(unreachable);
   if (mode === 'open' || gate === 'none') return new Float32Array(size).fill(-unreachable);
-  return gate === 'key' ? hook.thresholds : Float32Array.of(hook.sequenceThreshold - sequenceSlack);
+  return comparesKeys(gate) ? hook.thresholds : Float32Array.of(hook.sequenceThreshold - sequenceSlack);
 }
 
 function withNullEdit(hook: HookLayer, dModel: number): HookLayer {
@@ -236,6 +262,7 @@ function withNullEdit(hook: HookLayer, dModel: number): HookLayer {
     ...hook,
     whitenedKeys: new Float32Array(hook.dInner),
     values: new Float32Array(dModel),
+    ownValues: new Float32Array(dModel),
     keyNorms: Float32Array.of(1),
     thresholds: Float32Array.of(2),
   };

@@ -2,9 +2,12 @@ import { z } from 'zod';
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig } from '../model/index.js';
 
-/** Which tokens a hook may touch (see `hook.ts`). */
-export const gateKinds = ['key', 'sequence', 'none'] as const;
+/** Which tokens a hook may touch, and what it says there (see `hook.ts`). */
+export const gateKinds = ['key', 'nearest', 'sequence', 'none'] as const;
 export type GateKind = (typeof gateKinds)[number];
+
+/** Whether a gate compares a token's key with those of the edits: then it names the edit that opened it. */
+export const comparesKeys = (gate: GateKind): gate is 'key' | 'nearest' => gate === 'key' || gate === 'nearest';
 
 /**
  * The method's settings, in one place. Defaults are those of the field where it agrees; presets hold only what differs.
@@ -15,7 +18,7 @@ export const hyperparametersSchema = z.strictObject({
   /** lambda / dInner: how hard the old associations hold, relative to `kᵀ C0⁻¹ k` of an ordinary key, which is dInner. */
   momentWeight: z.number().positive().default(0.1),
   gate: z.enum(gateKinds).default('key'),
-  /** tau: whitened cosine from which the key gate opens. */
+  /** tau: whitened cosine from which the gates `key` and `nearest` open. */
   similarityThreshold: z.number().min(0).max(1).default(0.6),
   /** alpha before the first round: z-score from which the sequence gate opens. */
   sequenceThreshold: z.number().default(2.2),

@@ -22,6 +22,7 @@ export {
   keyHookedOutput,
 } from './hook.js';
 export {
+  comparesKeys,
   type GateKind,
   gateKinds,
   type Hyperparameters,

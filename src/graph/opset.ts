@@ -14,16 +14,18 @@ const since: Readonly<Record<string, number>> = {
   Sqrt: 6,
   Gemm: 11,
   Where: 9,
+  Equal: 11,
   GreaterOrEqual: 12,
   ArgMax: 11,
   Identity: 1,
   Squeeze: 11,
+  Unsqueeze: 11,
   ReduceSum: 11,
   ReduceMax: 11,
 };
 
 /** The first operator set in which the axes are an input; they are an attribute before. */
-const axesInputSince: Readonly<Record<string, number>> = { Squeeze: 13, ReduceSum: 13, ReduceMax: 18 };
+const axesInputSince: Readonly<Record<string, number>> = { Squeeze: 13, Unsqueeze: 13, ReduceSum: 13, ReduceMax: 18 };
 
 /**
  * The same model for a file that speaks another operator set.

@@ -1,4 +1,4 @@
-import { type Edit, type EditState, fillTemplate, type GateKind, gateKinds } from '../editing/index.js';
+import { comparesKeys, type Edit, type EditState, fillTemplate, type GateKind, gateKinds } from '../editing/index.js';
 import { type GateRow, type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
 import { HookableModel } from '../serving/index.js';
 import type { Listener } from './progress.js';
@@ -67,7 +67,7 @@ async function measureGate(
 }
 
 /**
- * How far apart the key gate's signal is on edited prompts, paraphrases, neighbours and ordinary text: the strongest
+ * How far apart the signal of a gate that compares keys is on edited prompts, paraphrases, neighbours and ordinary text: the strongest
  * token of each prompt, every token of the text. Undefined for other gates.
  */
 export async function gateSeparation(
@@ -76,7 +76,7 @@ export async function gateSeparation(
   edits: readonly Edit[],
   textStrengths: readonly number[],
 ): Promise<GateSeparation | undefined> {
-  if (bench.settings.gate !== 'key') return undefined;
+  if (!comparesKeys(bench.settings.gate)) return undefined;
   const sample = evenly(edits, comparedEdits);
   const edited = await bench.edited();
   const strongest = async (prompts: readonly string[]) => {

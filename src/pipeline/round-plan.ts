@@ -146,7 +146,7 @@ export const validationRecordSchema = z.strictObject({
   /** The same weights behind each gate; empty unless the plan asks for it, and in other shards than 0. */
   gates: z.array(
     z.strictObject({
-      gate: z.enum(['key', 'sequence', 'none']),
+      gate: z.enum(['key', 'nearest', 'sequence', 'none']),
       reliability: nullableNumber,
       generality: nullableNumber,
       locality: nullableNumber,

@@ -1,5 +1,5 @@
 /** @file Which settings `hookline tune` tries, and how the best ones become a preset. */
-import { type Hyperparameters, hyperparametersSchema, resolveHyperparameters } from '../editing/index.js';
+import { comparesKeys, type Hyperparameters, hyperparametersSchema, resolveHyperparameters } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { canonicalJson } from '../registry/index.js';
 import type { Coordinate } from './coordinate-search.js';
@@ -60,7 +60,7 @@ export function tuneSpace({ own, given, layers }: TuneStart, config: ModelConfig
   const { learningRate, momentWeight, similarityThreshold, steps } = base;
   const names = Object.keys(candidateValues) as (keyof typeof candidateValues)[];
   const searched = names.filter(
-    (name) => given[name] === undefined && (name !== 'similarityThreshold' || base.gate === 'key'),
+    (name) => given[name] === undefined && (name !== 'similarityThreshold' || comparesKeys(base.gate)),
   );
   return {
     start: { layers: base.layers, learningRate, momentWeight, similarityThreshold, steps },

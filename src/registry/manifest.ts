@@ -39,7 +39,7 @@ const editSchema = z.strictObject({
 });
 
 const gateSchema = z.strictObject({
-  kind: z.enum(['key', 'sequence', 'none']),
+  kind: z.enum(['key', 'nearest', 'sequence', 'none']),
   thresholds: perLayer(z.json()),
 });
 

@@ -1,6 +1,6 @@
 /** @file What an edited model refuses. */
 
-import type { GateKind, HookLayer } from '../editing/index.js';
+import { comparesKeys, type GateKind, type HookLayer } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig } from '../model/index.js';
 import type { SequenceOptions } from './growing-sequence.js';
@@ -49,7 +49,8 @@ function checkHook(hook: HookLayer, gate: GateKind, { dInner, dModel }: ModelCon
   require('whitened keys of size', hook.whitenedKeys.length, edits * dInner);
   require('values of size', hook.values.length, edits * dModel);
   require('thresholds of size', hook.thresholds.length, edits);
-  if (gate === 'key') require('remainder of sketch size by dInner', hook.sketch.length % dInner, 0);
+  require('own values of size', hook.ownValues.length, edits * dModel);
+  if (comparesKeys(gate)) require('remainder of sketch size by dInner', hook.sketch.length % dInner, 0);
 }
 
 /** @throws {InvalidInputError} naming the option that is out of range */

@@ -78,6 +78,7 @@ function noHook(layer: number, dInner: number): HookLayer {
     dInner,
     whitenedKeys: none,
     values: none,
+    ownValues: none,
     keyNorms: none,
     thresholds: none,
     sketch: new Float32Array(dInner),

@@ -28,6 +28,7 @@ export function randomHooks({ config }: Model, settings: Hyperparameters, edits:
     dInner: config.dInner,
     whitenedKeys: numbers(edits * config.dInner, config.dInner ** -0.5),
     values: numbers(edits * config.dModel, 0.01),
+    ownValues: numbers(edits * config.dModel, 0.01),
     keyNorms: new Float32Array(edits).fill(1),
     thresholds: new Float32Array(edits).fill(settings.similarityThreshold),
     sketch: numbers(sketchRank * config.dInner, config.dInner ** -0.5),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeHookFile, type HookLayer } from '../../src/editing/index.js';
+import { decodeHookFile, type GateKind, type HookLayer } from '../../src/editing/index.js';
 import { digestOf } from '../../src/registry/index.js';
 import { type Firing, HookableModel } from '../../src/serving/index.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
@@ -103,6 +103,11 @@ async function writePulled(folder: string, { manifest, files }: GoldenVersion['p
   return folder;
 }
 
+/** The same behind another gate. */
+function behindGate({ manifest, files }: GoldenVersion['pulled'], kind: GateKind): GoldenVersion['pulled'] {
+  return { manifest: { ...manifest, gate: { ...manifest.gate, kind } }, files };
+}
+
 /** The same with one bit of its first segment changed. */
 async function writeTorn(folder: string, pulled: GoldenVersion['pulled']): Promise<string> {
   await writePulled(folder, pulled);
@@ -136,7 +141,14 @@ function segmentInFirstFormat(bytes: Uint8Array, key: string): Uint8Array {
   return encodeSafetensors([...others, ...packed], { ...metadata, formatVersion: '1' });
 }
 
-describe.skipIf(!python).each(['llama', 'gpt2', 'gpt_neox'])(`${name} on %s`, { timeout: 300_000 }, (modelName) => {
+const subjects = [
+  ['llama', 'key'],
+  ['gpt2', 'key'],
+  ['gpt_neox', 'key'],
+  ['llama', 'nearest'],
+] as const;
+
+describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, { timeout: 300_000 }, (modelName, gate) => {
   let folder: string;
   let subject: GoldenVersion;
   let served: HookableModel;
@@ -145,8 +157,9 @@ describe.skipIf(!python).each(['llama', 'gpt2', 'gpt_neox'])(`${name} on %s`, { 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hookline-python-'));
     subject = await publishGoldenVersion(modelName);
-    const { golden, model, pulled, version } = subject;
-    served = await HookableModel.compile(model, { layers: version.manifest.layers, gate: 'key' });
+    const { golden, model, version } = subject;
+    const pulled = behindGate(subject.pulled, gate);
+    served = await HookableModel.compile(model, { layers: version.manifest.layers, gate });
     prompts = [...golden.record.edits.map((edit) => edit.prompts[0].ids), ...golden.record.sequences];
     answers = await runPython<Answers>(python!, script, {
       examples: fileURLToPath(new URL('../../examples/python', import.meta.url)),

@@ -99,7 +99,7 @@ export interface CounterfactScores {
 
 /** The same edits behind one kind of gate. */
 export interface GateRow {
-  readonly gate: 'key' | 'sequence' | 'none';
+  readonly gate: 'key' | 'nearest' | 'sequence' | 'none';
   readonly reliability?: Metric;
   readonly generality?: Metric;
   readonly locality?: Metric;

@@ -43,7 +43,12 @@ export function roundsTable(rounds: readonly RoundRow[]): Markup {
 
 /** The same edits behind each gate. */
 export function gatesTable(gates: readonly GateRow[]): Markup {
-  const names = { key: 'key (default)', sequence: 'sequence (the paper’s)', none: 'none' } as const;
+  const names = {
+    key: 'key (default)',
+    nearest: 'nearest (one edit speaks)',
+    sequence: 'sequence (the paper’s)',
+    none: 'none',
+  } as const;
   const columns: Column<GateRow>[] = [
     { head: 'Gate', cell: ({ gate }) => names[gate] ?? String(gate), isText: true },
     { head: 'Reliability', cell: ({ reliability }) => percent(reliability) },

@@ -1,5 +1,5 @@
 /** @file Validation: every prompt of an edit under the edited and the base model, decoding, and ordinary text. */
-import type { Hyperparameters } from '../../editing/index.js';
+import { gateKinds, type Hyperparameters } from '../../editing/index.js';
 import type { ModelConfig } from '../../model/index.js';
 import { rowsPerBatch } from '../workbench.js';
 import type { EditShape } from './edit-shape.js';
@@ -49,10 +49,10 @@ export function writtenContexts(sizes: ValidationSizes): Work {
   return timesWork(shape.prefixTokens, token);
 }
 
-/** The last of many rounds compares all three gates on a sample. */
+/** The last of many rounds compares all gates on a sample. */
 export function gatesComparison(sizes: ValidationSizes): Work {
   const sample = scores(sizes, comparedEdits, scoredTokens(sizes.shape));
-  return timesWork(3, sumWork(sample, drift(sizes)));
+  return timesWork(gateKinds.length, sumWork(sample, drift(sizes)));
 }
 
 /**

@@ -30,6 +30,7 @@ export interface OnnxHook {
 export interface OnnxHookRequest {
   readonly site: OnnxSite;
   readonly hook: HookLayer;
+  readonly gate: 'key' | 'nearest';
   readonly dModel: number;
   /** Of the file. */
   readonly opset: number;
@@ -45,12 +46,13 @@ export const signalPrefix = 'hookline.';
  *
  * @throws {InvalidInputError} if the operator set lacks an operator
  */
-export function onnxHook({ site, hook, dModel, opset, hasSignals }: OnnxHookRequest): OnnxHook {
-  const lowered = forOpset(lowerGraph(hookGraph(hook, dModel, hasSignals)), opset);
+export function onnxHook(request: OnnxHookRequest): OnnxHook {
+  const { site, hook, gate, dModel, opset } = request;
+  const lowered = forOpset(lowerGraph(hookGraph(request)), opset);
   const inside = insideNames(site.layer, lowered);
   const frame = frameOf(site, inside, { dInner: hook.dInner, dModel });
   const nodes = [...frame.before, ...lowered.nodes.map((node) => renamed(node, inside)), ...frame.after];
-  const parts = Object.entries(hookFeeds([hook], 'key', dModel)).map(([name, content]) => ({ name, content }));
+  const parts = Object.entries(hookFeeds([hook], gate, dModel)).map(([name, content]) => ({ name, content }));
   const constants = [...lowered.initializers, ...parts].map((one) => ({ ...one, name: inside(one.name) }));
   const signals = lowered.outputs.filter(({ name }) => name !== 'hooked');
   return {
@@ -76,11 +78,11 @@ function renamed(node: OnnxNode, names: InsideNames): OnnxNode {
   return { ...node, inputs: node.inputs.map(names), outputs: node.outputs.map(names) };
 }
 
-function hookGraph({ layer, dInner }: HookLayer, dModel: number, hasSignals: boolean): Graph {
+function hookGraph({ hook: { layer, dInner }, gate, dModel, hasSignals }: OnnxHookRequest): Graph {
   const graph = new Graph();
   const keys = graph.input('keys', 'float32', ['rows', dInner]);
   const output = graph.input('output', 'float32', ['rows', dModel]);
-  const { hooked, signals } = keyHookedOutput(layer, keys, output);
+  const { hooked, signals } = keyHookedOutput(layer, gate, keys, output);
   graph.output('hooked', hooked);
   if (!hasSignals) return graph;
   const { open, strength, edit } = signals;

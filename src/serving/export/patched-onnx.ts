@@ -1,6 +1,6 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { HookLayer } from '../../editing/index.js';
+import { comparesKeys, type HookLayer } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import { OnnxFile } from '../../graph/index.js';
 import type { Model } from '../../model/index.js';
@@ -56,13 +56,13 @@ export interface PatchedOnnx {
  */
 export async function exportPatchedOnnx(request: PatchedOnnxRequest): Promise<PatchedOnnx> {
   const { model, version, outputPath } = request;
-  requireKeyGate(version);
+  const gate = requireKeyGate(version);
   await requireExportable(model, version);
   const file = await OnnxFile.open(request.onnxPath);
   requireUnpatched(file);
   const output = await placeOf(outputPath, file);
   const hooks = version.hooks.filter(({ keyNorms }) => keyNorms.length > 0);
-  const layers = await insertHooks(file, request, hooks);
+  const layers = await insertHooks(file, request, hooks, gate);
   file.addMetadata(metadataOf(version));
   const external = await bringFiles(file.externalFiles, dirname(file.path), dirname(output));
   await writeFileAtomically(output, (handle) => handle.writeFile(file.encode()));
@@ -73,6 +73,7 @@ async function insertHooks(
   file: OnnxFile,
   { model, signals = false }: PatchedOnnxRequest,
   hooks: readonly HookLayer[],
+  gate: 'key' | 'nearest',
 ): Promise<PatchedLayer[]> {
   const { opset } = file;
   const sites = await findDownProjections(
@@ -82,7 +83,7 @@ async function insertHooks(
   );
   return sites.map((site, index) => {
     const hook = hooks[index];
-    const part = onnxHook({ site, hook, dModel: model.config.dModel, opset, hasSignals: signals });
+    const part = onnxHook({ site, hook, gate, dModel: model.config.dModel, opset, hasSignals: signals });
     file.interpose(site.output, part.unhooked, part.nodes);
     file.addInitializers(part.initializers);
     file.addOutputs(part.outputs);
@@ -92,9 +93,10 @@ async function insertHooks(
 }
 
 /** A gate that looks at other tokens decides anew as a sequence grows, which a cache of keys and values rules out. */
-function requireKeyGate({ manifest: { modelId, version, gate } }: VersionHooks): void {
-  if (gate.kind === 'key') return;
-  throw new InvalidInputError(`gate of version ${version} of ${modelId}`, 'key, for a patched ONNX file', gate.kind);
+function requireKeyGate({ manifest: { modelId, version, gate } }: VersionHooks): 'key' | 'nearest' {
+  if (comparesKeys(gate.kind)) return gate.kind;
+  const what = `gate of version ${version} of ${modelId}`;
+  throw new InvalidInputError(what, 'key or nearest, for a patched ONNX file', gate.kind);
 }
 
 function requireUnpatched({ path, metadata }: OnnxFile): void {

@@ -31,7 +31,7 @@ const layer = 2;
 const edits = 4;
 const config = { layers: 4, dInner, dModel, heads: 1, keyValueHeads: 1 } as ModelConfig;
 const engine = new PlainGemmEngine();
-const gates = ['key', 'sequence', 'none'] as const;
+const gates = ['key', 'nearest', 'sequence', 'none'] as const;
 
 /** Lengths of the sequences of ordinary and edited keys that are looked at. */
 const lengths = [7, 1, 12, 4, 9];
@@ -106,9 +106,9 @@ let filled: HookLayer;
 let empty: HookLayer;
 let metric: Matrix; // P0 [dInner, dInner]
 let weightChange: Matrix; // dW [dModel, dInner]
+const residuals = gaussian(dModel, edits, 14);
 beforeAll(async () => {
   for (const gate of gates) programs.set(gate, await HookProgram.compile(gate));
-  const residuals = gaussian(dModel, edits, 14);
   const factor = await inverseFactor(moment, engine);
   const { memory } = await appendRound(emptyLayer.memory, editedKeys, residuals, factor, engine);
   // The sketch is the factor itself: the whitened norm is exact.
@@ -165,17 +165,24 @@ function zScores(): number[] {
   });
 }
 
-/** Base output, with `dW k` added where the gate is open. */
-function hookedBy(open: readonly number[]): number[] {
+/** `v_e (k_eᵀ P0 k) / (k_eᵀ P0 k_e)`: of a first round, `v_e` is the residual. */
+function ownChangeOf(row: number, e: number): number[] {
+  const edited = column(editedKeys, e);
+  const share = product(edited, keyOf(row)) / product(edited, edited);
+  return column(residuals, e).map((x) => share * x);
+}
+
+/** Base output, with `dW k`, or what else the hook says, added where the gate is open. */
+function hookedBy(open: readonly number[], saidOf: (row: number) => number[] = changeOf): number[] {
   return allRows.flatMap((row) => {
-    const change = changeOf(row);
+    const change = saidOf(row);
     return change.map((x, m) => base[row * dModel + m] + open[row] * x);
   });
 }
 
-describe('the key gate', () => {
-  it('opens by the whitened cosine with the edited keys, names the edit, and adds the weight change there only', async () => {
-    const observed = await programs.get('key')!.run(filled);
+describe.each(['key', 'nearest'] as const)('the gate %s', (gate) => {
+  it('opens by the whitened cosine with the edited keys, names the edit, and speaks there only', async () => {
+    const observed = await programs.get(gate)!.run(filled);
     const similarities = allRows.map(cosines);
     const margins = similarities.map((row) => row.map((s, e) => s - filled.thresholds[e]));
     expect(Math.min(...margins.flat().map(Math.abs))).toBeGreaterThan(1e-4);
@@ -187,17 +194,43 @@ describe('the key gate', () => {
     expect(observed.edit).toEqual(margins.map((row) => row.indexOf(Math.max(...row))));
     expect(observed.open).toEqual(open);
     expect(new Set(open).size).toBe(2);
-    expect(observed.hooked).toBeAllclose(hookedBy(open), tolerances.activations);
+    const saidOf = gate === 'key' ? changeOf : (row: number) => ownChangeOf(row, observed.edit[row]);
+    expect(observed.hooked).toBeAllclose(hookedBy(open, saidOf), tolerances.activations);
   });
 
   it('says the same of a token alone as in any sequence and batch', async () => {
-    const program = programs.get('key')!;
+    const program = programs.get(gate)!;
     const together = await program.run(filled);
     for (const row of allRows) {
       const alone = await program.run(filled, row, [1]);
       expect(alone.open[0]).toBe(together.open[row]);
       expect(alone.edit[0]).toBe(together.edit[row]);
       expect(alone.strength).toBeAllclose([together.strength[row]], tolerances.activations);
+    }
+  });
+
+  it('is opened by the first of two edits with the same key', async () => {
+    const twice = (data: Float32Array, width: number) => {
+      const columns = Array.from({ length: width }, (_, m) => data[m * edits]);
+      return Float32Array.from(columns.flatMap((value, m) => [value, -3 * columns[width - 1 - m]]));
+    };
+    const key = filled.whitenedKeys.subarray(0, dInner);
+    const hook = {
+      ...filled,
+      whitenedKeys: Float32Array.of(...key, ...key),
+      values: twice(filled.values, dModel),
+      ownValues: twice(filled.ownValues, dModel),
+      keyNorms: Float32Array.of(filled.keyNorms[0], filled.keyNorms[0]),
+      thresholds: Float32Array.of(0.6, 0.6),
+    };
+    const { open, edit, hooked } = await programs.get(gate)!.run(hook);
+    const opened = allRows.filter((row) => open[row] === 1);
+    expect(opened.length).toBeGreaterThan(0);
+    for (const row of opened) {
+      expect(edit[row]).toBe(0);
+      if (gate === 'key') continue;
+      const said = hooked.subarray(row * dModel, (row + 1) * dModel).map((x, m) => x - base[row * dModel + m]);
+      expect(said).toBeAllclose(ownChangeOf(row, 0), tolerances.activations);
     }
   });
 

@@ -25,9 +25,8 @@ function wideOpenHooks(step: number): HookLayer[] {
   const wave = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * step));
   const [whitenedKeys, values, sketch] = [wave(dInner), wave(dModel), wave(4 * dInner)];
   const keyNorms = Float32Array.of(1);
-  return [
-    { layer, dInner, whitenedKeys, values, keyNorms, sketch, thresholds: Float32Array.of(-1e6), sequenceThreshold: 2 },
-  ];
+  const hook = { layer, dInner, whitenedKeys, values, ownValues: values, keyNorms, sketch };
+  return [{ ...hook, thresholds: Float32Array.of(-1e6), sequenceThreshold: 2 }];
 }
 
 const tokens = async (generations: readonly Promise<{ readonly tokenIds: readonly number[] }>[]) =>

@@ -33,6 +33,7 @@ function wideOpenHook(): HookLayer {
     dInner,
     whitenedKeys: wave(2 * dInner, 0.7),
     values: wave(2 * dModel, 0.3),
+    ownValues: wave(2 * dModel, 0.4),
     keyNorms: Float32Array.of(1, 1),
     thresholds: Float32Array.of(-1e6, -2e6),
     sketch: wave(4 * dInner, 1.1),

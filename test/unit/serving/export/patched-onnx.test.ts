@@ -141,6 +141,32 @@ describe('a patched file', () => {
     await Promise.all(decoders.map((decoder) => decoder.dispose()));
   });
 
+  it('lets only the nearest edit speak where the version does', async () => {
+    const made = await versionOn('llama');
+    const { model, version } = made;
+    const nearest = {
+      ...version,
+      manifest: { ...version.manifest, gate: { ...version.manifest.gate, kind: 'nearest' } },
+    };
+    const outputPath = join(folder, 'nearest.onnx');
+    await exportPatchedOnnx({ model, version: nearest as typeof version, onnxPath, outputPath, signals: true });
+    const decoder = await OnnxDecoder.open(outputPath);
+    const requests = textsOf(made).map((tokenIds) => ({ tokenIds, scoredFrom: 1 }));
+    const scores = await decoder.score(requests);
+    const [expected, joint] = await Promise.all(
+      (['nearest', 'key'] as const).map(async (gate) => {
+        const served = await HookableModel.compile(model, { layers: [0, 1], gate });
+        const scored = await served.score(requests, version.hooks);
+        await served.dispose();
+        return scored;
+      }),
+    );
+    const all = (of: typeof scores) => of.flatMap(({ logProbabilities }) => [...logProbabilities]);
+    expect(all(scores)).toBeAllclose(all(expected), { relative: 1e-4 });
+    expect(all(scores)).not.toBeAllclose(all(joint), { relative: 1e-4 });
+    await decoder.dispose();
+  });
+
   it('says what it is in its metadata, and is refused as a base', async () => {
     const outputPath = join(folder, 'metadata.onnx');
     await patch(outputPath);
@@ -265,7 +291,7 @@ describe('what cannot be patched', () => {
     const gate = { ...version.manifest.gate, kind: 'sequence' as const };
     const sequential = { ...version, manifest: { ...version.manifest, gate } };
     const patching = exportPatchedOnnx({ model, version: sequential, onnxPath, outputPath: outputPath() });
-    await expect(patching).rejects.toThrow('of llama: key, for a patched ONNX file, got sequence');
+    await expect(patching).rejects.toThrow('of llama: key or nearest, for a patched ONNX file, got sequence');
   });
 
   it('is a version of another model', async () => {
