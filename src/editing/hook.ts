@@ -21,7 +21,7 @@ import {
 } from '../graph/index.js';
 import type { Packing, SiteVisitor } from '../model/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { comparesKeys, type GateKind } from './hyperparameters.js';
+import { comparesKeys, type GateKind, type KeyGateKind } from './hyperparameters.js';
 
 /**
  * One layer's hook as the forward pass uses it. The hooked output is `W k + b + A (E k)` where the gate is open; behind the
@@ -98,7 +98,7 @@ export interface HookedOutput {
  * @param keys input of the down-projection, [rows, dInner]
  * @param output its output, [rows, dModel]
  */
-export function keyHookedOutput(layer: number, gate: 'key' | 'nearest', keys: Value, output: Value): HookedOutput {
+export function keyHookedOutput(layer: number, gate: KeyGateKind, keys: Value, output: Value): HookedOutput {
   return hookedOutput(keys, output, declareHook(keys.graph, layer, gate, keys.shape[1], output.shape[1]), keyGate);
 }
 

@@ -6,8 +6,10 @@ import type { ModelConfig } from '../model/index.js';
 export const gateKinds = ['key', 'nearest', 'sequence', 'none'] as const;
 export type GateKind = (typeof gateKinds)[number];
 
-/** Whether a gate compares a token's key with those of the edits: then it names the edit that opened it. */
-export const comparesKeys = (gate: GateKind): gate is 'key' | 'nearest' => gate === 'key' || gate === 'nearest';
+/** Gates that compare a token's key with those of the edits: they look at no other token, and name the edit that opened them. */
+export type KeyGateKind = 'key' | 'nearest';
+
+export const comparesKeys = (gate: GateKind): gate is KeyGateKind => gate === 'key' || gate === 'nearest';
 
 /**
  * The method's settings, in one place. Defaults are those of the field where it agrees; presets hold only what differs.

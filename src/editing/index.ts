@@ -27,6 +27,7 @@ export {
   gateKinds,
   type Hyperparameters,
   hyperparametersSchema,
+  type KeyGateKind,
   resolveHyperparameters,
   storedHyperparametersSchema,
   valueLayer,

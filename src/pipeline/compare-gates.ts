@@ -67,8 +67,8 @@ async function measureGate(
 }
 
 /**
- * How far apart the signal of a gate that compares keys is on edited prompts, paraphrases, neighbours and ordinary text: the strongest
- * token of each prompt, every token of the text. Undefined for other gates.
+ * How far apart the signal of a gate that compares keys is on edited prompts, paraphrases, neighbours and ordinary text: the
+ * strongest token of each prompt, every token of the text. Undefined for other gates.
  */
 export async function gateSeparation(
   bench: Workbench,

@@ -24,7 +24,7 @@ export interface RoundMeasures {
   /** Null without held-out text. */
   readonly drift: Drift | null;
   readonly retention: number | null;
-  /** Null for other gates than the key gate. */
+  /** Null for gates that compare no keys. */
   readonly separation: GateSeparation | null;
   readonly gates: readonly GateRow[];
 }

@@ -133,7 +133,7 @@ export const validationRecordSchema = z.strictObject({
     })
     .nullable(),
   retention: nullableNumber,
-  /** Gate signals of this shard's prompts, for the histogram; null for other gates than the key gate. */
+  /** Gate signals of this shard's prompts, for the histogram; null for gates that compare no keys. */
   separation: z
     .strictObject({
       edit: z.array(z.number()),

@@ -8,7 +8,7 @@ export interface Firing {
   readonly tokenIndex: number;
   /** Row of the hook whose edit opened the gate; -1 for gates that do not name an edit. */
   readonly editIndex: number;
-  /** Whitened cosine (key gate), z-score (sequence gate), NaN (no gate). */
+  /** Whitened cosine (key, nearest), z-score (sequence gate), NaN (no gate). */
   readonly strength: number;
 }
 

@@ -8,7 +8,7 @@ export interface GateOpening {
   readonly token: string;
   readonly tokenIndex: number;
   readonly layer: number;
-  /** Whitened cosine (key gate) or z-score (sequence gate); null without a gate. */
+  /** Whitened cosine (key, nearest) or z-score (sequence gate); null without a gate. */
   readonly strength: number | null;
 }
 

@@ -1,5 +1,5 @@
 /** @file One layer's gated hook as nodes for a foreign ONNX file. */
-import { type HookLayer, hookFeeds, keyHookedOutput } from '../../editing/index.js';
+import { type HookLayer, hookFeeds, type KeyGateKind, keyHookedOutput } from '../../editing/index.js';
 import {
   dtypeCode,
   forOpset,
@@ -30,7 +30,7 @@ export interface OnnxHook {
 export interface OnnxHookRequest {
   readonly site: OnnxSite;
   readonly hook: HookLayer;
-  readonly gate: 'key' | 'nearest';
+  readonly gate: KeyGateKind;
   readonly dModel: number;
   /** Of the file. */
   readonly opset: number;

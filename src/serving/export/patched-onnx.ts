@@ -1,6 +1,6 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { comparesKeys, type HookLayer } from '../../editing/index.js';
+import { comparesKeys, type HookLayer, type KeyGateKind } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import { OnnxFile } from '../../graph/index.js';
 import type { Model } from '../../model/index.js';
@@ -46,7 +46,7 @@ export interface PatchedOnnx {
 
 /**
  * Writes a copy of an exported decoder that answers as the edited model does, wherever ONNX Runtime runs: behind the
- * down-projection of every edited layer, found by its weight, stands the hook with the key gate. Where it is closed the file
+ * down-projection of every edited layer, found by its weight, stands the hook with its gate. Where it is closed the file
  * computes what it did.
  *
  * @throws {DigestMismatchError} if the version was made for another model
@@ -73,7 +73,7 @@ async function insertHooks(
   file: OnnxFile,
   { model, signals = false }: PatchedOnnxRequest,
   hooks: readonly HookLayer[],
-  gate: 'key' | 'nearest',
+  gate: KeyGateKind,
 ): Promise<PatchedLayer[]> {
   const { opset } = file;
   const sites = await findDownProjections(
@@ -93,7 +93,7 @@ async function insertHooks(
 }
 
 /** A gate that looks at other tokens decides anew as a sequence grows, which a cache of keys and values rules out. */
-function requireKeyGate({ manifest: { modelId, version, gate } }: VersionHooks): 'key' | 'nearest' {
+function requireKeyGate({ manifest: { modelId, version, gate } }: VersionHooks): KeyGateKind {
   if (comparesKeys(gate.kind)) return gate.kind;
   const what = `gate of version ${version} of ${modelId}`;
   throw new InvalidInputError(what, 'key or nearest, for a patched ONNX file', gate.kind);
