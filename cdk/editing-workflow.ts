@@ -11,7 +11,7 @@ import {
   StateMachine,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { errorNames } from '../src/pipeline/contract.js';
+import { errorNames } from '../src/workflow/contract.js';
 import { type Ending, endingStates } from './ending-states.js';
 import { FailureStates } from './failure-states.js';
 import { acknowledgeFindings, batchStatements } from './workflow-rights.js';

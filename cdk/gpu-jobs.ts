@@ -15,7 +15,7 @@ import { type ContainerImage, LogDriver } from 'aws-cdk-lib/aws-ecs';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { environmentNames, exitCodes, type TaskStage, taskStages } from '../src/pipeline/contract.js';
+import { environmentNames, exitCodes, type TaskStage, taskStages } from '../src/workflow/contract.js';
 import { acknowledge } from './acknowledge.js';
 import type { ArtifactBucket } from './artifact-bucket.js';
 import { ComputeEnvironments } from './compute-environments.js';

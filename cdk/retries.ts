@@ -1,7 +1,7 @@
 /** @file What is tried again, and why. Each reason is written into the state that has the policy. */
 import { Duration } from 'aws-cdk-lib';
 import { Errors, JitterType, type RetryProps } from 'aws-cdk-lib/aws-stepfunctions';
-import { errorNames } from '../src/pipeline/contract.js';
+import { errorNames } from '../src/workflow/contract.js';
 
 export interface ReasonedRetry {
   readonly reason: string;

@@ -1,7 +1,7 @@
 /** @file Which objects each stage reads, writes and deletes: the whole of its rights on the bucket. */
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
-import type { FunctionStage, TaskStage } from '../src/pipeline/contract.js';
+import type { FunctionStage, TaskStage } from '../src/workflow/contract.js';
 import { acknowledge } from './acknowledge.js';
 import { keyPatterns as keys } from './key-patterns.js';
 

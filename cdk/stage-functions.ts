@@ -14,7 +14,7 @@ import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-n
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { environmentNames, type FunctionStage, functionStages } from '../src/pipeline/contract.js';
+import { environmentNames, type FunctionStage, functionStages } from '../src/workflow/contract.js';
 import { acknowledge } from './acknowledge.js';
 import type { ArtifactBucket } from './artifact-bucket.js';
 import { projectRoot } from './project-root.js';

@@ -1,5 +1,5 @@
 /** @file The synthesized state machine as plain data, for whoever runs it without AWS. */
-import { type FunctionStage, functionStages, type TaskStage, taskStages } from '../src/pipeline/contract.js';
+import { type FunctionStage, functionStages, type TaskStage, taskStages } from '../src/workflow/contract.js';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 type JsonObject = Readonly<Record<string, Json>>;

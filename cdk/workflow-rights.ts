@@ -2,7 +2,7 @@
 import type { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
-import { functionStages, taskStages } from '../src/pipeline/contract.js';
+import { functionStages, taskStages } from '../src/workflow/contract.js';
 import { acknowledge } from './acknowledge.js';
 import type { WorkflowStatesProps } from './workflow-states.js';
 

@@ -3,7 +3,7 @@ import { Aws } from 'aws-cdk-lib';
 import { CustomState, JsonPath, Map as MapState, TaskInput } from 'aws-cdk-lib/aws-stepfunctions';
 import { EventBridgePutEvents, LambdaInvoke, SnsPublish } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import type { FunctionInput, FunctionStage, TaskStage } from '../src/pipeline/contract.js';
+import type { FunctionInput, FunctionStage, TaskStage } from '../src/workflow/contract.js';
 import { type GpuJobs, taskAttempts } from './gpu-jobs.js';
 import { eventSource, type Notifications } from './notifications.js';
 import { functionRetry, type ReasonedRetry, serviceRetry, taskRetry } from './retries.js';

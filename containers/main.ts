@@ -1,7 +1,11 @@
 /** @file Entry point of the container: one task, `<stage> --plan <key> --shard <index> --attempt <number>`. */
+
+import { defaultMemoryBudgetBytes } from '../src/editing/index.js';
 import { HooklineError, PermanentError, TransientError } from '../src/errors.js';
-import { defaultMemoryBudgetBytes, exitCodes, type Progress, runTask } from '../src/pipeline/index.js';
+import type { Progress } from '../src/progress.js';
 import { openStore } from '../src/registry/index.js';
+import { exitCodes } from '../src/workflow/contract.js';
+import { runTask } from '../src/workflow/index.js';
 import { parseEnvironment, parseTask } from './task-arguments.js';
 
 async function run(words: readonly string[]): Promise<number> {

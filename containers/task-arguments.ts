@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { InvalidInputError } from '../src/errors.js';
 import { type SolverRequest, solverChoices } from '../src/linalg/index.js';
-import { environmentNames, type TaskInput, taskInputSchema, taskStages } from '../src/pipeline/index.js';
 import type { DeviceChoice } from '../src/runtime/index.js';
+import { environmentNames, type TaskInput, taskInputSchema, taskStages } from '../src/workflow/contract.js';
 
 /** Where and on what a task runs, from its environment. */
 export interface TaskEnvironment {

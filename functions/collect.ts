@@ -1,5 +1,5 @@
 /** @file Function `collect`: starts executions for what is left. */
-import { collectStage } from '../src/pipeline/index.js';
+import { collectStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
 export const handler = functionHandler('collect', collectStage);

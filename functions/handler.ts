@@ -1,9 +1,11 @@
-import type { FunctionInput, FunctionOutput, FunctionStage } from '../src/pipeline/contract.js';
-import { environmentNames, parseInput, type StageDependencies, stateErrorOf } from '../src/pipeline/index.js';
+import { stateErrorOf } from '../src/local/index.js';
 import { openStore } from '../src/registry/index.js';
+import type { FunctionInput, FunctionOutput, FunctionStage } from '../src/workflow/contract.js';
+import { environmentNames } from '../src/workflow/contract.js';
+import { parseInput, type StageDependencies } from '../src/workflow/index.js';
 import { StepFunctionsExecutions } from './step-functions-executions.js';
 
-/** A stage as `src/pipeline` has it. */
+/** A stage of the workflow. */
 type Stage<S extends FunctionStage> = (
   input: FunctionInput<S>,
   dependencies: StageDependencies,

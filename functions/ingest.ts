@@ -1,5 +1,5 @@
 /** @file Function `ingest`: makes pending units of what was dropped. */
-import { ingestStage } from '../src/pipeline/index.js';
+import { ingestStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
 export const handler = functionHandler('ingest', ingestStage);

@@ -1,5 +1,5 @@
 /** @file Function `notify`: records what an execution came to, and says it in words. */
-import { notifyStage } from '../src/pipeline/index.js';
+import { notifyStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
 export const handler = functionHandler('notify', notifyStage);

@@ -1,5 +1,5 @@
 /** @file Function `plan`: makes a round of the oldest pending edits. */
-import { planStage } from '../src/pipeline/index.js';
+import { planStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
 export const handler = functionHandler('plan', planStage);

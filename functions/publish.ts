@@ -1,5 +1,5 @@
 /** @file Function `publish`: ends a round, with a version or without. */
-import { publishStage } from '../src/pipeline/index.js';
+import { publishStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
 export const handler = functionHandler('publish', publishStage);

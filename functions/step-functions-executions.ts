@@ -1,7 +1,7 @@
 import { DescribeExecutionCommand, ExecutionDoesNotExist, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { InvalidInputError } from '../src/errors.js';
-import type { ExecutionInput } from '../src/pipeline/contract.js';
-import type { Executions } from '../src/pipeline/index.js';
+import type { ExecutionInput } from '../src/workflow/contract.js';
+import type { Executions } from '../src/workflow/index.js';
 
 /** Executions of a state machine in AWS Step Functions. */
 export class StepFunctionsExecutions implements Executions {

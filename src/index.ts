@@ -4,14 +4,6 @@ export * from './errors.js';
 export { type BatchReading, readBatch, renderReport } from './evaluation/index.js';
 export { importGguf, loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from './model/index.js';
 export {
-  type EditRoundsRequest,
-  type EditSession,
-  type EditSessionRequest,
-  editRounds,
-  openEditSession,
-  type RoundOutcome,
-} from './pipeline/index.js';
-export {
   type ContentCache,
   DirectoryContentCache,
   type LatestVersion,
@@ -31,6 +23,14 @@ export {
   type WatchOptions,
   watchVersions,
 } from './registry/index.js';
+export {
+  type EditRoundsRequest,
+  type EditSession,
+  type EditSessionRequest,
+  editRounds,
+  openEditSession,
+  type RoundOutcome,
+} from './rounds/index.js';
 export { cpu, type Device, resolveDevice } from './runtime/index.js';
 export {
   type Completion,

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { brokenRules, type Sources } from './support/architecture-rules.js';
+import { brokenRules, overfullRooms, type Sources, unusedFaceNames } from './support/architecture-rules.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -17,10 +17,19 @@ function sourcesOfProject(): Sources {
 const checked = (sources: Record<string, string>) => brokenRules(new Map(Object.entries(sources)));
 
 describe('the layout', () => {
-  it('keeps its arrows, faces and fences and has no import cycle at run time', () => {
-    const sources = sourcesOfProject();
+  const sources = sourcesOfProject();
+
+  it('keeps its arrows, faces and fences and has no import cycle', () => {
     expect(sources.size).toBeGreaterThan(100);
     expect(brokenRules(sources)).toEqual([]);
+  });
+
+  it('has no room above its share of the lines', () => {
+    expect(overfullRooms(sources)).toEqual([]);
+  });
+
+  it('has no name in a face that only its own room or a test uses', () => {
+    expect(unusedFaceNames(sources)).toEqual([]);
   });
 });
 
@@ -34,18 +43,18 @@ describe('the check of the layout', () => {
       "export type A = import('../graph/index.js').A;",
     ];
     for (const body of bodies) {
-      const rule = 'src/tensor/a.ts: tensor imports only folders before it, got src/graph/index.ts';
+      const rule = 'src/tensor/a.ts: tensor imports only rooms before it, got src/graph/index.ts';
       expect(checked({ 'src/tensor/a.ts': body }), body).toEqual([rule]);
     }
   });
 
   it('finds what the folders beside src import past its faces', () => {
-    const face = "import '../src/pipeline/index.js'; import '../src/pipeline/contract.js'; import './b.js';";
+    const face = "import '../src/workflow/index.js'; import '../src/workflow/contract.js'; import './b.js';";
     expect(checked({ 'functions/a.ts': face, 'containers/a.ts': face })).toEqual([]);
-    expect(checked({ 'functions/a.ts': "import '../src/pipeline/stages/plan.js';" })).toHaveLength(1);
+    expect(checked({ 'functions/a.ts': "import '../src/workflow/stages/plan.js';" })).toHaveLength(1);
     expect(checked({ 'cdk/a.ts': "import '../src/registry/keys.js'; import 'aws-cdk-lib';" })).toEqual([]);
     expect(checked({ 'cdk/a.ts': face })).toEqual([
-      'cdk/a.ts: imports ^src\\/(pipeline\\/contract|registry\\/keys)\\.ts$ of src, got src/pipeline/index.ts',
+      'cdk/a.ts: imports ^src\\/(workflow\\/contract|registry\\/keys)\\.ts$ of src, got src/workflow/index.ts',
     ]);
     expect(checked({ 'src/cli/a.ts': "import '../../functions/a.js';" })).toHaveLength(1);
     expect(checked({ 'functions/a.ts': "import 'aws-cdk-lib/aws-iam'; import '@aws-sdk/client-sfn';" })).toHaveLength(
@@ -58,7 +67,7 @@ describe('the check of the layout', () => {
       'src/graph/a.ts: imports the face src/tensor/index.ts, got src/tensor/tensor.ts',
     ]);
     expect(checked({ 'src/evaluation/report/a.ts': "import '../../index.js'; import '../b.js';" })).toEqual([
-      'src/evaluation/report/a.ts: imports a folder of src or src/errors.ts, got src/index.ts',
+      'src/evaluation/report/a.ts: imports a room of src or src/errors.ts or src/progress.ts, got src/index.ts',
     ]);
     expect(checked({ 'src/errors.ts': "import './tensor/index.js';" })).toHaveLength(1);
     const light = "export { a } from './registry/index.js'; export * from './errors.js';";
@@ -78,14 +87,41 @@ describe('the check of the layout', () => {
     expect(checked({ 'src/cli/a.ts': 'console.log(process.stdout);' })).toEqual([]);
   });
 
-  it('finds a cycle between files, unless only types make it, and folders without a place', () => {
-    const cycle = { 'src/graph/a.ts': "import './b.js';", 'src/graph/b.ts': "import './a.js';" };
+  it('finds a cycle between files, also of types alone, and folders without a place', () => {
+    const cycle = { 'src/graph/a.ts': "import './b.js';", 'src/graph/b.ts': "import type { A } from './a.js';" };
     const got = 'src/graph/a.ts -> src/graph/b.ts -> src/graph/a.ts';
     expect(checked(cycle)).toEqual([`src/graph/a.ts: no import cycle, got ${got}`]);
-    const types = { ...cycle, 'src/graph/b.ts': "import type { A } from './a.js';" };
-    expect(checked(types)).toEqual([]);
-    const many = Object.fromEntries(Array.from({ length: 13 }, (_, i) => [`src/folder${i}/index.ts`, '']));
-    expect(checked(many)[0]).toBe('src: at most twelve folders, got 13');
-    expect(checked(many)).toHaveLength(14);
+    expect(checked({ 'src/cellar/a.ts': '', 'src/graph/attic/a.ts': '' })).toEqual([
+      'src/cellar: a folder with a place in the arrows, got none',
+      'src/graph/attic: a folder with a place in the arrows, got none',
+    ]);
+  });
+
+  it('finds an arrow that runs back inside a room, and who imports a leaf', () => {
+    expect(checked({ 'src/workflow/queue/a.ts': "import '../plan/b.js';" })).toEqual([
+      'src/workflow/queue/a.ts: queue of workflow imports only what is before it, got src/workflow/plan/b.ts',
+    ]);
+    expect(checked({ 'src/workflow/plan/a.ts': "import '../queue/b.js'; import '../c.js';" })).toEqual([]);
+    expect(checked({ 'src/server/a.ts': "import '../estimate/index.js';" })).toEqual([
+      'src/server/a.ts: estimate is imported by cli alone, got server',
+    ]);
+  });
+
+  it('finds a room that is too large, and a name in a face that nobody else uses', () => {
+    const large = {
+      'src/graph/a.ts': '\n'.repeat(13),
+      'src/tensor/a.ts': '\n'.repeat(11),
+      'cdk/a.ts': '\n'.repeat(76),
+    };
+    expect(overfullRooms(new Map(Object.entries(large)))).toEqual([
+      'src/graph: at most 12.0 % of all lines, got 13.0 %',
+    ]);
+    const face = {
+      'src/tensor/index.ts': "export { a, b } from './a.js';",
+      'src/graph/a.ts': "import { a } from '../tensor/index.js';",
+    };
+    expect(unusedFaceNames(new Map(Object.entries(face)))).toEqual([
+      'src/tensor/index.ts: names that other rooms use, got b',
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { failureOf } from './exit-code.js';
 import { hooklineProgram } from './program.js';
-import { printFailure } from './terminal.js';
+import { failureOf } from './terminal/exit-code.js';
+import { printFailure } from './terminal/terminal.js';
 
 /** Runs a command line and gives its exit code: 0, 64 for a request that can never succeed, 1 for anything else. */
 async function run(words: readonly string[]): Promise<number> {

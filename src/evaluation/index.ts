@@ -1,4 +1,4 @@
-export { type Overwrite, overwrites } from './batch-conflicts.js';
+export { overwrites } from './batch-conflicts.js';
 export { type Drift, measureDrift } from './drift.js';
 export { contentId } from './edit-record.js';
 export { decodeEdits, type LiveAnswer } from './live-decoding.js';
@@ -10,7 +10,6 @@ export { html, Markup } from './report/html.js';
 export { pageStyle } from './report/page-style.js';
 export { renderReport } from './report/render-report.js';
 export type {
-  CounterfactScores,
   EditRow,
   GateRow,
   GateSeparation,
@@ -20,4 +19,4 @@ export type {
   RoundRow,
 } from './report/report-data.js';
 export { retentionChart, roundsChart } from './report/round-charts.js';
-export { type EditSummary, mean, summarise } from './summary.js';
+export { type EditSummary, mean, median, summarise } from './summary.js';

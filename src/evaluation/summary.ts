@@ -49,3 +49,11 @@ function harmonicMean(values: readonly (number | null)[]): number | null {
   }
   return values.length / reciprocals;
 }
+
+/** Null for no values. */
+export function median(values: readonly number[]): number | null {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}

@@ -1,7 +1,7 @@
 import type { Graph, Value } from '../graph/index.js';
-import type { ModelContext, PastKeysValues, SiteVisitor } from './architecture.js';
+import type { ModelContext, PastKeysValues, SiteVisitor } from './blocks/architecture.js';
+import type { Packing } from './blocks/packing.js';
 import type { Model } from './model.js';
-import type { Packing } from './packing.js';
 
 /**
  * Token embeddings, with learned positions where the architecture has them.

@@ -1,9 +1,9 @@
-export type { PastKeysValues, Site, SiteVisitor } from './architecture.js';
-export { supportedModelTypes } from './architectures/index.js';
-export type { Activation, ModelConfig, RotaryConfig } from './config.js';
-export { type BlockRange, embedTokens, runBlocks, vocabularyLogits } from './forward.js';
-export { type ImportDtype, type ImportOptions, importGguf } from './gguf/index.js';
+export type { SiteVisitor } from './blocks/architecture.js';
+export type { ModelConfig } from './blocks/config.js';
+export { declarePacking, type Packing, packSequences } from './blocks/packing.js';
+export { embedTokens, runBlocks, vocabularyLogits } from './forward.js';
+export { type ImportDtype, importGguf } from './gguf/index.js';
+export { downloadHubModel } from './hub/hub-model.js';
 export { loadModel, type Model, modelDigest, readDownProjection } from './model.js';
-export { declarePacking, type Packing, packSequences, type SequenceExtent } from './packing.js';
-export { type ReadModelConfig, readModelConfig } from './read-model-config.js';
-export { type Encoding, loadTokenizer, type Tokenizer } from './tokenizer.js';
+export { readModelConfig } from './read-model-config.js';
+export { loadTokenizer, type Tokenizer } from './tokenizer.js';

@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { readTensor, type Tensor, tensor, toFloat32 } from '../tensor/index.js';
-import type { Architecture } from './architecture.js';
-import type { ModelConfig } from './config.js';
+import type { Architecture } from './blocks/architecture.js';
+import type { ModelConfig } from './blocks/config.js';
+import { openWeights, type Weights } from './blocks/weights.js';
 import { readModelConfig } from './read-model-config.js';
-import { openWeights, type Weights } from './weights.js';
 
 /** A decoder on disk: what it is, how its graph is built and where its weights lie. */
 export interface Model {

@@ -1,8 +1,8 @@
 import { InvalidInputError } from '../errors.js';
-import type { Architecture } from './architecture.js';
 import { architectureOf } from './architectures/index.js';
-import type { ModelConfig, RawConfig } from './config.js';
-import { readJson } from './weights.js';
+import type { Architecture } from './blocks/architecture.js';
+import type { ModelConfig, RawConfig } from './blocks/config.js';
+import { readJson } from './blocks/weights.js';
 
 /** What a `config.json` says of a model, before any weight is looked at. */
 export interface ReadModelConfig {

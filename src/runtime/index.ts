@@ -1,6 +1,7 @@
 /** @file Running graphs: devices, compiled programs, and dense products for the linear algebra. */
-export { cpu, type Device, type DeviceChoice, type ResolveDeviceOptions, resolveDevice } from './device.js';
+export { cpu, type Device, type DeviceChoice, resolveDevice } from './device.js';
 export type { ProgramInput } from './feeds.js';
 export { OnnxGemmEngine, withGemmEngine } from './gemm-engine.js';
 export { type ModelFile, openModelFile } from './model-file.js';
 export { type CompileOptions, compile, type Program } from './program.js';
+export { rowsPerBatch } from './rows-per-batch.js';

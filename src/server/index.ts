@@ -3,4 +3,3 @@
 export { isLoopback } from './guards.js';
 export { Service, type ServiceOptions } from './service.js';
 export type { ServiceEvent, ServiceLog } from './service-event.js';
-export { defaultLimits, type ServiceLimits } from './service-limits.js';

@@ -14,7 +14,7 @@ import { Admission } from './admission.js';
 import { completions, internal } from './completions.js';
 import { isLoopback, requireJson, requireKey, requireLoopbackName } from './guards.js';
 import { addHealthRoutes } from './health-routes.js';
-import { addPageRoutes } from './page/page-routes.js';
+import { addPageRoutes } from './page-routes.js';
 import { refusal } from './refusal.js';
 import { RequestTrace, type ServiceEnvironment } from './request-trace.js';
 import { RequestsUnderWay, stopping } from './requests-under-way.js';

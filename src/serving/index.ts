@@ -1,35 +1,16 @@
 /** @file The edited model for consumers: scoring, comparison with the base model, generation. */
 
-export { type Completion, type CompletionRequest, EditedModel, type LoadOptions } from './edited-model.js';
-export { exportLoraAdapter, type LoraExport, type LoraRequest } from './export/lora-adapter.js';
-export type { LoraLayerReport } from './export/lora-factors.js';
+export { type Completion, type CompletionRequest, EditedModel } from './edited-model.js';
+export { exportLoraAdapter } from './export/lora-adapter.js';
+
 export { readLoraHooks } from './export/lora-hooks.js';
-export {
-  exportMergedWeights,
-  type MergedExport,
-  type MergedLayerReport,
-  type MergeRequest,
-} from './export/merged-weights.js';
+export { exportMergedWeights } from './export/merged-weights.js';
 export { OnnxDecoder } from './export/onnx-decoder.js';
-export {
-  exportPatchedOnnx,
-  type PatchedLayer,
-  type PatchedOnnx,
-  type PatchedOnnxRequest,
-} from './export/patched-onnx.js';
+export { exportPatchedOnnx } from './export/patched-onnx.js';
 export type { WeightDtype } from './export/rounded-tensor.js';
 export type { Firing } from './firings.js';
 export { type GateOpening, gateOpening } from './gate-opening.js';
-export type { FinishReason, Generated } from './growing-sequence.js';
-export {
-  type Comparison,
-  type CompileOptions,
-  type DecodeOptions,
-  type GenerateOptions,
-  HookableModel,
-  type Progress,
-  type Score,
-  type ScoreRequest,
-} from './hookable-model.js';
-export { ExportedModel, type FixedModel, type MeasuredModel } from './measured-model.js';
-export { loadVersionHooks, type VersionHooks, versionHooks } from './version-hooks.js';
+
+export { type GenerateOptions, HookableModel, type Progress, type Score, type ScoreRequest } from './hookable-model.js';
+export { ExportedModel, type MeasuredModel } from './measured-model.js';
+export { loadVersionHooks, type VersionHooks } from './version-hooks.js';

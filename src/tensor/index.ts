@@ -1,14 +1,13 @@
 /** @file Host arrays, half floats and safetensors files. */
 
 export { writeFileAtomically } from './atomic-file.js';
-export { float16Table, toBfloat16, toFloat16, toFloat32, widenBfloat16, widenFloat16 } from './half-floats.js';
+export { float16Table, toBfloat16, toFloat16, toFloat32 } from './half-floats.js';
 export {
   decodeSafetensors,
   encodeSafetensors,
   openSafetensors,
   readExactly,
   readTensor,
-  type SafetensorsFile,
   type TensorLocation,
 } from './safetensors.js';
 export { type TensorSource, writeSafetensors } from './safetensors-writer.js';

@@ -10,7 +10,7 @@ import {
 import { readBatch } from '../../src/evaluation/read-batch.js';
 import { loadModel, type Model } from '../../src/model/index.js';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.js';
-import { presetFor } from '../../src/pipeline/index.js';
+import { presetFor } from '../../src/rounds/index.js';
 import type { BenchOptions } from './options.js';
 import { randomIds } from './random.js';
 

@@ -1,6 +1,7 @@
 /** @file The machine's float32 rate of matrix products, the measure of all efficiencies. */
+import { GemmChain } from '../../src/estimate/gemm-chain.js';
+
 import type { Model } from '../../src/model/index.js';
-import { GemmChain } from '../../src/pipeline/index.js';
 import { interleave, secondsOf } from './clock.js';
 import type { BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';

@@ -1,5 +1,6 @@
 import { loadModel, loadTokenizer } from '../../src/model/index.js';
-import { MemoryObjectStore, ModelVersions } from '../../src/registry/index.js';
+import { ModelVersions } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { intercepted } from '../support/faulty-object-store.js';
 import { publishFiring } from '../support/firing-versions.js';
 import { interleave } from './clock.js';

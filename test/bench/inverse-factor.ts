@@ -1,5 +1,5 @@
+import { inverseFactorFlops } from '../../src/estimate/dense-work.js';
 import { appendRound, emptyMemory, inverseFactor, type Matrix, matrix } from '../../src/linalg/index.js';
-import { inverseFactorFlops } from '../../src/pipeline/index.js';
 import { OnnxGemmEngine } from '../../src/runtime/index.js';
 import { secondsOf, timing } from './clock.js';
 import type { BenchContext } from './context.js';

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { loadavg } from 'node:os';
 import { promisify } from 'node:util';
+import { inverseFactorFlops } from '../../src/estimate/dense-work.js';
 import type { SolverChoice } from '../../src/linalg/index.js';
-import { inverseFactorFlops } from '../../src/pipeline/index.js';
 import type { BenchContext } from './context.js';
 import { type Figure, figure, type Measurement } from './figure.js';
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { latest, MemoryObjectStore, pull, rollback } from '../../src/registry/index.js';
+import { latest, pull, rollback } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { Service, type ServiceEvent } from '../../src/server/index.js';
 import { EditedModel } from '../../src/serving/index.js';
 import { firingPrompt, publishFiring } from '../support/firing-versions.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { editingApp } from '../../cdk/editing-app.js';
-import { functionStages } from '../../src/pipeline/contract.js';
+import { functionStages } from '../../src/workflow/contract.js';
 
 let folder: string;
 beforeAll(() => {

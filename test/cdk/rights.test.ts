@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { synthesizedTemplate } from '../../cdk/synthesize.js';
 import type { Template } from '../../cdk/workflow-file.js';
-import { functionStages, taskStages } from '../../src/pipeline/contract.js';
+import { functionStages, taskStages } from '../../src/workflow/contract.js';
 import {
   allows,
   denies,

@@ -6,15 +6,14 @@ import { synthesizedTemplate } from '../../cdk/synthesize.js';
 import { workflowFile } from '../../cdk/workflow-file.js';
 import {
   type Execution,
-  environmentNames,
   type HistoryEvent,
   LocalWorkflow,
   loadWorkflow,
   readHistory,
   Slots,
-  stageFunctions,
-} from '../../src/pipeline/index.js';
-import { DirectoryObjectStore } from '../../src/registry/index.js';
+} from '../../src/local/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { environmentNames, stageFunctions } from '../../src/workflow/index.js';
 import { registerSoakModel } from '../soak/soak-models.js';
 import { ContainerEntry } from '../support/container-entry.js';
 import { damageFile } from '../support/planned-round.js';

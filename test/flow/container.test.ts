@@ -2,8 +2,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { environmentNames, type TaskStage } from '../../src/pipeline/contract.js';
-import { attemptKey, planKeyOf, type SolveRecord, type ValidationRecord } from '../../src/pipeline/round-plan.js';
+import type { SolveRecord, ValidationRecord } from '../../src/rounds/records.js';
+import { environmentNames, type TaskStage } from '../../src/workflow/contract.js';
+import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
 import { ContainerEntry, type TaskEnd } from '../support/container-entry.js';
 import { damageFile, PlannedRounds } from '../support/planned-round.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel, loadTokenizer } from '../../src/model/index.js';
-import { DirectoryObjectStore } from '../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { CommandLine } from '../support/command-line.js';
 import { publishFiring } from '../support/firing-versions.js';
 

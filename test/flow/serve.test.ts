@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DirectoryObjectStore, rollback } from '../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { rollback } from '../../src/registry/index.js';
 import { CommandLine } from '../support/command-line.js';
 import { copyOf, type ServedStore, servedStore } from '../support/served-store.js';
 

@@ -1,7 +1,8 @@
 import { parseEnvironment, parseTask } from '../../containers/task-arguments.js';
+import { defaultMemoryBudgetBytes } from '../../src/editing/index.js';
 import { PermanentError } from '../../src/errors.js';
-import { defaultMemoryBudgetBytes, exitCodes, runTask } from '../../src/pipeline/index.js';
 import { openStore } from '../../src/registry/index.js';
+import { exitCodes, runTask } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { type FaultRates, withChaos } from './chaos-store.js';
 import { type Message, taskVariables } from './messages.js';

@@ -1,4 +1,4 @@
-import { listExecutions } from '../../src/pipeline/index.js';
+import { listExecutions } from '../../src/local/index.js';
 import { failureKey, modelIdOfIncomingKey, type ObjectStore } from '../../src/registry/index.js';
 
 /** How executions ended, and what is not as it must be. */

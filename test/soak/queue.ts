@@ -1,7 +1,10 @@
 /** @file Batches that are dropped at once, for two models. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listExecutions, readHistory, readModelStatus } from '../../src/pipeline/index.js';
-import { DirectoryObjectStore, incomingKey, listVersions, type ObjectStore } from '../../src/registry/index.js';
+import { listExecutions, readHistory } from '../../src/local/index.js';
+import { readModelStatus } from '../../src/local/model-status.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { incomingKey, listVersions, type ObjectStore } from '../../src/registry/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { type Batch, BatchMaker } from './batches.js';
 import { checkExecutions } from './check-executions.js';

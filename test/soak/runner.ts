@@ -1,16 +1,16 @@
 /** @file `hookline up` over a store whose replies are lost, told to start executions on its standard input. */
+
 import { createInterface } from 'node:readline';
 import {
-  environmentNames,
   executionInputOf,
   LocalWorkflow,
   loadWorkflow,
   reapExecutions,
   Slots,
-  stageFunctions,
   watchInbox,
-} from '../../src/pipeline/index.js';
-import { DirectoryObjectStore } from '../../src/registry/index.js';
+} from '../../src/local/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { environmentNames, stageFunctions } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { withChaos } from './chaos-store.js';
 import { type Command, type Message, noticePrefix, type RunnerOptions, taskVariables } from './messages.js';

@@ -1,17 +1,13 @@
 /** @file The same batch in one shard of each Map and in many: what is computed must not depend on how it is divided. */
+
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  environmentNames,
-  LocalWorkflow,
-  loadWorkflow,
-  registerModel,
-  Slots,
-  stageFunctions,
-} from '../../src/pipeline/index.js';
-import { DirectoryObjectStore, digestOf, incomingKey, pull, versionFileKey } from '../../src/registry/index.js';
-import { versionHooks } from '../../src/serving/index.js';
+import { LocalWorkflow, loadWorkflow, Slots } from '../../src/local/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { digestOf, incomingKey, pull, versionFileKey } from '../../src/registry/index.js';
+import { versionHooks } from '../../src/serving/version-hooks.js';
 import { decodeSafetensors, toFloat32 } from '../../src/tensor/index.js';
+import { environmentNames, registerModel, stageFunctions } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { BatchMaker } from './batches.js';
 import { type ShardRun, shardRunVariable, taskVariables } from './messages.js';

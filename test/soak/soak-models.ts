@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RegisterModelRequest, registerModel } from '../../src/pipeline/index.js';
 import type { ObjectStore } from '../../src/registry/index.js';
+import { type RegisterModelRequest, registerModel } from '../../src/workflow/index.js';
 import { projectFolder } from './programs.js';
 
 const aldermark = (...parts: string[]): string => join(projectFolder, 'examples/aldermark', ...parts);

@@ -1,8 +1,11 @@
 /** @file Executions whose processes are killed and whose writes go wrong, and what must hold nevertheless. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PreconditionFailedError } from '../../src/errors.js';
-import { readModelStatus, redriveFailed } from '../../src/pipeline/index.js';
-import { DirectoryObjectStore, incomingKey } from '../../src/registry/index.js';
+import { readModelStatus } from '../../src/local/model-status.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { incomingKey } from '../../src/registry/index.js';
+import { redriveFailed } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { type Batch, BatchMaker } from './batches.js';
 import type { FaultRates } from './chaos-store.js';

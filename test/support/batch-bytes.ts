@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type BatchReading, parseBatch } from '../../src/evaluation/index.js';
-import { readRejections } from '../../src/pipeline/batch-objects.js';
-import { pendingNames, readPending, readUnit } from '../../src/pipeline/pending-units.js';
-import { ingestStage } from '../../src/pipeline/stages/ingest.js';
 import { digestOf } from '../../src/registry/index.js';
+import { readRejections } from '../../src/workflow/queue/batch-objects.js';
+import { pendingNames, readPending, readUnit } from '../../src/workflow/queue/pending-units.js';
+import { ingestStage } from '../../src/workflow/stages/ingest.js';
 import { dependenciesOn, modelId, registeredStore } from './control-plane.js';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

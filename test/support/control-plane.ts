@@ -1,32 +1,28 @@
 /** @file Executions of the workflow's functions over a memory store, with made-up results of the container tasks. */
+
 import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
-import { identity, keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
+import { keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
+import { identity } from '../../src/linalg/matrix.js';
 import type { ModelConfig } from '../../src/model/index.js';
-import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/pipeline/contract.js';
-import type { Executions, StageDependencies } from '../../src/pipeline/executions.js';
-import { type ModelCard, modelCardSchema } from '../../src/pipeline/model-card.js';
-import { readExclusions, readPlan } from '../../src/pipeline/round-files.js';
-import { attemptKey, type RoundPlan, type ValidationRecord } from '../../src/pipeline/round-plan.js';
-import { collectStage } from '../../src/pipeline/stages/collect.js';
-import { gateStage } from '../../src/pipeline/stages/gate.js';
-import { ingestStage } from '../../src/pipeline/stages/ingest.js';
-import { leaseStage } from '../../src/pipeline/stages/lease.js';
-import { notifyStage } from '../../src/pipeline/stages/notify.js';
-import { planStage } from '../../src/pipeline/stages/plan.js';
-import { publishStage } from '../../src/pipeline/stages/publish.js';
-import { storeFactor } from '../../src/pipeline/statistics-file.js';
-import { cardInputs } from '../../src/pipeline/statistics-inputs.js';
-import { encodeCanonical } from '../../src/pipeline/stored-json.js';
-import { keptEdits, removedIdsOf } from '../../src/pipeline/task-inputs.js';
-import {
-  corpusKey,
-  digestOf,
-  incomingKey,
-  MemoryObjectStore,
-  modelCardKey,
-  type ObjectStore,
-} from '../../src/registry/index.js';
+import { corpusKey, digestOf, incomingKey, modelCardKey, type ObjectStore } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
+import { encodeCanonical } from '../../src/registry/stored-json.js';
+import type { RoundPlan, ValidationRecord } from '../../src/rounds/records.js';
+import { keptEdits, removedIdsOf } from '../../src/rounds/round-inputs.js';
 import { loadVersionHooks } from '../../src/serving/index.js';
+import { storeFactor } from '../../src/statistics/statistics-file.js';
+import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/workflow/contract.js';
+import type { Executions, StageDependencies } from '../../src/workflow/executions.js';
+import { cardInputs } from '../../src/workflow/plan/planned-statistics.js';
+import { attemptKey, readExclusions, readPlan } from '../../src/workflow/plan/round-files.js';
+import { type ModelCard, modelCardSchema } from '../../src/workflow/registration.js';
+import { collectStage } from '../../src/workflow/stages/collect.js';
+import { ingestStage } from '../../src/workflow/stages/ingest.js';
+import { gateStage } from '../../src/workflow/stages/judge.js';
+import { leaseStage } from '../../src/workflow/stages/lease.js';
+import { notifyStage } from '../../src/workflow/stages/notify.js';
+import { planStage } from '../../src/workflow/stages/plan.js';
+import { publishStage } from '../../src/workflow/stages/publish.js';
 import { type HookedModel, randomSegment } from './published-version.js';
 
 const config = { layers: 4, dInner: 16, dModel: 8 } as ModelConfig;

@@ -1,5 +1,5 @@
 /** @file The workflow as it runs on AWS, as far as that can be had on one machine. */
-import '../../src/pipeline/local/promise-with-resolvers.js';
+import '../../src/local/promise-with-resolvers.js';
 import {
   CreateStateMachineCommand,
   DescribeExecutionCommand,
@@ -12,13 +12,13 @@ import { StateMachine, type StateMachineDefinition } from 'aws-local-stepfunctio
 import { synthesizedTemplate } from '../../cdk/synthesize.js';
 import { type WorkflowFile, workflowFile } from '../../cdk/workflow-file.js';
 import { handler as collect } from '../../functions/collect.js';
-import { handler as gate } from '../../functions/gate.js';
 import { handler as ingest } from '../../functions/ingest.js';
+import { handler as gate } from '../../functions/judge.js';
 import { handler as lease } from '../../functions/lease.js';
 import { handler as notify } from '../../functions/notify.js';
 import { handler as plan } from '../../functions/plan.js';
 import { handler as publish } from '../../functions/publish.js';
-import { type ExecutionInput, environmentNames, type FunctionStage } from '../../src/pipeline/contract.js';
+import { type ExecutionInput, environmentNames, type FunctionStage } from '../../src/workflow/contract.js';
 import { ContainerEntry } from './container-entry.js';
 import { named } from './scripted-workflow.js';
 

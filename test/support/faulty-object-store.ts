@@ -1,5 +1,6 @@
 import { TransientError } from '../../src/errors.js';
-import type { ObjectStore, PutCondition } from '../../src/registry/index.js';
+import type { ObjectStore } from '../../src/registry/index.js';
+import type { PutCondition } from '../../src/registry/object-store.js';
 
 /** The process that uses the store "ended" here. */
 export class Crash extends Error {}

@@ -1,4 +1,5 @@
 /** @file Versions with real edits on the golden models: what is exported or served elsewhere. */
+
 import {
   type EditState,
   emptyState,
@@ -14,15 +15,10 @@ import {
 } from '../../src/editing/index.js';
 import { inverseFactor, matrix, PlainGemmEngine } from '../../src/linalg/index.js';
 import { loadModel, type Model, modelDigest } from '../../src/model/index.js';
-import {
-  type DraftEdit,
-  type LatestVersion,
-  MemoryObjectStore,
-  type PulledVersion,
-  publish,
-  pull,
-} from '../../src/registry/index.js';
-import { type VersionHooks, versionHooks } from '../../src/serving/index.js';
+import { type DraftEdit, type LatestVersion, type PulledVersion, publish, pull } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
+import type { VersionHooks } from '../../src/serving/index.js';
+import { versionHooks } from '../../src/serving/version-hooks.js';
 import { GoldenModel } from '../parity/golden-model.js';
 import { draftEdit, manifestDraft } from './manifest-draft.js';
 

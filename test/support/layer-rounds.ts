@@ -1,12 +1,12 @@
+import type { WrittenRound } from '../../src/linalg/append-round.js';
+import { multiply } from '../../src/linalg/gemm.js';
 import {
   appendRound,
   type EditMemory,
   emptyMemory,
   inverseFactor,
   type Matrix,
-  multiply,
   PlainGemmEngine,
-  type WrittenRound,
 } from '../../src/linalg/index.js';
 import { block, setBlock } from '../../src/linalg/matrix.js';
 import { gaussian, illConditioned, spectrumRoot } from './random-matrix.js';

@@ -1,4 +1,5 @@
-import type { DraftEdit, ManifestDraft, Segment } from '../../src/registry/index.js';
+import type { DraftEdit, ManifestDraft } from '../../src/registry/index.js';
+import type { Segment } from '../../src/registry/manifest.js';
 
 /** An edit of a small made-up fact. */
 export const draftEdit = (id: string, more: Partial<DraftEdit> = {}): DraftEdit => ({

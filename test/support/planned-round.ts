@@ -1,15 +1,18 @@
 /** @file A round on the bundled model, planned by hand in a directory store: what container tasks find when they start. */
+
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Edit, type Hyperparameters, resolveHyperparameters } from '../../src/editing/index.js';
 import { readBatch } from '../../src/evaluation/index.js';
 import { loadModel, modelDigest } from '../../src/model/index.js';
-import type { TaskInput, TaskStage } from '../../src/pipeline/contract.js';
-import { type ModelCard, modelCardSchema } from '../../src/pipeline/model-card.js';
-import { attemptKey, planKeyOf, type RoundPlan, roundPlanSchema } from '../../src/pipeline/round-plan.js';
-import { cardInputs } from '../../src/pipeline/statistics-inputs.js';
-import { contentKey, corpusKey, DirectoryObjectStore, digestOf, modelCardKey } from '../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
+import { contentKey, corpusKey, digestOf, modelCardKey } from '../../src/registry/index.js';
+import { type RoundPlan, roundPlanSchema } from '../../src/rounds/records.js';
+import type { TaskInput, TaskStage } from '../../src/workflow/contract.js';
+import { cardInputs } from '../../src/workflow/plan/planned-statistics.js';
+import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
+import { type ModelCard, modelCardSchema } from '../../src/workflow/registration.js';
 
 const aldermark = (...parts: string[]) => join(import.meta.dirname, '../../examples/aldermark', ...parts);
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { withoutEdits } from '../../src/editing/edit-state.js';
 import {
   type EditState,
   emptyState,
@@ -7,9 +8,9 @@ import {
   type Hyperparameters,
   replaySegments,
   segmentStorage,
-  withoutEdits,
 } from '../../src/editing/index.js';
-import { appendRound, identity, type Matrix, PlainGemmEngine } from '../../src/linalg/index.js';
+import { appendRound, type Matrix, PlainGemmEngine } from '../../src/linalg/index.js';
+import { identity } from '../../src/linalg/matrix.js';
 import type { ModelConfig } from '../../src/model/index.js';
 import { type DraftEdit, type LatestVersion, latest, type ObjectStore, publish } from '../../src/registry/index.js';
 import { draftEdit, manifestDraft } from './manifest-draft.js';

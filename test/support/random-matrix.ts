@@ -1,5 +1,6 @@
 /** @file Seeded random matrices for tests of linear algebra. */
-import { type Matrix, matrix, multiply } from '../../src/linalg/index.js';
+import { multiply } from '../../src/linalg/gemm.js';
+import { type Matrix, matrix } from '../../src/linalg/index.js';
 
 /** Uniform numbers in [0, 1) from a 32-bit seed (mulberry32). */
 export function uniform(seed: number): () => number {

@@ -1,4 +1,6 @@
-import { checkKeyPrefix, type DeleteCondition, type ObjectStore, type PutCondition } from '../../src/registry/index.js';
+import type { ObjectStore } from '../../src/registry/index.js';
+import { checkKeyPrefix } from '../../src/registry/object-key.js';
+import type { DeleteCondition, PutCondition } from '../../src/registry/object-store.js';
 
 /** A store that takes down which keys and prefixes were asked for; those that no object can have are refused. */
 export class RecordingStore implements ObjectStore {

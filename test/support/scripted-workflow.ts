@@ -1,8 +1,8 @@
 /** @file The state machine, run by an interpreter with scripted answers in the place of its stages. */
-import '../../src/pipeline/local/promise-with-resolvers.js';
+import '../../src/local/promise-with-resolvers.js';
 import { type RunOptions, StateMachine, type StateMachineDefinition } from 'aws-local-stepfunctions';
 import { statesOf, type WorkflowFile } from '../../cdk/workflow-file.js';
-import { type FunctionStage, payloads } from '../../src/pipeline/contract.js';
+import { type FunctionStage, payloads } from '../../src/workflow/contract.js';
 
 export const scriptedExecutionId = 'arn:aws:states:us-east-1:000000000000:execution:hookline:test';
 

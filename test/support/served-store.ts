@@ -1,8 +1,10 @@
 /** @file A store with three versions of the bundled model whose edits really change its answers. */
+
 import { type Edit, fillTemplate } from '../../src/editing/index.js';
-import { editRounds, openEditSession } from '../../src/pipeline/index.js';
-import { MemoryObjectStore, type ObjectStore } from '../../src/registry/index.js';
-import { BundledModel } from '../unit/pipeline/bundled-model.js';
+import type { ObjectStore } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
+import { editRounds, openEditSession } from '../../src/rounds/index.js';
+import { BundledModel } from './bundled-model.js';
 
 /** What there is to serve. */
 export interface ServedStore {

@@ -6,11 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, encodeHookFile, fillTemplate } from '../../src/editing/index.js';
 import { readBatch } from '../../src/evaluation/index.js';
-import { openEditSession } from '../../src/pipeline/index.js';
-import { runRound } from '../../src/pipeline/run-round.js';
-import { MemoryObjectStore, publish, pull } from '../../src/registry/index.js';
+import { publish, pull } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
+import { openEditSession } from '../../src/rounds/index.js';
+import { runRound } from '../../src/rounds/run-round.js';
 import { cpu } from '../../src/runtime/index.js';
-import { exportPatchedOnnx, OnnxDecoder, type VersionHooks, versionHooks } from '../../src/serving/index.js';
+import { exportPatchedOnnx, OnnxDecoder, type VersionHooks } from '../../src/serving/index.js';
+import { versionHooks } from '../../src/serving/version-hooks.js';
 import { draftEdit, manifestDraft } from '../support/manifest-draft.js';
 import { pythonWith, runPython } from '../support/python.js';
 

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Edit, HookLayer } from '../../src/editing/index.js';
 import { measureEdits, readBatch, summarise } from '../../src/evaluation/index.js';
-import { type EditSession, openEditSession } from '../../src/pipeline/index.js';
-import { runRound, type WrittenRound } from '../../src/pipeline/run-round.js';
-import { MemoryObjectStore } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
+import { type EditSession, openEditSession } from '../../src/rounds/index.js';
+import { runRound, type WrittenRound } from '../../src/rounds/run-round.js';
 import { cpu } from '../../src/runtime/index.js';
 
 const directory = process.env.HOOKLINE_SMOLLM2 ?? '';

@@ -8,11 +8,11 @@ import { readBatch } from '../../src/evaluation/index.js';
 import { type Matrix, matrix, regularise, Solver } from '../../src/linalg/index.js';
 import { openTensorflow } from '../../src/linalg/tensorflow-kernels.js';
 import { loadModel, loadTokenizer } from '../../src/model/index.js';
-import { conditionNumber } from '../../src/pipeline/condition-number.js';
-import { corpusSequences } from '../../src/pipeline/corpus-sequences.js';
-import { sumKeyMoments } from '../../src/pipeline/moment-pass.js';
-import { MemoryObjectStore } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { OnnxGemmEngine } from '../../src/runtime/index.js';
+import { conditionNumber } from '../../src/statistics/condition-number.js';
+import { corpusSequences } from '../../src/statistics/corpus-sequences.js';
+import { sumKeyMoments } from '../../src/statistics/moment-pass.js';
 import { gaussian } from '../support/random-matrix.js';
 
 const folder = process.env.HOOKLINE_TFJS ?? '';

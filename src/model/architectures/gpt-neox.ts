@@ -1,7 +1,7 @@
 import { add, gather, reshape, slice, type Value } from '../../graph/index.js';
-import type { Architecture, BlockContext } from '../architecture.js';
-import { ConfigReader } from '../config.js';
-import { activate, attention, layerNorm, linear, rotate } from '../layers.js';
+import type { Architecture, BlockContext } from '../blocks/architecture.js';
+import { ConfigReader } from '../blocks/config.js';
+import { activate, attention, layerNorm, linear, rotate } from '../blocks/layers.js';
 
 /** GPT-NeoX and Pythia: two norms, parallel or serial residual, partial rotary embeddings, one joint q-k-v matrix. */
 export const gptNeox: Architecture = {

@@ -1,7 +1,7 @@
 import { add, gather, slice } from '../../graph/index.js';
-import type { Architecture } from '../architecture.js';
-import { ConfigReader } from '../config.js';
-import { activate, attention, layerNorm, linear, splitHeads } from '../layers.js';
+import type { Architecture } from '../blocks/architecture.js';
+import { ConfigReader } from '../blocks/config.js';
+import { activate, attention, layerNorm, linear, splitHeads } from '../blocks/layers.js';
 
 /** GPT-2: learned positions, layer norm, matrices stored as [in, out]. */
 export const gpt2: Architecture = {

@@ -1,7 +1,7 @@
 import { add, gather } from '../../graph/index.js';
-import type { Architecture } from '../architecture.js';
-import { ConfigReader } from '../config.js';
-import { activate, attention, layerNorm, linear, rotate, splitHeads } from '../layers.js';
+import type { Architecture } from '../blocks/architecture.js';
+import { ConfigReader } from '../blocks/config.js';
+import { activate, attention, layerNorm, linear, rotate, splitHeads } from '../blocks/layers.js';
 
 /** GPT-J: attention and MLP side by side on one norm, interleaved partial rotary embeddings. */
 export const gptj: Architecture = {

@@ -1,5 +1,5 @@
 import { UnsupportedArchitectureError } from '../../errors.js';
-import type { Architecture } from '../architecture.js';
+import type { Architecture } from '../blocks/architecture.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gptj } from './gptj.js';

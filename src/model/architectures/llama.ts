@@ -1,7 +1,7 @@
 import { add, gather, mul, type Value } from '../../graph/index.js';
-import type { Architecture, BlockContext } from '../architecture.js';
-import { ConfigReader, type ModelConfig, type RawConfig } from '../config.js';
-import { activate, attention, linear, rmsNorm, rotate, splitHeads } from '../layers.js';
+import type { Architecture, BlockContext } from '../blocks/architecture.js';
+import { ConfigReader, type ModelConfig, type RawConfig } from '../blocks/config.js';
+import { activate, attention, linear, rmsNorm, rotate, splitHeads } from '../blocks/layers.js';
 
 /** What sets the members of the family apart. */
 interface LlamaFamilyMember {

@@ -9,8 +9,8 @@ import {
   retentionChart,
   roundsChart,
 } from '../../evaluation/index.js';
-import { versionRow } from '../../pipeline/index.js';
 import type { Manifest, VersionListing, VersionSummary } from '../../registry/index.js';
+import { versionRow } from '../../rounds/index.js';
 
 /** Prompts that are offered, of the newest edits. */
 const promptsShown = 5;

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listAwsExecutions, redriveAwsExecution, startAwsExecution } from '../../../src/cli/aws-executions.js';
+import { listAwsExecutions, redriveAwsExecution, startAwsExecution } from '../../../src/cli/commands/aws-executions.js';
 
 const stateMachine = 'arn:aws:states:eu-west-1:123456789012:stateMachine:hookline';
 const execution = (name: string) => `arn:aws:states:eu-west-1:123456789012:execution:hookline:${name}`;

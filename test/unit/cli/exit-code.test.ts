@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { failureOf } from '../../../src/cli/exit-code.js';
+import { failureOf } from '../../../src/cli/terminal/exit-code.js';
 import { InvalidInputError, StaleBaseError, TransientError } from '../../../src/errors.js';
 
 describe('the exit code', () => {

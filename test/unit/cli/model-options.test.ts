@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { finiteNumber, memoryBudgetBytes, parseVersion, wholeNumber } from '../../../src/cli/model-options.js';
-import { statedModelId } from '../../../src/cli/open-versions.js';
+import { finiteNumber, memoryBudgetBytes, parseVersion, wholeNumber } from '../../../src/cli/options/model-options.js';
+import { statedModelId } from '../../../src/cli/options/open-versions.js';
 import { InvalidInputError } from '../../../src/errors.js';
 
 describe('values of options', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { stageProgress } from '../../../src/cli/stage-progress.js';
-import { createTerminal } from '../../../src/cli/terminal.js';
+import { stageProgress } from '../../../src/cli/terminal/stage-progress.js';
+import { createTerminal } from '../../../src/cli/terminal/terminal.js';
 import { RecordedStream } from './recorded-stream.js';
 
 describe('the progress of stages', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createTerminal, type OutputOptions } from '../../../src/cli/terminal.js';
+import { createTerminal, type OutputOptions } from '../../../src/cli/terminal/terminal.js';
 import { RecordedStream } from './recorded-stream.js';
 
 function recorded(options: OutputOptions, isTTY = false, environment: Record<string, string> = {}) {

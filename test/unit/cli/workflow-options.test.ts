@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { collectModel, parseInterval } from '../../../src/cli/options/workflow-options.js';
 import { hooklineProgram } from '../../../src/cli/program.js';
-import { collectModel, parseInterval } from '../../../src/cli/workflow-options.js';
 
 describe('the interval of --schedule', () => {
   it.each([

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { withoutEdits } from '../../../src/editing/edit-state.js';
 import {
   type EditState,
   emptyState,
@@ -7,7 +8,6 @@ import {
   type KeyStatistics,
   replaySegments,
   resolveHyperparameters,
-  withoutEdits,
 } from '../../../src/editing/index.js';
 import { InvalidInputError } from '../../../src/errors.js';
 import { appendRound, inverseFactor, matrix, PlainGemmEngine } from '../../../src/linalg/index.js';

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hookOf } from '../../../src/editing/edit-state.js';
+import type { HookMode } from '../../../src/editing/hook.js';
 import {
   emptyState,
   type GateKind,
   type HookLayer,
-  type HookMode,
   hookFeeds,
   hookLayers,
-  hookOf,
   resolveHyperparameters,
 } from '../../../src/editing/index.js';
 import { cast, Graph } from '../../../src/graph/index.js';

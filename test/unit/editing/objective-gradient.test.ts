@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { objectiveGraph, resolveHyperparameters } from '../../../src/editing/index.js';
+import { resolveHyperparameters } from '../../../src/editing/index.js';
+import { objectiveGraph } from '../../../src/editing/value-graphs.js';
 import { loadModel, type Model, packSequences } from '../../../src/model/index.js';
 import { compile, type Program } from '../../../src/runtime/index.js';
 import { type Tensor, tensor } from '../../../src/tensor/index.js';

@@ -1,13 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Edit,
-  fillTemplate,
-  genericKeepPrompts,
-  tokenizeEdit,
-  tokenizeTarget,
-  tokenizeTemplate,
-} from '../../../src/editing/index.js';
+import { type Edit, fillTemplate, genericKeepPrompts, tokenizeEdit } from '../../../src/editing/index.js';
+import { tokenizeTarget, tokenizeTemplate } from '../../../src/editing/prompts.js';
 import { InvalidInputError } from '../../../src/errors.js';
 import { loadTokenizer, type Tokenizer } from '../../../src/model/index.js';
 

@@ -12,18 +12,18 @@ import {
 } from '../../../src/editing/index.js';
 import { MalformedFileError } from '../../../src/errors.js';
 import { replayRound } from '../../../src/linalg/edit-memory.js';
+import { multiply } from '../../../src/linalg/gemm.js';
 import {
   appendRound,
   type EditMemory,
   emptyMemory,
   type GemmEngine,
-  identity,
   inverseFactor,
   type Matrix,
   matrix,
-  multiply,
   PlainGemmEngine,
 } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import type { ModelConfig } from '../../../src/model/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
 import { decodeSafetensors, encodeSafetensors, tensor } from '../../../src/tensor/index.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { functionStages } from '../../../src/pipeline/contract.js';
+import { functionStages } from '../../../src/workflow/contract.js';
 
 const root = join(import.meta.dirname, '../../..');
 

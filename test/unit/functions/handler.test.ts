@@ -13,7 +13,7 @@ import {
   StaleBaseError,
   TransientError,
 } from '../../../src/errors.js';
-import { environmentNames } from '../../../src/pipeline/contract.js';
+import { environmentNames } from '../../../src/workflow/contract.js';
 import { type Answer, type AnsweringServer, answering } from '../../support/answering-server.js';
 
 let folder: string;

@@ -2,12 +2,11 @@ import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeModel, encodeModel } from '../../../src/graph/encode.js';
 import {
   add,
   cast,
-  decodeModel,
   encodeGraph,
-  encodeModel,
   Graph,
   gather,
   gemm,
@@ -16,11 +15,11 @@ import {
   matMul,
   mul,
   reduceSum,
-  scatterElementsAdd,
   softmax,
-  topK,
   transpose,
 } from '../../../src/graph/index.js';
+import { scatterElementsAdd } from '../../../src/graph/indexing.js';
+import { topK } from '../../../src/graph/reductions.js';
 import { compile } from '../../../src/runtime/index.js';
 import {
   encodeSafetensors,

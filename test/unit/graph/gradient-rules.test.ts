@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { abs } from '../../../src/graph/elementwise.js';
 import {
-  abs,
   add,
   argMax,
   cast,
@@ -9,7 +9,6 @@ import {
   equal,
   erf,
   exp,
-  expand,
   Graph,
   gather,
   gatherElements,
@@ -27,23 +26,22 @@ import {
   reduceMean,
   reduceSum,
   reshape,
-  scatterElementsAdd,
-  scatterRowsAdd,
   sigmoid,
   slice,
-  sliceAfter,
   softmax,
   sqrt,
   squeeze,
   sub,
   takeRows,
   tanh,
-  topK,
   transpose,
   unsqueeze,
   type Value,
   where,
 } from '../../../src/graph/index.js';
+import { scatterElementsAdd, scatterRowsAdd } from '../../../src/graph/indexing.js';
+import { topK } from '../../../src/graph/reductions.js';
+import { expand, sliceAfter } from '../../../src/graph/shaping.js';
 import { expectGradient, type Feed, floats, integers } from './directional-difference.js';
 
 interface Case {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { Graph, scatterRowsAdd } from '../../../src/graph/index.js';
+import { Graph } from '../../../src/graph/index.js';
+import { scatterRowsAdd } from '../../../src/graph/indexing.js';
 import { compile } from '../../../src/runtime/index.js';
 import { tensor, zeros } from '../../../src/tensor/index.js';
 

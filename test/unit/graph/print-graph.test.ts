@@ -10,11 +10,11 @@ import {
   matMul,
   mul,
   neg,
-  printGraph,
   reduceMean,
   reduceSum,
   transpose,
 } from '../../../src/graph/index.js';
+import { printGraph } from '../../../src/graph/print-graph.js';
 
 describe('printGraph', () => {
   it('leaves out nodes that no output needs', () => {

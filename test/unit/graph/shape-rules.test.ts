@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { less } from '../../../src/graph/elementwise.js';
 import {
   add,
   and,
@@ -8,12 +9,10 @@ import {
   type Dim,
   equal,
   exp,
-  expand,
   Graph,
   gather,
   gatherElements,
   gemm,
-  less,
   matMul,
   mul,
   not,
@@ -21,19 +20,18 @@ import {
   reduceMean,
   reduceSum,
   reshape,
-  scatterElementsAdd,
-  scatterRowsAdd,
   slice,
-  sliceAfter,
   softmax,
   squeeze,
   takeRows,
-  topK,
   transpose,
   unsqueeze,
   type Value,
   where,
 } from '../../../src/graph/index.js';
+import { scatterElementsAdd, scatterRowsAdd } from '../../../src/graph/indexing.js';
+import { topK } from '../../../src/graph/reductions.js';
+import { expand, sliceAfter } from '../../../src/graph/shaping.js';
 import type { Dtype, TensorLocation } from '../../../src/tensor/index.js';
 
 let graph = new Graph();

@@ -1,18 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError, NotPositiveDefiniteError } from '../../../src/errors.js';
-import { smallCholesky } from '../../../src/linalg/cholesky.js';
+import { smallCholesky, solveCholesky } from '../../../src/linalg/cholesky.js';
+import { multiply } from '../../../src/linalg/gemm.js';
 import {
   cholesky,
-  identity,
   inverseFactor,
   type Matrix,
   matrix,
-  multiply,
   PlainGemmEngine,
   regularise,
-  solveCholesky,
   transpose,
 } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import {
   invertLowerInPlace,
   solveLower,

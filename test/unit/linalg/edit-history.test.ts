@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
-import {
-  appendRound,
-  emptyMemory,
-  type HistoryRound,
-  removeEdits,
-  replayRounds,
-  weightChange,
-} from '../../../src/linalg/index.js';
+import type { HistoryRound } from '../../../src/linalg/edit-history.js';
+import { appendRound, emptyMemory, removeEdits, replayRounds, weightChange } from '../../../src/linalg/index.js';
 import { subtract } from '../../../src/linalg/matrix.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
 import { denseStart, denseUpdate, naiveProduct } from '../../support/dense-update.js';

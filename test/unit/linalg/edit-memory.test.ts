@@ -1,20 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
+import type { WrittenRound } from '../../../src/linalg/append-round.js';
+import { whiten } from '../../../src/linalg/append-round.js';
 import { replayRound } from '../../../src/linalg/edit-memory.js';
+import { multiply } from '../../../src/linalg/gemm.js';
 import {
   appendRound,
   type EditMemory,
   emptyMemory,
   type Matrix,
   matrix,
-  multiply,
   type RoundSegment,
   type RoundStorage,
   transpose,
-  type WrittenRound,
   weightChange,
-  whiten,
 } from '../../../src/linalg/index.js';
 import { block, columnNorms, stackColumns, subtract } from '../../../src/linalg/matrix.js';
 import { type DenseState, denseStart, denseUpdate, naiveProduct } from '../../support/dense-update.js';

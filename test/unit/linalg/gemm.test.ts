@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
-import { identity, matrix, multiply, PlainGemmEngine, transpose } from '../../../src/linalg/index.js';
+import { multiply } from '../../../src/linalg/gemm.js';
+import { matrix, PlainGemmEngine, transpose } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import { naiveProduct, plus } from '../../support/dense-update.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian } from '../../support/random-matrix.js';

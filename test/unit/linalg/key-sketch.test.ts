@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { inverseFactor, keySketch, multiply, PlainGemmEngine } from '../../../src/linalg/index.js';
+import { multiply } from '../../../src/linalg/gemm.js';
+import { inverseFactor, keySketch, PlainGemmEngine } from '../../../src/linalg/index.js';
 import { gaussian, spectrumRoot } from '../../support/random-matrix.js';
 
 const engine = new PlainGemmEngine();

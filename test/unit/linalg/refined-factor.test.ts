@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { identity, inverseFactor, type Matrix, matrix, multiply, PlainGemmEngine } from '../../../src/linalg/index.js';
+import { multiply } from '../../../src/linalg/gemm.js';
+import { inverseFactor, type Matrix, matrix, PlainGemmEngine } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import { type Refinement, refinedInverseFactor } from '../../../src/linalg/refined-factor.js';
 import { PlainSingleKernels } from '../../support/plain-single-kernels.js';
 import { gaussian, illConditioned, spectrumRoot, uniform } from '../../support/random-matrix.js';

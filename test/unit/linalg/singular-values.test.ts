@@ -1,18 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { multiply } from '../../../src/linalg/gemm.js';
 import {
   block,
-  identity,
   type Matrix,
   matrix,
-  multiply,
   PlainGemmEngine,
   productNorm,
   productSingularValues,
   type SingularValues,
   stackColumns,
 } from '../../../src/linalg/index.js';
-import { stackRows, subtract } from '../../../src/linalg/matrix.js';
+import { identity, stackRows, subtract } from '../../../src/linalg/matrix.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian, orthonormal } from '../../support/random-matrix.js';
 

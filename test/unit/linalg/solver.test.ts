@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NotPositiveDefiniteError } from '../../../src/errors.js';
-import { identity, inverseFactor, PlainGemmEngine, Solver, type SolverChoice } from '../../../src/linalg/index.js';
+import { inverseFactor, PlainGemmEngine, Solver, type SolverChoice } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import { illConditioned } from '../../support/random-matrix.js';
 
 const engine = new PlainGemmEngine();

@@ -4,13 +4,9 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../../../src/errors.js';
-import {
-  DirectoryObjectStore,
-  MemoryObjectStore,
-  openStore,
-  processIdentity,
-  S3ObjectStore,
-} from '../../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../../src/registry/directory-object-store.js';
+import { openStore, processIdentity, S3ObjectStore } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { describeObjectStoreContract } from '../../support/object-store-contract.js';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);

@@ -2,24 +2,21 @@ import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
-import * as registry from '../../../src/registry/index.js';
+import * as registry from '../../../src/registry/keys.js';
 import {
-  checkKeyPrefix,
   checkModelId,
   checkObjectKey,
   incomingKey,
   incomingPrefix,
-  latestKey,
-  manifestKey,
   modelIdFrom,
   modelIdOfIncomingKey,
   modelPrefix,
-  objectKeyLimitBytes,
   statisticsKey,
   valuesKey,
   versionFileKey,
 } from '../../../src/registry/index.js';
-import { versionOfKey } from '../../../src/registry/keys.js';
+import { latestKey, manifestKey, versionOfKey } from '../../../src/registry/keys.js';
+import { checkKeyPrefix, objectKeyLimitBytes } from '../../../src/registry/object-key.js';
 import { badKeys } from '../../support/object-store-contract.js';
 
 const digest = 'd'.repeat(64);

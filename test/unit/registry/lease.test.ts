@@ -3,15 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { ConflictError, InvalidInputError, MalformedFileError, TransientError } from '../../../src/errors.js';
-import {
-  acquireLease,
-  DirectoryObjectStore,
-  type LeaseState,
-  leaseKey,
-  MemoryObjectStore,
-  type ObjectStore,
-  releaseLease,
-} from '../../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../../src/registry/directory-object-store.js';
+import { acquireLease, type ObjectStore, releaseLease } from '../../../src/registry/index.js';
+import { leaseKey } from '../../../src/registry/keys.js';
+import type { LeaseState } from '../../../src/registry/lease.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { losingReply, repeatingWrites, withFaultyWrites } from '../../support/faulty-object-store.js';
 
 const folder = await mkdtemp(join(tmpdir(), 'hookline-lease-'));

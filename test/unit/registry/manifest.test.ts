@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MalformedFileError } from '../../../src/errors.js';
-import { checkManifest, decodeManifest, type Manifest } from '../../../src/registry/index.js';
+import type { Manifest } from '../../../src/registry/index.js';
 import { encodeJson } from '../../../src/registry/json-object.js';
-import { decodePointer } from '../../../src/registry/manifest.js';
+import { checkManifest, decodeManifest, decodePointer } from '../../../src/registry/manifest.js';
 import { draftEdit, manifestDraft } from '../../support/manifest-draft.js';
 
 const hooks = (version: number) => ({

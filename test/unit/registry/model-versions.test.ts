@@ -10,14 +10,8 @@ import {
   watchVersions,
 } from '../../../src/client.js';
 import { DigestMismatchError, InvalidInputError, NoSuchKeyError, TransientError } from '../../../src/errors.js';
-import {
-  digestOf,
-  latest,
-  MemoryObjectStore,
-  type ObjectStore,
-  publish,
-  rollback,
-} from '../../../src/registry/index.js';
+import { digestOf, latest, type ObjectStore, publish, rollback } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { intercepted } from '../../support/faulty-object-store.js';
 import { draftEdit, manifestDraft } from '../../support/manifest-draft.js';
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ConflictError } from '../../../src/errors.js';
-import { DirectoryObjectStore, digestOf } from '../../../src/registry/index.js';
+import { DirectoryObjectStore } from '../../../src/registry/directory-object-store.js';
+import { digestOf } from '../../../src/registry/index.js';
 import { mayBeRunning, processIdentity } from '../../../src/registry/process-identity.js';
 import { ScriptFolder } from '../../support/node-child.js';
 

@@ -12,13 +12,13 @@ import {
   type LatestVersion,
   latest,
   listVersions,
-  MemoryObjectStore,
   type ObjectStore,
   type PublishRequest,
   publish,
   pull,
   rollback,
 } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import {
   Crash,
   crashingAfter,

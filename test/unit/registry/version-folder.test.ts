@@ -6,17 +6,17 @@ import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { VersionFolder, type VersionFolderOptions, watchVersions } from '../../../src/client.js';
 import { DigestMismatchError, InvalidInputError, NoSuchKeyError } from '../../../src/errors.js';
+import { DirectoryObjectStore } from '../../../src/registry/directory-object-store.js';
 import {
-  DirectoryObjectStore,
   digestOf,
   folderModelId,
   latest,
   type Manifest,
-  MemoryObjectStore,
   type ObjectStore,
   publish,
   rollback,
 } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { placeFile } from '../../../src/registry/version-folder-files.js';
 import { intercepted } from '../../support/faulty-object-store.js';
 import { draftEdit, manifestDraft } from '../../support/manifest-draft.js';

@@ -12,7 +12,6 @@ import {
   digestOf,
   latest,
   listVersions,
-  MemoryObjectStore,
   type Pointer,
   pointerHistory,
   publish,
@@ -20,6 +19,7 @@ import {
   readManifest,
   rollback,
 } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import {
   crashingAfter,
   intercepted,

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Matrix, matrix, multiply } from '../../../src/linalg/index.js';
+import { multiply } from '../../../src/linalg/gemm.js';
+import { type Matrix, matrix } from '../../../src/linalg/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
 import { tolerances } from '../../support/matchers.js';
 

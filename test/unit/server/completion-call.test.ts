@@ -1,7 +1,7 @@
 import type { HTTPException } from 'hono/http-exception';
 import { describe, expect, it } from 'vitest';
 import { parseCompletionCall } from '../../../src/server/completion-call.js';
-import { defaultLimits } from '../../../src/server/index.js';
+import { defaultLimits } from '../../../src/server/service-limits.js';
 
 const limits = { ...defaultLimits, maxTokens: 100, maxConcurrency: 8 };
 const parse = (body: object) => parseCompletionCall(JSON.stringify({ model: 'm', prompt: 'a', ...body }), limits);

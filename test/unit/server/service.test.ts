@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { manifestKey, rollback, versionFileKey } from '../../../src/registry/index.js';
+import { rollback, versionFileKey } from '../../../src/registry/index.js';
+import { manifestKey } from '../../../src/registry/keys.js';
 import { EditedModel } from '../../../src/serving/index.js';
 import { copyInMemory, type ServedStore, servedStore } from '../../support/served-store.js';
-import { TinyDecoder } from '../pipeline/tiny-decoder.js';
+import { TinyDecoder } from '../../support/tiny-decoder.js';
 import { AskedService } from './asked-service.js';
 
 let served: ServedStore;

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DigestMismatchError, InvalidInputError } from '../../../src/errors.js';
 import { loadModel, loadTokenizer } from '../../../src/model/index.js';
-import { MemoryObjectStore, type PulledVersion, pull } from '../../../src/registry/index.js';
-import { EditedModel, HookableModel, type VersionHooks, versionHooks } from '../../../src/serving/index.js';
+import { type PulledVersion, pull } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
+import { EditedModel, HookableModel, type VersionHooks } from '../../../src/serving/index.js';
+import { versionHooks } from '../../../src/serving/version-hooks.js';
 import { publishFiring } from '../../support/firing-versions.js';
 import { expectSameState } from '../../support/same-state.js';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tensor, toBfloat16, toFloat16, toFloat32, widenBfloat16, widenFloat16 } from '../../../src/tensor/index.js';
+import { widenBfloat16, widenFloat16 } from '../../../src/tensor/half-floats.js';
+import { tensor, toBfloat16, toFloat16, toFloat32 } from '../../../src/tensor/index.js';
 
 const everyPattern = Uint16Array.from({ length: 65536 }, (_, index) => index);
 const isFinitePattern = (values: Float32Array) => (_: number, index: number) => Number.isFinite(values[index]);

@@ -4,13 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OnnxFile, type OnnxFileNode } from '../../../../src/graph/index.js';
 import { openModelFile } from '../../../../src/runtime/index.js';
-import {
-  ExportedModel,
-  exportPatchedOnnx,
-  HookableModel,
-  OnnxDecoder,
-  type PatchedOnnx,
-} from '../../../../src/serving/index.js';
+import type { PatchedOnnx } from '../../../../src/serving/export/patched-onnx.js';
+import { ExportedModel, exportPatchedOnnx, HookableModel, OnnxDecoder } from '../../../../src/serving/index.js';
 import { type Tensor, tensorBytes } from '../../../../src/tensor/index.js';
 import { type GoldenVersion, publishGoldenVersion } from '../../../support/golden-version.js';
 import { type Tolerance, tolerances } from '../../../support/matchers.js';

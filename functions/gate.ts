@@ -1,5 +1,0 @@
-/** @file Function `gate`: publish, drop offenders, or reject. */
-import { gateStage } from '../src/pipeline/index.js';
-import { functionHandler } from './handler.js';
-
-export const handler = functionHandler('gate', gateStage);

@@ -1,0 +1,60 @@
+import { PermanentError, RoundRejectedError, RoundsSetAsideError } from '../../errors.js';
+import type { ObjectStore } from '../../registry/index.js';
+import { type BatchState, type PublishedRound, readPublishedRound } from '../../workflow/index.js';
+import { printRounds } from '../tables/round-tables.js';
+import type { Terminal } from '../terminal/terminal.js';
+
+/** A batch file with what became of it. */
+export interface BatchResult extends BatchState {
+  readonly path: string;
+}
+
+/** Where batches went. */
+export interface BatchPlace {
+  readonly store: ObjectStore;
+  /** As the user wrote it. */
+  readonly location: string;
+  readonly modelId: string;
+}
+
+/**
+ * Tells what became of batches: rejected lines, then the versions that came of them as `hookline edit` shows them.
+ *
+ * @param more what else is part of the JSON value
+ * @throws {PermanentError} if a batch holds nothing that could be taken
+ * @throws {RoundRejectedError} if a round of one did not hold
+ * @throws {RoundsSetAsideError} if a round of one was set aside
+ */
+export async function reportBatches(
+  terminal: Terminal,
+  { store, location, modelId }: BatchPlace,
+  batches: readonly BatchResult[],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  for (const { path, rejected } of batches) {
+    for (const { lineNumber, reason } of rejected) terminal.warn(`${path}, line ${lineNumber}: ${reason}`);
+  }
+  const units = batches.flatMap((batch) => batch.units);
+  const versions = [...new Set(units.flatMap(({ version }) => version ?? []))].sort((a, b) => a - b);
+  const rounds: PublishedRound[] = [];
+  for (const version of versions) rounds.push(await readPublishedRound(store, modelId, version));
+  terminal.json({
+    modelId,
+    versions: rounds.map(({ version, metrics }) => ({ version, metrics })),
+    rejected: batches.flatMap((batch) => batch.rejected),
+    batches,
+    ...more,
+  });
+  printRounds(terminal, rounds, { store: location, modelId });
+  throwIfUnfit(modelId, batches);
+}
+
+function throwIfUnfit(modelId: string, batches: readonly BatchResult[]): void {
+  const refused = batches.find(({ reason }) => reason !== '');
+  if (refused) throw new PermanentError(refused.reason);
+  const units = batches.flatMap((batch) => batch.units);
+  const rejected = units.find(({ state }) => state === 'rejected');
+  if (rejected) throw new RoundRejectedError(modelId, rejected.reason);
+  const failed = units.filter(({ state }) => state === 'failed').length;
+  if (failed > 0) throw new RoundsSetAsideError(modelId, failed);
+}

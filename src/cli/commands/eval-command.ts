@@ -1,0 +1,168 @@
+import { Command, Option } from 'commander';
+import type { Edit, GateKind } from '../../editing/index.js';
+import type { Listener } from '../../progress.js';
+import type { LayerChange, PromptOpenings, VersionEvaluation } from '../../rounds/index.js';
+import { type BatchOptions, batchOptions } from '../options/batch-options.js';
+import { heldOutOption } from '../options/held-out.js';
+import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
+import { metricRows, printEvaluation } from '../tables/evaluation-tables.js';
+import { addExamples, addOptions } from '../terminal/frame-command.js';
+import { createTerminal } from '../terminal/terminal.js';
+import type { OpenEditedVersion } from './open-edited-version.js';
+
+interface EvalOptions extends ModelOptions, BatchOptions {
+  readonly version?: number;
+  readonly base?: boolean;
+  readonly gate?: GateKind;
+  readonly heldOut?: string;
+  readonly explain?: boolean;
+}
+
+const gates: readonly GateKind[] = ['key', 'nearest', 'sequence', 'none'];
+
+/** `hookline eval`: any version, or the base model, on any edits. */
+export function evalCommand(): Command {
+  const command = new Command('eval')
+    .description('Measure a version, or the base model, on any edits with every protocol; nothing is written')
+    .argument('<files...>', 'edits: our JSONL, CounterFact or zsRE')
+    .action(evaluate);
+  addOptions(command, [
+    ...modelOptions(),
+    new Option('--version <n>', 'the version to measure (default: the latest)').argParser(parseVersion),
+    new Option('--base', 'measure the base model, for comparison').conflicts(['version', 'gate', 'explain']),
+    new Option('--gate <kind>', "another gate than the version's own").choices(gates),
+    ...batchOptions(),
+    heldOutOption(),
+    new Option('--explain', 'list which edit opened a gate on which prompt, at which token, how strongly'),
+  ]);
+  return addExamples(command, [
+    'hookline eval edits.jsonl --model ./SmolLM2-135M-Instruct --held-out news.txt',
+    'hookline eval counterfact.json --limit 100 --model ./SmolLM2-135M-Instruct --version 2 --json > version-2.json',
+    'hookline eval edits.jsonl --model ./my-model --base',
+    'hookline eval edits.jsonl --model ./my-model --gate none',
+    'hookline eval edits.jsonl --model ./my-model --explain',
+  ]);
+}
+
+/** What was measured, on what. */
+interface Outcome {
+  readonly modelId: string | null;
+  /** Null is the base model. */
+  readonly version: number | null;
+  readonly gate: GateKind | null;
+  readonly edits: readonly Edit[];
+  readonly evaluation: VersionEvaluation;
+  readonly layers: readonly LayerChange[];
+  readonly editIds: readonly string[];
+  readonly openings: readonly PromptOpenings[];
+}
+
+async function evaluate(paths: readonly string[], options: EvalOptions): Promise<void> {
+  const terminal = createTerminal(options);
+  const { readEditFiles } = await import('../options/batch-options.js');
+  const { stageProgress } = await import('../terminal/stage-progress.js');
+  const { openEditedVersion } = await import('./open-edited-version.js');
+  const { files, rejected } = await readEditFiles(paths, options, terminal);
+  const edits = files.flat();
+  const progress = stageProgress(terminal);
+  const outcome = options.base
+    ? await measureBase(edits, options, progress)
+    : await measureVersion(await openEditedVersion(options, options.version, terminal), edits, options, progress);
+  progress.finish();
+  terminal.json(asJson(outcome, rejected));
+  printEvaluation(terminal, outcome, options.explain ?? false);
+}
+
+async function measureBase(edits: readonly Edit[], options: EvalOptions, listener: Listener): Promise<Outcome> {
+  const { loadModel, loadTokenizer } = await import('../../model/index.js');
+  const { evaluateVersion, heldOutSequences } = await import('../../rounds/index.js');
+  const { resolveDevice } = await import('../../runtime/index.js');
+  const { HookableModel } = await import('../../serving/index.js');
+  const model = await loadModel(options.model);
+  const tokenizer = await loadTokenizer(options.model);
+  const device = await resolveDevice(options.device, listener);
+  const edited = await HookableModel.compile(model, { layers: [], gate: 'none', device });
+  try {
+    const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
+    const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
+    const nothing = { layers: [], editIds: [], openings: [] };
+    return { modelId: null, version: null, gate: null, edits, evaluation, ...nothing };
+  } finally {
+    await edited.dispose();
+  }
+}
+
+async function measureVersion(
+  opened: OpenEditedVersion,
+  edits: readonly Edit[],
+  options: EvalOptions,
+  listener: Listener,
+): Promise<Outcome> {
+  const { evaluateVersion, explainGates, heldOutSequences, layerChanges } = await import('../../rounds/index.js');
+  const { withGemmEngine } = await import('../../runtime/index.js');
+  const { state, editIds, tokenizer, manifest } = opened;
+  const { modelId, version } = manifest;
+  const gate = options.gate ?? manifest.gate.kind;
+  const subject = await behindGate(opened, gate, options);
+  try {
+    const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
+    const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
+    const layers = await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine));
+    const openings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];
+    return { modelId, version, gate, edits, evaluation, layers, editIds, openings };
+  } finally {
+    await subject.edited.dispose();
+  }
+}
+
+/** The version's hooks as another gate would let them through. */
+async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: EvalOptions) {
+  const { edited, tokenizer, hooks, manifest } = opened;
+  if (gate === manifest.gate.kind) return { edited, tokenizer, hooks };
+  const { storedHyperparametersSchema } = await import('../../editing/index.js');
+  const { withSequenceThresholds } = await import('../../rounds/index.js');
+  const { resolveDevice } = await import('../../runtime/index.js');
+  const { HookableModel } = await import('../../serving/index.js');
+  const { model } = edited;
+  await edited.dispose();
+  const device = await resolveDevice(options.device);
+  const active = manifest.edits.filter((edit) => edit.status === 'active');
+  const settings = storedHyperparametersSchema.parse(manifest.hyperparameters);
+  const gated =
+    gate === 'sequence'
+      ? await withSequenceThresholds({ model, tokenizer, hooks, settings, edits: active, device })
+      : hooks;
+  return {
+    edited: await HookableModel.compile(model, { layers: manifest.layers, gate, device }),
+    tokenizer,
+    hooks: gated,
+  };
+}
+
+function asJson(outcome: Outcome, rejected: readonly unknown[]) {
+  const { modelId, version, gate, edits, evaluation, layers, editIds, openings } = outcome;
+  const { measurements, answers, baseAnswers } = evaluation;
+  const rows = metricRows(evaluation, edits);
+  return {
+    modelId,
+    version,
+    gate,
+    metrics: Object.fromEntries(rows.map(({ name, value }) => [name, value])),
+    protocols: Object.fromEntries(rows.map(({ name, protocol }) => [name, protocol])),
+    layers,
+    edits: edits.map(({ id, subject, prompt, targetNew, targetTrue }, e) => ({
+      ...{ subject, prompt, targetNew, targetTrue: targetTrue ?? null },
+      ...{ ...measurements[e], id },
+      firing: firingOf(measurements[e], editIds),
+      text: answers[e].text,
+      exactMatch: answers[e].exactMatch,
+      baseText: baseAnswers[e].text,
+    })),
+    ...(openings.length > 0 && { openings }),
+    rejected,
+  };
+}
+
+function firingOf({ firing }: VersionEvaluation['measurements'][number], editIds: readonly string[]) {
+  return firing === undefined ? null : { ...firing, editId: editIds[firing.editIndex] ?? null };
+}

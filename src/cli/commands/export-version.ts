@@ -1,0 +1,118 @@
+/** @file What every export command does: open a version, write it, measure what was written, and say so. */
+import { Option } from 'commander';
+import type { HookLayer } from '../../editing/index.js';
+import type { ExportValidation, HookMeasures } from '../../rounds/index.js';
+import type { MeasuredModel } from '../../serving/index.js';
+import { heldOutOption } from '../options/held-out.js';
+import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
+import { metricRows } from '../tables/evaluation-tables.js';
+import { ratioAsText } from '../tables/metric.js';
+import { createTerminal, type Terminal } from '../terminal/terminal.js';
+import type { OpenEditedVersion } from './open-edited-version.js';
+
+/** The options of every export. */
+export interface ExportOptions extends ModelOptions {
+  readonly version?: number;
+  readonly heldOut?: string;
+  readonly validate: boolean;
+}
+
+/** The options of every export, in the order of the help. */
+export const exportOptions = (): Option[] => [
+  ...modelOptions().filter((option) => option.long !== '--seed' && option.long !== '--memory-budget'),
+  new Option('--version <n>', 'the version to export (default: the latest)').argParser(parseVersion),
+  heldOutOption(),
+  new Option('--no-validate', 'do not measure what was written'),
+];
+
+/** An export, read back to be measured. */
+interface ReadBack {
+  readonly edited: MeasuredModel;
+  readonly hooks: readonly HookLayer[];
+  dispose(): Promise<void>;
+}
+
+/** One kind of export. */
+interface ExportSteps<Written> {
+  readonly kind: string;
+  /** Whether the gates are in it. */
+  readonly isGated: boolean;
+  write(opened: OpenEditedVersion): Promise<Written>;
+  /** Where the record of the export is kept. */
+  recordPath(written: Written): string;
+  open(opened: OpenEditedVersion, written: Written): Promise<ReadBack>;
+  print(terminal: Terminal, written: Written): void;
+}
+
+/** Writes an export, measures it beside the version, and keeps both in a record next to it. */
+export async function runExport<Written extends object>(
+  options: ExportOptions,
+  steps: ExportSteps<Written>,
+): Promise<void> {
+  const { openEditedVersion } = await import('./open-edited-version.js');
+  const terminal = createTerminal(options);
+  const opened = await openEditedVersion(options, options.version, terminal);
+  try {
+    const written = await steps.write(opened);
+    steps.print(terminal, written);
+    const validation = options.validate ? await validate(options, opened, written, steps, terminal) : null;
+    const { modelId, version, modelDigest } = opened.manifest;
+    const about = { kind: steps.kind, gated: steps.isGated, modelId, version, modelDigest };
+    const record = { ...about, written, metrics: validation && metricsOf(validation) };
+    await writeRecord(steps.recordPath(written), record);
+    terminal.json(record);
+    if (validation) printValidation(terminal, validation);
+    if (!steps.isGated) terminal.note('ungated: it changes every token a little, as the metrics show');
+  } finally {
+    await opened.edited.dispose();
+  }
+}
+
+async function validate<Written>(
+  options: ExportOptions,
+  opened: OpenEditedVersion,
+  written: Written,
+  steps: ExportSteps<Written>,
+  terminal: Terminal,
+): Promise<ExportValidation> {
+  const { activeEdits, heldOutSequences, validateExport } = await import('../../rounds/index.js');
+  const { openVersions } = await import('../options/open-versions.js');
+  const { stageProgress } = await import('../terminal/stage-progress.js');
+  const { edited, tokenizer, hooks, manifest } = opened;
+  const { store } = await openVersions(options);
+  const progress = stageProgress(terminal);
+  const readBack = await steps.open(opened, written);
+  try {
+    const edits = await activeEdits(store, manifest);
+    const heldOut = await heldOutSequences(options.heldOut, { model: edited.model, tokenizer });
+    const subjects = { served: { edited, tokenizer, hooks }, exported: { ...readBack, tokenizer } };
+    return await validateExport(subjects, edits, heldOut, progress);
+  } finally {
+    progress.finish();
+    await readBack.dispose();
+  }
+}
+
+async function writeRecord(path: string, record: object): Promise<void> {
+  const { writeFileAtomically } = await import('../../tensor/index.js');
+  await writeFileAtomically(path, (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`));
+}
+
+function metricsOf({ served, exported }: ExportValidation) {
+  const byName = (measures: HookMeasures) =>
+    Object.fromEntries(metricRows(measures, []).map(({ name, value }) => [name, value]));
+  return { served: byName(served), exported: byName(exported) };
+}
+
+function printValidation(terminal: Terminal, { served, exported }: ExportValidation): void {
+  const rows = metricRows(served, []);
+  const others = metricRows(exported, []);
+  terminal.print();
+  terminal.print(`${served.measurements.length} edits, measured on what was written`);
+  terminal.table(
+    ['metric', 'served', 'export'],
+    rows.flatMap(({ metric, value }, i) =>
+      value === null && others[i].value === null ? [] : [[metric, ratioAsText(value), ratioAsText(others[i].value)]],
+    ),
+  );
+}

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { PermanentError } from '../../errors.js';
+import type { Model, ModelConfig } from '../../model/index.js';
+import { addExamples } from '../terminal/frame-command.js';
+import { bytesAsText } from '../terminal/progress.js';
+import { createTerminal, type OutputOptions } from '../terminal/terminal.js';
+
+/** `hookline model info`: what a model directory holds, and whether it can be edited. */
+export function modelInfoCommand(): Command {
+  const command = new Command('info')
+    .description('Show what a model directory holds, and whether it can be edited')
+    .argument('<dir>', 'a Hugging Face model directory')
+    .action(showModel);
+  return addExamples(command, ['hookline model info ./SmolLM2-135M-Instruct', 'hookline model info ./model --json']);
+}
+
+async function showModel(directory: string, options: OutputOptions): Promise<void> {
+  const terminal = createTerminal(options);
+  await requireConfig(directory);
+  const outcome = await openOrReason(directory);
+  if ('reason' in outcome) {
+    terminal.json({ directory, supported: false, reason: outcome.reason });
+    terminal.print(`${directory} cannot be edited: ${outcome.reason}`);
+    return;
+  }
+  const { model, vocabSize } = outcome;
+  const { config } = model;
+  const storage = await storageOf(model);
+  terminal.json({ directory, supported: true, config, ...storage });
+  terminal.print(terminal.colors.bold(`${directory} can be edited`));
+  terminal.table(['', ''], [...configRows(config), ['tokenizer', `${vocabSize} tokens`], ...storageRows(storage)]);
+}
+
+async function requireConfig(directory: string): Promise<void> {
+  const { access } = await import('node:fs/promises');
+  const { InvalidInputError } = await import('../../errors.js');
+  const path = join(directory, 'config.json');
+  await access(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new InvalidInputError(`model ${directory}`, 'a directory with a config.json', cause.code ?? 'an error', {
+      cause,
+    });
+  });
+}
+
+type Outcome = { readonly model: Model; readonly vocabSize: number } | { readonly reason: string };
+
+/** A model that cannot be edited is an answer here, not a failure. */
+async function openOrReason(directory: string): Promise<Outcome> {
+  const { loadModel, loadTokenizer } = await import('../../model/index.js');
+  try {
+    const model = await loadModel(directory);
+    return { model, vocabSize: (await loadTokenizer(directory)).vocabSize };
+  } catch (error) {
+    if (error instanceof PermanentError) return { reason: error.message };
+    throw error;
+  }
+}
+
+interface Storage {
+  readonly parameters: number;
+  readonly sizeBytes: number;
+  readonly dtypes: readonly string[];
+  readonly files: number;
+}
+
+async function storageOf(model: Model): Promise<Storage> {
+  const { elementCount, openSafetensors } = await import('../../tensor/index.js');
+  const opened = await Promise.all(model.weights.files.map(openSafetensors));
+  const tensors = opened.flatMap((file) => [...file.tensors.values()]);
+  return {
+    parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
+    sizeBytes: tensors.reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
+    dtypes: [...new Set(tensors.map((tensor) => tensor.dtype))].sort(),
+    files: opened.length,
+  };
+}
+
+function configRows(config: ModelConfig): [string, string | number][] {
+  const { heads, keyValueHeads, dHead, rotary, slidingWindow } = config;
+  return [
+    ['architecture', config.modelType],
+    ['layers', `${config.layers} (0 .. ${config.layers - 1})`],
+    ['width', `${config.dModel}, inside the MLP ${config.dInner}`],
+    ['attention', `${heads} heads of ${dHead}, ${keyValueHeads} for keys and values`],
+    ['positions', rotary ? `rotary, base ${rotary.base}, scaling ${rotary.scaling?.kind ?? 'none'}` : 'learned'],
+    ['longest sequence', `${config.maxTokens} tokens${slidingWindow ? `, window ${slidingWindow}` : ''}`],
+    ['activation', config.activation],
+    ['vocabulary', `${config.vocab}, output ${config.tiedEmbeddings ? 'tied to the embedding' : 'of its own'}`],
+  ];
+}
+
+function storageRows({ parameters, sizeBytes, dtypes, files }: Storage): [string, string | number][] {
+  return [
+    ['parameters', parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} million` : parameters],
+    ['weights', `${bytesAsText(sizeBytes)} of ${dtypes.join(', ')} in ${files} ${files === 1 ? 'file' : 'files'}`],
+  ];
+}

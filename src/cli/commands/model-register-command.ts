@@ -1,0 +1,78 @@
+import { Command, Option } from 'commander';
+import { checkModelId, modelIdFrom, openStore } from '../../registry/index.js';
+import { modelFolderName, modelIdOption, storeOption, wholeNumber } from '../options/model-options.js';
+import { namedValues } from '../options/setting-options.js';
+import { type RegistrationOptions, registrationOptions } from '../options/workflow-options.js';
+import { addExamples, addOptions } from '../terminal/frame-command.js';
+import { createTerminal, type OutputOptions } from '../terminal/terminal.js';
+
+interface RegisterOptions extends OutputOptions, RegistrationOptions {
+  readonly store: string;
+  readonly modelId?: string;
+  readonly upload?: boolean;
+  readonly valueShardSize?: number;
+  readonly validationShardSize?: number;
+  readonly statisticsShards?: number;
+  readonly coalesce?: boolean;
+  readonly require?: readonly string[];
+}
+
+const count = (name: string, description: string): Option =>
+  new Option(`${name} <n>`, description).argParser(wholeNumber(name, { min: 1 }));
+
+/** `hookline model register`: tells a store's workflow of a model. */
+export function modelRegisterCommand(): Command {
+  const command = new Command('register')
+    .description("Tell a store's workflow of a model: what to edit, by which settings, and what a version must hold")
+    .argument('<dir>', 'a Hugging Face model directory')
+    .action(registerDirectory);
+  addOptions(command, [
+    storeOption(),
+    modelIdOption(),
+    ...registrationOptions(),
+    new Option('--upload', "store the model's files too, as a store in S3 gets them anyway"),
+    count('--value-shard-size', 'most edits of a task that optimises values'),
+    count('--validation-shard-size', 'most edits of a task that validates'),
+    count('--statistics-shards', 'tasks that share the corpus'),
+    new Option('--coalesce', 'let pending edits of several batches share a round'),
+    new Option(
+      '--require <name=value...>',
+      'what a version must hold: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxDrops, minKeptShare',
+    ),
+  ]);
+  return addExamples(command, [
+    'hookline model register ./SmolLM2-135M-Instruct --store s3://my-bucket --corpus wikipedia.txt --held-out news.txt',
+    'hookline model register ./my-model --store s3://my-bucket --value-shard-size 25 --statistics-shards 4',
+    'hookline model register ./my-model --require minReliability=0.95 editReliability=0.5 --json',
+  ]);
+}
+
+async function registerDirectory(directory: string, options: RegisterOptions): Promise<void> {
+  const { register } = await import('./register.js');
+  const { storeLocation } = await import('./open-workflow.js');
+  const terminal = createTerminal(options);
+  const { upload, valueShardSize, validationShardSize, statisticsShards, coalesce } = options;
+  const modelId =
+    options.modelId === undefined ? modelIdFrom(modelFolderName(directory)) : checkModelId(options.modelId);
+  const card = await register(terminal, {
+    store: openStore(storeLocation(options.store)),
+    modelId,
+    directory,
+    options,
+    card: {
+      ...(upload && { upload }),
+      ...(valueShardSize !== undefined && { valueShardSize }),
+      ...(validationShardSize !== undefined && { validationShardSize }),
+      ...(statisticsShards !== undefined && { statistics: { shards: statisticsShards } }),
+      ...(coalesce && { coalesce }),
+      thresholds: namedValues('--require', options.require ?? []),
+    },
+  });
+  terminal.json(card);
+  const place = card.source.kind === 'store' ? `${card.source.files.length} files in the store` : card.source.path;
+  terminal.print(
+    `model ${modelId} is registered: layers ${card.settings.layers.join(', ')}, rounds of ${card.roundSize}`,
+  );
+  terminal.print(`its files: ${place}`);
+  terminal.print(`drop edits into ${options.store.replace(/\/$/, '')}/incoming/${modelId}/`);
+}

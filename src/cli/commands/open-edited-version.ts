@@ -1,0 +1,42 @@
+import { InvalidInputError } from '../../errors.js';
+import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../../model/index.js';
+import { resolveDevice } from '../../runtime/index.js';
+import { HookableModel, loadVersionHooks, type VersionHooks } from '../../serving/index.js';
+import type { ModelOptions } from '../options/model-options.js';
+import { openVersions } from '../options/open-versions.js';
+import type { Terminal } from '../terminal/terminal.js';
+
+/** A version on its model, ready to answer. `edited` has to be disposed of. */
+export interface OpenEditedVersion extends VersionHooks {
+  readonly edited: HookableModel;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Opens a published version, by default the latest, on the model of `--model`.
+ *
+ * @throws {InvalidInputError} if the version was made for another model
+ */
+export async function openEditedVersion(
+  options: ModelOptions,
+  version: number | undefined,
+  terminal: Terminal,
+): Promise<OpenEditedVersion> {
+  const model = await loadModel(options.model);
+  const { store, modelId } = await openVersions(options);
+  const loaded = await loadVersionHooks(store, modelId, version);
+  await requireSameModel(model, loaded, modelId);
+  const { manifest } = loaded;
+  const device = await resolveDevice(options.device, { onNotice: (message) => terminal.note(message) });
+  const edited = await HookableModel.compile(model, { layers: manifest.layers, gate: manifest.gate.kind, device });
+  return { ...loaded, edited, tokenizer: await loadTokenizer(options.model) };
+}
+
+/** By content: hooks read as another model's keys would open no gate, or the wrong one. */
+async function requireSameModel(model: Model, { manifest }: VersionHooks, modelId: string): Promise<void> {
+  const digest = await modelDigest(model);
+  if (digest === manifest.modelDigest) return;
+  const shown = (sha256: string) => sha256.slice(0, 12);
+  const requirement = `the one of version ${manifest.version} of ${modelId} (digest ${shown(manifest.modelDigest)})`;
+  throw new InvalidInputError(`model ${model.directory}`, requirement, `digest ${shown(digest)}`);
+}

@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvalidInputError } from '../../errors.js';
+import { LocalWorkflow, loadWorkflow, reapExecutions, Slots, type WorkflowListener } from '../../local/index.js';
+import { type ObjectStore, openStore } from '../../registry/index.js';
+import { environmentNames, stageFunctions } from '../../workflow/index.js';
+import type { WorkflowOptions } from '../options/workflow-options.js';
+
+/** The workflow on this machine, over a store. */
+export interface OpenWorkflow {
+  readonly store: ObjectStore;
+  readonly workflow: LocalWorkflow;
+}
+
+/**
+ * Opens a store and the state machine that the build has synthesized, ready to run.
+ *
+ * @throws {InvalidInputError} if the store is in this process's memory, where no child process finds it
+ */
+export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
+  const location = storeLocation(options.store);
+  const store = openStore(location);
+  await reapExecutions(store);
+  const { tasks, device, solver, memoryBudget } = options;
+  const environment = {
+    [environmentNames.store]: location,
+    [environmentNames.device]: device,
+    [environmentNames.solver]: solver,
+    ...(memoryBudget !== undefined && { [environmentNames.memoryBudget]: `${memoryBudget}MiB` }),
+  };
+  const workflow = new LocalWorkflow({
+    store,
+    workflow: await loadWorkflow(built('workflow.json')),
+    functions: (executions) => stageFunctions({ store, executions, now: () => new Date() }),
+    host: {
+      entryPoint: built('containers/main.js'),
+      environment,
+      slots: new Slots(tasks),
+      backoffSeconds: 1,
+      graceSeconds: 20,
+    },
+    listener,
+  });
+  return { store, workflow };
+}
+
+/** A store's location for processes that may have another working directory. */
+export function storeLocation(location: string): string {
+  if (!location.includes(':')) return resolve(location);
+  if (location.startsWith('memory:'))
+    throw new InvalidInputError('--store', 'a folder or s3://bucket/prefix', location);
+  return location.startsWith('file:') ? fileURLToPath(location) : location;
+}
+
+function built(name: string): string {
+  const path = fileURLToPath(new URL(`../../${name}`, import.meta.url));
+  if (!existsSync(path)) throw new InvalidInputError(join('dist', name), 'there (npm run build writes it)', 'nothing');
+  return path;
+}

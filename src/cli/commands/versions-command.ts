@@ -1,0 +1,92 @@
+import { Command, Option } from 'commander';
+import type { JsonValue, ObjectStore, Pointer, VersionSummary } from '../../registry/index.js';
+import { type StoreOptions, storeOptions } from '../options/model-options.js';
+import { metricOf, ratioAsText } from '../tables/metric.js';
+import { addExamples, addOptions } from '../terminal/frame-command.js';
+import { type Cell, createTerminal, type Terminal } from '../terminal/terminal.js';
+
+interface VersionsOptions extends StoreOptions {
+  readonly history?: boolean;
+}
+
+/** `hookline versions`: every version of a model, and what each measured. */
+export function versionsCommand(): Command {
+  const command = new Command('versions')
+    .description('List the versions of a model with what each measured')
+    .action(listAll);
+  addOptions(command, [
+    ...storeOptions(),
+    new Option('--history', 'also list every move of latest, rollbacks among them, and who made it'),
+  ]);
+  return addExamples(command, [
+    'hookline versions',
+    'hookline versions --store ./hookline-store --model-id smollm2-135m-instruct',
+    'hookline versions --history',
+    'hookline versions --json',
+  ]);
+}
+
+async function listAll(options: VersionsOptions): Promise<void> {
+  const { listVersions } = await import('../../registry/index.js');
+  const { openVersions } = await import('../options/open-versions.js');
+  const terminal = createTerminal(options);
+  const { store, modelId } = await openVersions(options);
+  const listing = await listVersions(store, modelId);
+  const history = options.history ? await movesOfLatest(store, modelId) : undefined;
+  terminal.json({ modelId, ...listing, ...(history && { history }) });
+  if (listing.published.length + listing.damaged.length === 0) terminal.print(`model ${modelId} has no version yet`);
+  else terminal.table(head, listing.published.map(rowOf));
+  for (const { version, problem } of listing.damaged) terminal.warn(`version ${version} is damaged: ${problem}`);
+  if (listing.unpublished.length > 0) {
+    terminal.note(`left over from publishes that did not finish: ${listing.unpublished.join(', ')}`);
+  }
+  if (history && history.length > 0) printHistory(terminal, history);
+}
+
+/** Every state that `latest` has been in, the first one first. */
+async function movesOfLatest(store: ObjectStore, modelId: string): Promise<Pointer[]> {
+  const { pointerHistory } = await import('../../registry/index.js');
+  const moves: Pointer[] = [];
+  for await (const { pointer } of pointerHistory(store, modelId)) moves.unshift(pointer);
+  return moves;
+}
+
+function printHistory(terminal: Terminal, history: readonly Pointer[]): void {
+  terminal.print();
+  terminal.table(
+    ['move', 'at', 'what', 'from', 'to', 'by'],
+    history.map(({ sequence, publishedAt, action, previous, version, publishedBy }) => [
+      sequence,
+      minuteOf(publishedAt),
+      action,
+      previous?.version,
+      version,
+      publishedBy,
+    ]),
+  );
+}
+
+const minuteOf = (time: string): string => time.slice(0, 16).replace('T', ' ');
+
+const head = ['version', 'published', 'parent', 'edits', 'new', 'reliability', 'generality', 'locality', 'retention'];
+
+function rowOf(version: VersionSummary): Cell[] {
+  const metric = (name: string) => ratioAsText(metricOf(version.metrics, name));
+  return [
+    `${version.version}${version.isLatest ? ' latest' : ''}`,
+    minuteOf(version.createdAt),
+    version.parent,
+    version.activeEdits,
+    version.ownEdits - (revokedBy(version.metrics) ?? 0),
+    metric('reliability'),
+    metric('generality'),
+    metric('locality'),
+    metric('retention'),
+  ];
+}
+
+/** How many edits a version took back that writes none. */
+function revokedBy(metrics: JsonValue): number | undefined {
+  if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
+  return metricOf(metrics.revocation ?? null, 'edits');
+}

@@ -1,0 +1,52 @@
+import { Option } from 'commander';
+import type { Edit } from '../../editing/index.js';
+import { InvalidInputError } from '../../errors.js';
+import type { RejectedLine } from '../../evaluation/index.js';
+import { readBatch } from '../../evaluation/index.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { wholeNumber } from './model-options.js';
+
+/** Which records of a file are meant. */
+export interface BatchOptions {
+  readonly limit?: number;
+  readonly offset?: number;
+}
+
+/** `--limit` and `--offset`. */
+export const batchOptions = (): Option[] => [
+  new Option('--limit <n>', 'take at most n records of each file').argParser(wholeNumber('--limit', { min: 1 })),
+  new Option('--offset <n>', 'skip the first n records of each file').argParser(wholeNumber('--offset')),
+];
+
+/** The edits of some files, one list a file. */
+export interface ReadFiles {
+  readonly files: readonly (readonly Edit[])[];
+  readonly rejected: readonly RejectedLine[];
+}
+
+/**
+ * Reads edits from files of any known format, telling of every rejected line.
+ *
+ * @throws {InvalidInputError} if a file holds no acceptable edit
+ */
+export async function readEditFiles(
+  paths: readonly string[],
+  { limit, offset }: BatchOptions,
+  terminal: Terminal,
+): Promise<ReadFiles> {
+  const files: (readonly Edit[])[] = [];
+  const rejected: RejectedLine[] = [];
+  for (const path of paths) {
+    const reading = await readBatch(path, {
+      ...(limit !== undefined && { limit }),
+      ...(offset !== undefined && { offset }),
+    });
+    for (const { lineNumber, reason } of reading.rejected) terminal.warn(`${path}, line ${lineNumber}: ${reason}`);
+    if (reading.edits.length === 0) {
+      throw new InvalidInputError(path, 'at least one acceptable edit', `none in ${reading.linesRead} lines`);
+    }
+    files.push(reading.edits);
+    rejected.push(...reading.rejected);
+  }
+  return { files, rejected };
+}

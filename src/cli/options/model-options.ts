@@ -1,0 +1,110 @@
+import { basename, resolve } from 'node:path';
+import { Option } from 'commander';
+import { InvalidInputError } from '../../errors.js';
+import type { SolverChoice, SolverRequest } from '../../linalg/index.js';
+import type { DeviceChoice } from '../../runtime/index.js';
+import type { OutputOptions } from '../terminal/terminal.js';
+
+/** `--store`, `--model` and `--model-id`. */
+export interface StoreOptions extends OutputOptions {
+  /** A folder or URL. */
+  readonly store: string;
+  /** The model's directory. */
+  readonly model?: string;
+  readonly modelId?: string;
+}
+
+/** What every command takes that computes with a model. */
+export interface ModelOptions extends StoreOptions {
+  readonly model: string;
+  readonly device: DeviceChoice;
+  readonly seed?: number;
+  /** MiB. */
+  readonly memoryBudget?: number;
+}
+
+/** `--store <dir>`. */
+export const storeOption = (): Option =>
+  new Option('--store <dir>', 'where versions are kept').env('HOOKLINE_STORE').default('./hookline-store');
+
+/** `--model-id <id>`. */
+export const modelIdOption = (): Option =>
+  new Option('--model-id <id>', "the model's name in the store (default: from its folder, or the only one there)");
+
+/** `--model <dir>`. @param isRequired whether the command computes with it */
+export const modelOption = (isRequired = true): Option =>
+  new Option('--model <dir>', 'model: a Hugging Face directory').makeOptionMandatory(isRequired);
+
+const devices: readonly DeviceChoice[] = ['auto', 'cpu', 'cuda', 'webgpu'];
+
+/** `--device`, `--seed` and `--memory-budget`. */
+export const computeOptions = (): Option[] => [
+  new Option('--device <name>', 'what to compute on').choices(devices).default('auto'),
+  new Option('--seed <n>', 'of everything drawn at random').argParser(
+    wholeNumber('--seed', { min: 0, max: 2 ** 32 - 1 }),
+  ),
+  new Option('--memory-budget <MiB>', 'memory for activations').argParser(wholeNumber('--memory-budget', { min: 16 })),
+];
+
+const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
+
+/** `--solver` of a command that may factor key moments. */
+export const solverOption = (): Option =>
+  new Option('--solver <name>', 'what factors key moments; TensorFlow for Node.js is looked for in HOOKLINE_TFJS')
+    .choices(solvers)
+    .default('auto');
+
+/** What `--solver` and the environment ask for. */
+export function solverRequest({ solver }: { readonly solver: SolverChoice }): SolverRequest {
+  const tensorflowFolder = process.env.HOOKLINE_TFJS;
+  return { choice: solver, ...(tensorflowFolder && { tensorflowFolder }) };
+}
+
+/** The options of a command that reads and moves versions. */
+export const storeOptions = (): Option[] => [storeOption(), modelIdOption(), modelOption(false)];
+
+/** The options of a command that computes with a model and its versions. */
+export const modelOptions = (): Option[] => [storeOption(), modelOption(), modelIdOption(), ...computeOptions()];
+
+/** The memory budget in bytes, or undefined for the default. */
+export function memoryBudgetBytes({ memoryBudget }: Pick<ModelOptions, 'memoryBudget'>): number | undefined {
+  return memoryBudget === undefined ? undefined : memoryBudget * 2 ** 20;
+}
+
+/**
+ * A parser of whole numbers.
+ *
+ * @param what named in the error
+ */
+export function wholeNumber(what: string, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}): (text: string) => number {
+  const upTo = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidInputError(what, `a whole number ${upTo}`, JSON.stringify(text));
+  };
+}
+
+/** A parser of finite numbers. @param what named in the error */
+export function finiteNumber(
+  what: string,
+  { min = -Number.MAX_VALUE, max = Number.MAX_VALUE } = {},
+): (text: string) => number {
+  const bounds =
+    min === -Number.MAX_VALUE ? '' : max === Number.MAX_VALUE ? ` of at least ${min}` : ` from ${min} to ${max}`;
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value >= min && value <= max) return value;
+    throw new InvalidInputError(what, `a number${bounds}`, JSON.stringify(text));
+  };
+}
+
+/** A version as an argument: `3`, `v3` or `000003`. */
+export function parseVersion(text: string): number {
+  const digits = /^v?(\d{1,6})$/.exec(text)?.[1];
+  if (digits !== undefined && Number(digits) >= 1) return Number(digits);
+  throw new InvalidInputError('version', 'a whole number from 1 to 999999', JSON.stringify(text));
+}
+
+/** The path of a model directory as the default name of its model. */
+export const modelFolderName = (directory: string): string => basename(resolve(directory));

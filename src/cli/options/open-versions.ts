@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { InvalidInputError } from '../../errors.js';
+import { checkModelId, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
+import { modelFolderName, type StoreOptions } from './model-options.js';
+
+/** A store and the model in it that a command is about. */
+export interface OpenVersions {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+}
+
+/**
+ * Opens the store for a command that reads what is there. The model is `--model-id`, else the one named like the folder
+ * of `--model` if the store has it, else the only one in the store.
+ *
+ * @throws {InvalidInputError} if the folder does not exist, or the store holds no model or several and none is named
+ */
+export async function openVersions(options: StoreOptions): Promise<OpenVersions> {
+  const store = openExistingStore(options.store);
+  if (options.modelId !== undefined) return { store, modelId: checkModelId(options.modelId) };
+  const ids = await modelIds(store);
+  const named = statedModelId(options);
+  if (named !== undefined && (ids.has(named) || ids.size !== 1)) return { store, modelId: named };
+  return { store, modelId: onlyModelId(ids, options.store) };
+}
+
+/** The model id that the options state, or undefined. */
+export function statedModelId({ modelId, model }: Pick<StoreOptions, 'modelId' | 'model'>): string | undefined {
+  if (modelId !== undefined) return checkModelId(modelId);
+  return model === undefined ? undefined : modelIdFrom(modelFolderName(model));
+}
+
+/** Opens a store that must be there already. @throws {InvalidInputError} */
+export function openExistingStore(location: string): ObjectStore {
+  const store = openStore(location);
+  if (!location.includes(':') && !existsSync(location)) {
+    throw new InvalidInputError(`store ${location}`, 'an existing folder (--store or HOOKLINE_STORE)', 'nothing there');
+  }
+  return store;
+}
+
+/** Models with versions, statistics or a registration; what was dropped for an unknown one leaves records only. */
+async function modelIds(store: ObjectStore): Promise<ReadonlySet<string>> {
+  const parts = (await store.list('models/')).map((key) => key.split('/'));
+  return new Set(parts.filter(([, , folder]) => !traces.has(folder)).map(([, id]) => id));
+}
+
+const traces: ReadonlySet<string | undefined> = new Set(['records', 'failures', 'batches', 'stalls', 'lease.json']);
+
+function onlyModelId(ids: ReadonlySet<string>, location: string): string {
+  if (ids.size === 1) return [...ids][0];
+  const got = ids.size === 0 ? 'none' : [...ids].join(', ');
+  throw new InvalidInputError(`store ${location}`, 'one model, or --model-id', got);
+}

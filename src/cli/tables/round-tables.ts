@@ -1,0 +1,94 @@
+import type { GateRow } from '../../evaluation/index.js';
+import type { RoundOutcome } from '../../rounds/index.js';
+import type { PublishedRound } from '../../workflow/index.js';
+import type { Cell, Terminal } from '../terminal/terminal.js';
+import { metricOf, ratioAsText } from './metric.js';
+
+/** Where the versions lie. */
+interface Place {
+  readonly store: string;
+  readonly modelId: string;
+}
+
+/** Prints what consecutive rounds did: a table of rounds, the gates of the last one, texts before and after, the report. */
+export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[], place: Place): void {
+  if (rounds.length === 0) return;
+  terminal.print();
+  terminal.table(roundHead, rounds.map(roundRow));
+  const last = rounds[rounds.length - 1];
+  if (last.gates.length > 0) printGates(terminal, last.gates);
+  terminal.print();
+  for (const round of rounds) printExamples(terminal, round);
+  const folder = `${place.store}/models/${place.modelId}/versions/${String(last.version).padStart(6, '0')}`;
+  terminal.print(`report: ${folder}/report.html`);
+}
+
+/** A round of `editRounds` as it is printed. */
+export function publishedRoundOf({ version, round, validation, manifest, gates }: RoundOutcome): PublishedRound {
+  const examples = round.edits.map((edit, e) => ({
+    prompt: edit.prompt.replace('{}', () => edit.subject),
+    before: validation.before[e].text,
+    after: validation.answers[e].text,
+  }));
+  return { version, metrics: manifest.metrics, edits: round.edits.length, examples, gates };
+}
+
+const roundHead = [
+  'version',
+  'edits',
+  'reliability',
+  'generality',
+  'locality',
+  'same subject',
+  'retention',
+  'live match',
+  'perplexity',
+  'seconds',
+];
+
+function roundRow({ version, edits, metrics }: PublishedRound): Cell[] {
+  const metric = (name: string) => metricOf(metrics, name);
+  return [
+    version,
+    edits,
+    ratioAsText(metric('reliability')),
+    ratioAsText(metric('generality')),
+    ratioAsText(metric('locality')),
+    ratioAsText(metric('sameSubjectLocality')),
+    ratioAsText(metric('retention')),
+    ratioAsText(metric('liveExactMatch')),
+    timesAsText(metric('perplexityRatio')),
+    ((metric('secondsForValues') ?? 0) + (metric('secondsForSolve') ?? 0)).toFixed(1),
+  ];
+}
+
+function printGates(terminal: Terminal, gates: readonly GateRow[]): void {
+  terminal.print();
+  terminal.table(
+    ['gate', 'reliability', 'generality', 'locality', 'same subject', 'perplexity'],
+    gates.map((row) => [
+      row.gate,
+      ratioAsText(row.reliability),
+      ratioAsText(row.generality),
+      ratioAsText(row.locality),
+      ratioAsText(row.sameSubjectLocality),
+      timesAsText(row.perplexityRatio),
+    ]),
+  );
+}
+
+const timesAsText = (ratio: number | null | undefined): string | undefined =>
+  ratio == null ? undefined : `x${ratio.toFixed(3)}`;
+
+/** Before and after of a round's first edits. */
+function printExamples(terminal: Terminal, { examples }: PublishedRound): void {
+  const { bold, dim, green } = terminal.colors;
+  for (const { prompt, before, after } of examples.slice(0, 2)) {
+    terminal.print(`${bold(prompt)}`);
+    terminal.print(`  before ${dim(oneLine(before))}`);
+    terminal.print(`  after  ${green(oneLine(after))}`);
+  }
+  terminal.print();
+}
+
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ');

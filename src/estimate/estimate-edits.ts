@@ -1,0 +1,183 @@
+/** @file A plan of a whole job: its stages, what they take and cost, for one to many shards. */
+import { assumptionsOf } from './assumptions.js';
+import {
+  type ControlPlane,
+  type Costs,
+  controlDollars,
+  instanceDollars,
+  requestDollars,
+  storageDollars,
+  sumCosts,
+} from './dollars.js';
+import type { PlanRequest } from './estimate-request.js';
+import { fits, fittingInstances } from './fitting-instances.js';
+import { limitsOf } from './limits.js';
+import { modelParameters } from './model-size.js';
+import { secondsOf } from './seconds-of.js';
+import { memorySizes, type PlannedStage, plannedStages, type StageMemory, stageMemory } from './stage-memory.js';
+import { roundRuns, type StageRun, segmentReadWork, statisticsRuns } from './stage-tasks.js';
+import { flopsOf, noWork, sumWork, timesWork } from './work.js';
+import { rebuildWork } from './write-work.js';
+
+/** What a stage takes in all rounds together. */
+export interface StagePlan {
+  readonly stage: PlannedStage;
+  /** Tasks at once. */
+  readonly tasks: number;
+  readonly flops: number;
+  /** From its beginning to its end, in all rounds. */
+  readonly seconds: number;
+  /** Of all tasks, one after the other. */
+  readonly taskSeconds: number;
+  readonly memory: StageMemory;
+  readonly fits: boolean;
+  readonly storedBytes: number;
+  readonly requests: number;
+  readonly costs: Costs;
+}
+
+/** The job with another number of shards. */
+export interface ShardPlan {
+  readonly shards: number;
+  readonly instances: number;
+  readonly seconds: number;
+  readonly costs: Costs;
+}
+
+/** A prediction. */
+export interface EditPlan {
+  readonly parameters: number;
+  readonly rounds: number;
+  readonly layers: readonly number[];
+  readonly instances: number;
+  readonly stages: readonly StagePlan[];
+  /** Until the first instance computes. */
+  readonly startSeconds: number;
+  /** From the first request for an instance to the last published version. */
+  readonly seconds: number;
+  readonly flops: number;
+  readonly storedBytes: number;
+  readonly control: Costs;
+  readonly costs: Costs;
+  readonly storageDollarsPerMonth: number;
+  readonly byShards: readonly ShardPlan[];
+  /** Names of the instance types whose memory holds every stage, the cheapest first. */
+  readonly fittingInstances: readonly string[];
+  /** What the program itself cannot hold; empty where it can. */
+  readonly limits: readonly string[];
+  readonly assumptions: readonly string[];
+}
+
+/** Plans a job. */
+export function planEdits(request: PlanRequest): EditPlan {
+  const job = planJob(request);
+  const byShards = shardCounts(request.shards).map((shards): ShardPlan => {
+    const { instances, seconds, costs } = shards === request.shards ? job : planJob({ ...request, shards });
+    return { shards, instances, seconds, costs };
+  });
+  return {
+    ...job,
+    parameters: modelParameters(request.config),
+    layers: request.settings.layers,
+    byShards,
+    fittingInstances: fittingInstances(request),
+    limits: limitsOf(request),
+    assumptions: assumptionsOf(request),
+  };
+}
+
+/** 1, 2, 4 and so on, and the number itself. */
+function shardCounts(shards: number): number[] {
+  const powers = Array.from({ length: Math.ceil(Math.log2(shards)) }, (_, power) => 2 ** power);
+  return [...powers.filter((count) => count < shards), shards];
+}
+
+function planJob(request: PlanRequest) {
+  const { shards, machine, rates } = request;
+  const rounds = Math.ceil(request.edits / request.roundSize);
+  const accounts = new Map(plannedStages.map((stage) => [stage, new StageAccount(stage, request)]));
+  for (const run of statisticsRuns(request)) accounts.get(run.stage)!.add(run);
+  forEachRound(request, (run) => accounts.get(run.stage)!.add(run));
+  const stages = [...accounts.values()].map((account) => account.plan());
+  const total = (of: (stage: StagePlan) => number) => stages.reduce((sum, stage) => sum + of(stage), 0);
+  const instances = Math.ceil(shards / machine.instance.devices);
+  const modelBytes = modelParameters(request.config) * request.storedBytes;
+  const startSeconds = rates.services.instanceStartSeconds + modelBytes / rates.services.storeBytesPerSecond;
+  const storedBytes = total((stage) => stage.storedBytes) + modelBytes;
+  const plane: ControlPlane = { rounds, tasks: total((stage) => stage.tasks), baseBytes: total((s) => s.storedBytes) };
+  const control = controlDollars(rates, plane);
+  const starts = instanceDollars(machine, instances, startSeconds);
+  return {
+    rounds,
+    instances,
+    stages,
+    startSeconds,
+    seconds: startSeconds + total((stage) => stage.seconds),
+    flops: total((stage) => stage.flops),
+    storedBytes,
+    control,
+    costs: sumCosts(control, starts, ...stages.map(({ costs }) => costs)),
+    storageDollarsPerMonth: storageDollars(rates, storedBytes),
+  };
+}
+
+/** Goes through the rounds; each finds all earlier edits in force. */
+function forEachRound(request: PlanRequest, visit: (run: StageRun) => void): void {
+  const { config, settings, edits: all, roundSize } = request;
+  const layers = settings.layers.length;
+  let reading = noWork;
+  for (let earlierEdits = 0; earlierEdits < all; ) {
+    const edits = Math.min(roundSize, all - earlierEdits);
+    const position = { isFirst: earlierEdits === 0, isLast: earlierEdits + edits === all };
+    const rebuild = sumWork(reading, timesWork(layers, rebuildWork(config, earlierEdits)));
+    for (const run of roundRuns(request, { edits, earlierEdits, ...position, rebuild })) visit(run);
+    reading = sumWork(reading, segmentReadWork(config, layers, earlierEdits, edits));
+    earlierEdits += edits;
+  }
+}
+
+/** Adds up the runs of a stage. */
+class StageAccount {
+  private tasks = 0;
+  private flops = 0;
+  private seconds = 0;
+  private taskSeconds = 0;
+  private instanceSeconds = 0;
+  private storedBytes = 0;
+  private puts = 0;
+  private gets = 0;
+
+  constructor(
+    private readonly stage: PlannedStage,
+    private readonly request: PlanRequest,
+  ) {}
+
+  add({ tasks, work, firstWork, storedBytes, puts, gets }: StageRun): void {
+    const { machine, rates } = this.request;
+    const each = rates.services.taskStartSeconds + secondsOf(work, machine.rates);
+    const more = secondsOf(firstWork, machine.rates);
+    this.tasks = Math.max(this.tasks, tasks);
+    this.flops += tasks * flopsOf(work) + flopsOf(firstWork);
+    this.seconds += each + more;
+    this.taskSeconds += tasks * each + more;
+    // Instances whose tasks are done are given back; the first one goes on.
+    this.instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
+    this.storedBytes += storedBytes;
+    this.puts += puts;
+    this.gets += gets;
+  }
+
+  plan(): StagePlan {
+    const { stage, request, tasks, flops, seconds, taskSeconds, storedBytes, puts, gets } = this;
+    const memory = stageMemory(stage, memorySizes(request));
+    return {
+      ...{ stage, tasks, flops, seconds, taskSeconds, memory, storedBytes },
+      fits: fits(memory, request.machine, tasks),
+      requests: puts + gets,
+      costs: sumCosts(
+        instanceDollars(request.machine, 1, this.instanceSeconds),
+        requestDollars(request.rates, { puts, gets }),
+      ),
+    };
+  }
+}

@@ -1,0 +1,30 @@
+/** @file What a plan is made for. */
+import { defaultMemoryBudgetBytes, type Hyperparameters } from '../editing/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { counterFactShape, type EditShape } from './edit-shape.js';
+import type { Machine } from './rates.js';
+import type { Rates } from './rates-schema.js';
+
+/** A job to plan. */
+export interface PlanRequest {
+  readonly config: ModelConfig;
+  /** Bytes per parameter in the checkpoint. */
+  readonly storedBytes: number;
+  readonly settings: Hyperparameters;
+  readonly shape: EditShape;
+  readonly edits: number;
+  readonly roundSize: number;
+  readonly corpusTokens: number;
+  readonly sequenceTokens: number;
+  readonly shards: number;
+  readonly machine: Machine;
+  readonly rates: Rates;
+  readonly memoryBudgetBytes: number;
+}
+
+/** What is planned unless said otherwise. */
+export const planDefaults = {
+  shape: counterFactShape,
+  sequenceTokens: 128,
+  memoryBudgetBytes: defaultMemoryBudgetBytes,
+} as const;

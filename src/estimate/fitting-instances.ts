@@ -1,0 +1,30 @@
+/** @file Which instance types have the memory for a job. */
+import type { PlanRequest } from './estimate-request.js';
+import { type Machine, machinesOf } from './rates.js';
+import { memorySizes, plannedStages, type StageMemory, stageMemory } from './stage-memory.js';
+
+/** What the system and the driver leave. */
+const usableShare = 0.94;
+const gibibyte = 2 ** 30;
+
+/** Whether a stage's memory is there: every GPU has a task, and tasks share the host. */
+export function fits({ device, host }: StageMemory, machine: Machine, tasks: number): boolean {
+  const { devices, hostMemoryGiB } = machine.instance;
+  const together = Math.min(tasks, devices);
+  return (
+    device <= usableShare * machine.deviceMemoryGiB * gibibyte &&
+    together * host <= usableShare * hostMemoryGiB * gibibyte
+  );
+}
+
+/** Names of all types of the list that hold every stage, the cheapest first. */
+export function fittingInstances(request: PlanRequest): string[] {
+  return machinesOf(request.rates)
+    .filter((machine) => {
+      const sizes = memorySizes({ ...request, machine });
+      const tasksOf = (stage: string) => (stage === 'merge' || stage === 'solve' ? 1 : request.shards);
+      return plannedStages.every((stage) => fits(stageMemory(stage, sizes), machine, tasksOf(stage)));
+    })
+    .toSorted((a, b) => a.instance.dollarsPerHour - b.instance.dollarsPerHour)
+    .map(({ instance }) => instance.name);
+}

@@ -1,0 +1,56 @@
+import { Graph, gemm } from '../graph/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { compile, type Device, type Program } from '../runtime/index.js';
+import { type Tensor, tensor } from '../tensor/index.js';
+
+/** Layers of a chain: enough that weights do not stay in the cache between products. */
+const chainLayers = 4;
+
+/**
+ * A program of nothing but matrix products with the shapes of a model's MLP, `x -> x Uᵀ -> (x Uᵀ) Dᵀ`, layer after layer, with
+ * weights that are fed: the measure of what float32 products can do on a machine.
+ */
+export class GemmChain {
+  private constructor(
+    private readonly program: Program,
+    private readonly feeds: Readonly<Record<string, Tensor>>,
+    /** FLOPs of one run. */
+    readonly flops: number,
+    /** Bytes of all weights. */
+    readonly weightBytes: number,
+  ) {}
+
+  static async compile(
+    { dModel, dInner }: Pick<ModelConfig, 'dModel' | 'dInner'>,
+    rows: number,
+    device?: Device,
+  ): Promise<GemmChain> {
+    const graph = new Graph();
+    const feeds: Record<string, Tensor> = {};
+    const input = (name: string, shape: readonly [number, number], scale: number) => {
+      feeds[name] = tensor('float32', shape, waves(shape[0] * shape[1], scale));
+      return graph.input(name, 'float32', [...shape]);
+    };
+    let hidden = input('x', [rows, dModel], 1);
+    for (let layer = 0; layer < chainLayers; layer++) {
+      const inner = gemm(hidden, input(`up.${layer}`, [dInner, dModel], dModel ** -0.5), { transB: true });
+      hidden = gemm(inner, input(`down.${layer}`, [dModel, dInner], dInner ** -0.5), { transB: true });
+    }
+    graph.output('y', hidden);
+    const weights = chainLayers * 2 * dModel * dInner;
+    return new GemmChain(await compile(graph, device ? { device } : {}), feeds, 2 * rows * weights, 4 * weights);
+  }
+
+  run(): Promise<unknown> {
+    return this.program.run(this.feeds);
+  }
+
+  dispose(): Promise<void> {
+    return this.program.dispose();
+  }
+}
+
+/** Numbers of a size that stays what it is from layer to layer: none is zero, none grows beyond bounds. */
+export function waves(count: number, scale: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => scale * 1.4 * Math.sin(1 + 12.9898 * i));
+}

@@ -1,0 +1,32 @@
+/** @file Sizes at which the program itself ends, whatever machine it runs on. */
+import type { PlanRequest } from './estimate-request.js';
+import { factorBytes, sumsBytes } from './stored-bytes.js';
+
+/** Numbers, and so bytes, of one typed array in Node.js 20. */
+const arrayLength = 2 ** 32;
+/** Memory of the function that verifies a round's statistics, as the stack deploys it. */
+const functionBytes = 2 * 2 ** 30;
+
+/** One line for each limit that the job meets; none where it can be run. */
+export function limitsOf({ config, settings, edits }: PlanRequest): string[] {
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const sums = settings.layers.length * sumsBytes(config);
+  const factor = factorBytes(config);
+  return [
+    ...(edits ** 2 > arrayLength
+      ? [
+          `The gram matrix of a layer is one array: at most ${Math.sqrt(arrayLength).toLocaleString('en')} edits in one model's ` +
+            `versions, got ${edits.toLocaleString('en')}.`,
+        ]
+      : []),
+    ...(sums > arrayLength
+      ? [`Moment sums of all layers are one file: at most ${gigabytes(arrayLength)}, got ${gigabytes(sums)}.`]
+      : []),
+    ...(factor > functionBytes
+      ? [
+          `A function verifies each layer's inverse factor in ${gigabytes(functionBytes)} of memory, got ` +
+            `${gigabytes(factor)}: deploy it with more, or run the rounds without the cloud's state machine.`,
+        ]
+      : []),
+  ];
+}

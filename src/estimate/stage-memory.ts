@@ -1,0 +1,114 @@
+/** @file The memory that each stage needs at its peak, on its device and beside it. */
+import { type Hyperparameters, valueLayer } from '../editing/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { rowsPerBatch } from '../runtime/index.js';
+import type { PlanRequest } from './estimate-request.js';
+import { computedBytes } from './forward-work.js';
+import { blockParameters, embeddingParameters, modelParameters, vocabularyParameters } from './model-size.js';
+
+/** The container stages. */
+export const plannedStages = ['statistics', 'merge', 'values', 'solve', 'validate'] as const;
+export type PlannedStage = (typeof plannedStages)[number];
+
+/** Bytes at the peak. */
+export interface StageMemory {
+  /** Of the GPU; 0 on a CPU, where all is the host's. */
+  readonly device: number;
+  readonly host: number;
+}
+
+/** What memory depends on. */
+export interface MemorySizes {
+  readonly config: ModelConfig;
+  readonly settings: Hyperparameters;
+  readonly sequenceTokens: number;
+  /** Edits of a round, and of all rounds together. */
+  readonly roundSize: number;
+  readonly allEdits: number;
+  /** Whether the checkpoint stores float32: then a CPU maps the weights instead of holding them. */
+  readonly isStoredWide: boolean;
+  readonly isGpu: boolean;
+  readonly memoryBudgetBytes: number;
+}
+
+/** What a job's stages depend on. */
+export const memorySizes = (request: PlanRequest): MemorySizes => ({
+  ...request,
+  allEdits: request.edits,
+  isStoredWide: request.storedBytes >= computedBytes,
+  isGpu: request.machine.kind === 'gpu',
+});
+
+/** Bytes of Node.js and the runtime's libraries. */
+const processBytes = 0.4e9;
+/** Bytes that CUDA takes for itself. */
+const contextBytes = 0.6e9;
+
+/** Peak memory of a stage, the largest round in it. */
+export function stageMemory(stage: PlannedStage, sizes: MemorySizes): StageMemory {
+  const programs = stageWeights(stage, sizes);
+  const mapped = Math.min(programs, computedBytes * modelParameters(sizes.config));
+  const { onDevice, onHost } = beside(stage, sizes);
+  if (sizes.isGpu) return { device: programs + onDevice + contextBytes, host: onHost + processBytes };
+  return { device: 0, host: (sizes.isStoredWide ? mapped : programs) + onDevice + onHost + processBytes };
+}
+
+/** Bytes of weights that the stage's programs hold: each has its own, widened to float32. */
+export const stageWeights = (stage: PlannedStage, sizes: MemorySizes): number =>
+  computedBytes * weightsOf(stage, sizes);
+
+function weightsOf(stage: PlannedStage, { config, settings }: MemorySizes): number {
+  const block = blockParameters(config);
+  const upTo = (layer: number) => (layer + 1) * block + embeddingParameters(config);
+  const value = valueLayer(settings);
+  switch (stage) {
+    case 'statistics':
+      return upTo(value);
+    case 'solve':
+      return upTo(value);
+    case 'values':
+      // Below the value layer; the beginnings above it; the objective above it with the vocabulary.
+      return upTo(value) + 2 * (config.layers - value - 1) * block + vocabularyParameters(config);
+    case 'merge':
+    case 'validate':
+      // The trunk, and the vocabulary's programs for scores and for comparisons.
+      return upTo(config.layers - 1) + 2 * vocabularyParameters(config);
+  }
+}
+
+/** Bytes beside the weights. */
+function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: number; readonly onHost: number } {
+  const { config, settings, allEdits, memoryBudgetBytes } = sizes;
+  const square = config.dInner ** 2;
+  const count = settings.layers.length;
+  const perEdit = config.dInner + config.dModel;
+  const hooks = count * computedBytes * allEdits * perEdit;
+  // Gram matrix and factor, whitened keys, targets and values; while one layer is solved, half of its gram matrix as it was
+  // read and all of it with the ridge.
+  const state = 8 * ((2 * count + 1.5) * allEdits ** 2 + 2 * count * allEdits * perEdit);
+  // The widest product of that solve reads a quarter of the factor.
+  const solving = 2 * allEdits ** 2;
+  switch (stage) {
+    case 'statistics':
+      // Sums, a run's moments, and a checkpoint as triangles, packed and encoded.
+      return { onDevice: forwardBytes(sizes) + count * 4 * square, onHost: count * (8 + 4 + 8) * square };
+    case 'merge':
+      // All sums, and beside them a shard's; or a moment, the one with the ridge, its factor, and a file of it.
+      return { onDevice: 8 * square, onHost: (count * 8 + Math.max(12 * count, 32)) * square };
+    case 'values':
+      return { onDevice: memoryBudgetBytes + hooks + solving, onHost: state + memoryBudgetBytes / 2 };
+    case 'solve':
+      return {
+        onDevice: forwardBytes(sizes) + hooks + solving + 8 * square,
+        onHost: state + (count * 8 + 4 + 8) * square,
+      };
+    case 'validate':
+      return { onDevice: forwardBytes(sizes) + hooks + solving, onHost: state + 0.5e9 };
+  }
+}
+
+/** Activations of one forward pass: the widest block's, and attention's scores. */
+function forwardBytes({ config, sequenceTokens }: MemorySizes): number {
+  const { dModel, dInner, heads } = config;
+  return 4 * rowsPerBatch * (8 * dModel + 4 * dInner + 3 * heads * sequenceTokens);
+}

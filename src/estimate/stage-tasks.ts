@@ -1,0 +1,156 @@
+/** @file What the container tasks of each stage compute, round by round: the stages' own code as arithmetic. */
+import type { ModelConfig } from '../model/index.js';
+import type { PlanRequest } from './estimate-request.js';
+import { secondsOf } from './seconds-of.js';
+import { memorySizes, type PlannedStage, stageWeights } from './stage-memory.js';
+import { factorWork, momentWork } from './statistics-work.js';
+import {
+  factorBytes,
+  roundRecordsBytes,
+  segmentBytes,
+  sketchBytes,
+  statisticsBytes,
+  sumsBytes,
+  valueBytes,
+} from './stored-bytes.js';
+import { editsValidation, gatesComparison, wholeValidation, writtenContexts } from './validation-work.js';
+import { valuesWork } from './values-work.js';
+import { sumWork, timesWork, type Work, workOf } from './work.js';
+import { rebuildWork, recordWork, writeWork } from './write-work.js';
+
+/** One time that a stage runs: tasks at once, the first of which may have more to do. */
+export interface StageRun {
+  readonly stage: PlannedStage;
+  readonly tasks: number;
+  /** Of each task. */
+  readonly work: Work;
+  /** What the first task does beside. */
+  readonly firstWork: Work;
+  /** Left in the store, work files included. */
+  readonly storedBytes: number;
+  readonly puts: number;
+  readonly gets: number;
+}
+
+/** Seconds between two checkpoints of a statistics pass. */
+const checkpointSeconds = 20;
+
+/** The corpus pass and what is made of it, once for all rounds. */
+export function statisticsRuns(request: PlanRequest): StageRun[] {
+  const { config, settings, corpusTokens, sequenceTokens, shards, machine } = request;
+  const count = settings.layers.length;
+  const pass = momentWork(config, settings.layers, { tokens: corpusTokens / shards, sequenceTokens });
+  const checkpoints = 1 + Math.floor(secondsOf(pass, machine.rates) / checkpointSeconds);
+  const sums = count * sumsBytes(config);
+  const stored = count * statisticsBytes(config);
+  return [
+    {
+      stage: 'statistics',
+      tasks: shards,
+      work: sumWork(load('statistics', request), pass, workOf({ storeBytes: (checkpoints + 1) * sums })),
+      firstWork: workOf({}),
+      storedBytes: 0,
+      puts: shards * (checkpoints + 1),
+      gets: shards * 6,
+    },
+    {
+      stage: 'merge',
+      tasks: 1,
+      work: sumWork(
+        load('merge', request),
+        timesWork(count, factorWork(config)),
+        workOf({ storeBytes: shards * sums + 2 * stored, hostElements: count * (2 + shards) * config.dInner ** 2 }),
+        writtenContexts({ ...request, hookedEdits: 0 }),
+      ),
+      firstWork: workOf({}),
+      storedBytes: stored,
+      puts: 3 * count + 1,
+      gets: shards + count + 6,
+    },
+  ];
+}
+
+/** A round on top of the earlier ones. */
+export interface RoundPosition {
+  readonly edits: number;
+  readonly earlierEdits: number;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** What it takes to rebuild the state of the version before from its segments, as every task does. */
+  readonly rebuild: Work;
+}
+
+/** The stages of one round. */
+export function roundRuns(request: PlanRequest, round: RoundPosition): StageRun[] {
+  return [valuesRun(request, round), solveRun(request, round), validateRun(request, round)];
+}
+
+function valuesRun(request: PlanRequest, { edits, earlierEdits, rebuild }: RoundPosition): StageRun {
+  const { config, settings, shards } = request;
+  const tasks = Math.min(shards, edits);
+  const bytes = valueBytes(config, settings.steps);
+  const search = valuesWork({ ...request, earlierEdits, steps: settings.steps }, edits / tasks);
+  return {
+    stage: 'values',
+    tasks,
+    work: sumWork(load('values', request), rebuild, search, workOf({ storeBytes: (edits / tasks) * bytes })),
+    firstWork: workOf({}),
+    storedBytes: edits * bytes,
+    puts: edits,
+    gets: 2 * edits + 6 * tasks,
+  };
+}
+
+function solveRun(request: PlanRequest, { edits, earlierEdits, isFirst, rebuild }: RoundPosition): StageRun {
+  const { config, settings } = request;
+  const count = settings.layers.length;
+  const sizes = { ...request, edits, earlierEdits };
+  const segment = count * (segmentBytes(config, earlierEdits, edits) + (isFirst ? sketchBytes(config) : 0));
+  const read = count * factorBytes(config) + edits * valueBytes(config, settings.steps);
+  return {
+    stage: 'solve',
+    tasks: 1,
+    work: sumWork(
+      load('solve', request),
+      rebuild,
+      writeWork(sizes),
+      recordWork(sizes),
+      workOf({ storeBytes: read + 2 * segment, hostElements: count * config.dInner ** 2 }),
+    ),
+    firstWork: workOf({}),
+    // Once beside the plan, once with the version that it becomes.
+    storedBytes: 2 * segment + roundRecordsBytes(earlierEdits + edits, edits),
+    puts: 12,
+    gets: edits + count + 10,
+  };
+}
+
+function validateRun(request: PlanRequest, { edits, earlierEdits, isLast, rebuild }: RoundPosition): StageRun {
+  const { config, settings, shards } = request;
+  const tasks = Math.min(shards, edits);
+  const sizes = { ...request, hookedEdits: earlierEdits + edits };
+  const own = timesWork(settings.layers.length, rebuildWork(config, earlierEdits + edits));
+  const whole = wholeValidation(sizes, earlierEdits);
+  return {
+    stage: 'validate',
+    tasks,
+    work: sumWork(load('validate', request), rebuild, own, editsValidation(sizes, edits / tasks)),
+    firstWork: isLast ? sumWork(whole, gatesComparison(sizes)) : whole,
+    storedBytes: 0,
+    puts: tasks + 6,
+    gets: 10 * tasks,
+  };
+}
+
+/** Reading and decoding a round's segment, as every later task does. */
+export function segmentReadWork(config: ModelConfig, layers: number, earlierEdits: number, edits: number): Work {
+  const read = workOf({
+    storeBytes: segmentBytes(config, earlierEdits, edits),
+    hostElements: 2 * edits * (config.dInner + config.dModel + earlierEdits),
+  });
+  return timesWork(layers, read);
+}
+
+function load(stage: PlannedStage, request: PlanRequest): Work {
+  return workOf({ loadBytes: stageWeights(stage, memorySizes(request)) });
+}

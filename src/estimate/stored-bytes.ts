@@ -1,0 +1,44 @@
+/** @file What the object store is given: bytes of every kind of object. */
+import type { ModelConfig } from '../model/index.js';
+import { sketchRank } from './forward-work.js';
+
+/** A lower triangle in float64. */
+const triangleBytes = (size: number): number => 8 * ((size * (size + 1)) / 2);
+
+/** Rows in eight bits: a step for each number, a float16 scale for every 64, a float32 unit for each row. */
+const eightBitBytes = (rows: number, columns: number): number => rows * (columns + 2 * Math.ceil(columns / 64) + 4);
+
+/** What one layer's statistics leave: moment and inverse factor as triangles, and the sketch, all float64. */
+export const statisticsBytes = ({ dInner }: ModelConfig): number => 2 * triangleBytes(dInner) + 8 * sketchRank * dInner;
+
+/** Sums of one shard, or a checkpoint of them, for one layer; removed when they are merged. */
+export const sumsBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInner);
+
+/** One layer's inverse factor and sketch, which every solve reads. */
+export const factorBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInner) + 8 * sketchRank * dInner;
+
+/**
+ * One layer's part of a segment: `n` new edits on `p` earlier ones. Keys and targets in eight bits, the new gram matrix as a
+ * float32 triangle, gram rows against earlier edits in eight bits with one of every 64 in float32: 1.1 bytes a pair.
+ */
+export function segmentBytes({ dInner, dModel }: ModelConfig, p: number, n: number): number {
+  const gram = 4 * ((n * (n + 1)) / 2) + 4 * n;
+  const cross = p === 0 ? 0 : eightBitBytes(n, p) + 4 * n * Math.ceil(p / 64);
+  return eightBitBytes(n, dInner) + eightBitBytes(n, dModel) + gram + cross;
+}
+
+/** One layer's sketch, which the first segment ships. */
+export const sketchBytes = ({ dInner }: ModelConfig): number => eightBitBytes(sketchRank, dInner);
+
+/** A stored value: target and start in float64, its losses, its header. */
+export const valueBytes = ({ dModel }: ModelConfig, steps: number): number => 8 * (2 * dModel + steps + 1) + 600;
+
+/** A manifest names every edit that was ever written. */
+const manifestBytesPerEdit = 320;
+/** Report, records of validation and solve, plan: about this much for an edit of the round, and for a round. */
+const recordBytesPerEdit = 6_000;
+const recordBytes = 250_000;
+
+/** All JSON and HTML of a round. */
+export const roundRecordsBytes = (allEdits: number, edits: number): number =>
+  manifestBytesPerEdit * allEdits + recordBytesPerEdit * edits + recordBytes;

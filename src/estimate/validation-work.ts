@@ -1,0 +1,108 @@
+/** @file Validation: every prompt of an edit under the edited and the base model, decoding, and ordinary text. */
+import { gateKinds, type Hyperparameters } from '../editing/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { rowsPerBatch } from '../runtime/index.js';
+import type { EditShape } from './edit-shape.js';
+import { forwardRun, hookForward, vocabularyForward } from './forward-work.js';
+import { sumWork, timesWork, type Work } from './work.js';
+
+/** A validation on top of so many edits. */
+export interface ValidationSizes {
+  readonly config: ModelConfig;
+  readonly settings: Hyperparameters;
+  readonly shape: EditShape;
+  /** All edits in force. */
+  readonly hookedEdits: number;
+}
+
+/** Tokens decoded beyond the target. */
+const beyondTarget = 6;
+/** Prompts about the subject that stand in for an edit's own. */
+const sameSubjectPrompts = 3;
+/** Earlier edits whose retention is sampled, edits whose gates are compared, tokens of held-out text. */
+const retentionSample = 100;
+const comparedEdits = 40;
+const heldOutTokens = 8192;
+const textSequence = 128;
+
+/** Teacher-forced scores and greedy answers of the round's edits, edited and base. */
+export function editsValidation(sizes: ValidationSizes, edits: number): Work {
+  return sumWork(scores(sizes, edits, scoredTokens(sizes.shape)), decodes(sizes, edits), decodes(sizes, edits));
+}
+
+/** What the first task measures beside its edits: drift, and what has become of earlier edits. */
+export function wholeValidation(sizes: ValidationSizes, earlierEdits: number): Work {
+  const { promptTokens, targetTokens } = sizes.shape;
+  const sampled = Math.min(retentionSample, earlierEdits);
+  const retention = promptTokens + targetTokens + 2 * sameSubjectPrompts * promptTokens;
+  return sumWork(scores(sizes, sampled, retention), drift(sizes));
+}
+
+/** Templates that the base model writes once, a few prefixes of ten tokens. */
+export function writtenContexts(sizes: ValidationSizes): Work {
+  const { config, shape } = sizes;
+  const prefixes = Math.max(1, shape.templates - 1);
+  const token = sumWork(
+    forwardRun(config, { rows: prefixes, batch: prefixes, tokens: 1, past: shape.prefixTokens / 2 }, config.layers),
+    vocabularyForward(config, prefixes),
+  );
+  return timesWork(shape.prefixTokens, token);
+}
+
+/** The last of many rounds compares all gates on a sample. */
+export function gatesComparison(sizes: ValidationSizes): Work {
+  const sample = scores(sizes, comparedEdits, scoredTokens(sizes.shape));
+  return timesWork(gateKinds.length, sumWork(sample, drift(sizes)));
+}
+
+/**
+ * Tokens of an edit's questions: under the edited model prompt, paraphrases and neighbours, each with the new and the true
+ * target, under the base model neighbours; prompts about the subject under both.
+ */
+function scoredTokens(shape: EditShape): number {
+  const { targetTokens } = shape;
+  const rivals = shape.promptTokens + targetTokens + shape.paraphrases * (shape.paraphraseTokens + targetTokens);
+  const neighbours = shape.neighborhood * (shape.neighborhoodTokens + targetTokens);
+  return 2 * rivals + 3 * neighbours + 2 * sameSubjectPrompts * (shape.promptTokens + 1);
+}
+
+function scores(sizes: ValidationSizes, edits: number, tokensEach: number): Work {
+  const { config, shape } = sizes;
+  const rows = edits * tokensEach;
+  const mean = shape.neighborhoodTokens + shape.targetTokens;
+  // Every sequence ends with a few scored rows.
+  const scored = (rows / mean) * shape.targetTokens;
+  return sumWork(hookedRows(sizes, rows, mean), timesWork(rows / rowsPerBatch, vocabularyOf(config, scored, rows)));
+}
+
+const vocabularyOf = (config: ModelConfig, scored: number, rows: number): Work =>
+  vocabularyForward(config, rows === 0 ? 0 : (scored * rowsPerBatch) / rows);
+
+/** Whole runs of the trunk with hooks on rows of sequences of this length. */
+function hookedRows({ config, settings, hookedEdits }: ValidationSizes, rows: number, tokens: number): Work {
+  const runs = Math.ceil(rows / rowsPerBatch);
+  if (runs === 0) return sumWork();
+  const each = rows / runs;
+  const run = { rows: each, batch: each / tokens, tokens };
+  const hooks = hookForward(config, each, hookedEdits, settings.layers.length);
+  return timesWork(runs, sumWork(forwardRun(config, run, config.layers), hooks));
+}
+
+/** Prompts at once, then a token of each at a time. */
+function decodes(sizes: ValidationSizes, edits: number): Work {
+  const { config, shape, settings, hookedEdits } = sizes;
+  const { promptTokens, targetTokens } = shape;
+  const token = sumWork(
+    forwardRun(config, { rows: edits, batch: edits, tokens: 1, past: promptTokens }, config.layers),
+    hookForward(config, edits, hookedEdits, settings.layers.length),
+    vocabularyForward(config, edits),
+  );
+  const prompts = hookedRows(sizes, edits * promptTokens, promptTokens);
+  return sumWork(prompts, timesWork(Math.ceil(targetTokens) + beyondTarget - 1, token));
+}
+
+/** Held-out text under both models, every token's distribution compared. */
+function drift(sizes: ValidationSizes): Work {
+  const text = hookedRows(sizes, heldOutTokens, textSequence);
+  return timesWork(2, sumWork(text, vocabularyForward(sizes.config, heldOutTokens)));
+}

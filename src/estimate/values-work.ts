@@ -1,0 +1,133 @@
+/** @file The value search: what is run once below and above the value layer, and what every step runs. */
+import { type Hyperparameters, objectiveRowBytes, valueLayer } from '../editing/index.js';
+import type { ModelConfig } from '../model/index.js';
+import { type EditShape, type ObjectiveRows, objectiveRows } from './edit-shape.js';
+import {
+  blockForward,
+  blockStep,
+  computedBytes,
+  forwardRun,
+  hookForward,
+  packedElements,
+  type RunRows,
+} from './forward-work.js';
+import { keyWidth, vocabularyParameters } from './model-size.js';
+import { sumWork, timesWork, type Work, workOf } from './work.js';
+
+/** A search for the values of some edits. */
+export interface ValueSearchPlan {
+  readonly config: ModelConfig;
+  readonly settings: Hyperparameters;
+  readonly shape: EditShape;
+  /** Edits in the hooks that the model runs with. */
+  readonly earlierEdits: number;
+  /** Adam steps of each edit. */
+  readonly steps: number;
+  readonly memoryBudgetBytes: number;
+}
+
+/** Edits of one micro-batch: what the memory budget holds of suffix rows. */
+export function editsPerBatch({ config, settings, shape, memoryBudgetBytes }: ValueSearchPlan): number {
+  const rows = Math.max(1, Math.floor(memoryBudgetBytes / objectiveRowBytes(config, settings)));
+  return Math.max(1, Math.floor(rows / objectiveRows(shape, settings).suffixTokens));
+}
+
+/** The search for these many edits, in micro-batches that are full but for the last. */
+export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
+  const full = editsPerBatch(plan);
+  const whole = Math.floor(edits / full);
+  const rest = edits - whole * full;
+  const works = [timesWork(whole, batchWork(plan, full))];
+  if (rest > 0) works.push(batchWork(plan, rest));
+  return sumWork(...works);
+}
+
+/**
+ * One micro-batch. After the whole objective at `delta = 0`, which is a look from which the first step is made, each of the
+ * other steps has an evaluation of one part before it, and after the last step every part is looked at once more.
+ */
+function batchWork(plan: ValueSearchPlan, edits: number): Work {
+  const { settings, shape } = plan;
+  const rows = objectiveRows(shape, settings);
+  const evaluations = plan.steps - 1 + rows.parts;
+  return sumWork(
+    preparation(plan, rows, edits),
+    evaluation(plan, rows, edits, 1),
+    timesWork(evaluations, evaluation(plan, rows, edits, 1 / rows.parts)),
+  );
+}
+
+/** All sequences up to the value layer with the hooks of the version before, their beginnings above it. */
+function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number): Work {
+  const { config, settings, shape } = plan;
+  const value = valueLayer(settings);
+  const above = config.layers - value - 1;
+  const batch = edits * each.sequences;
+  const runOf = (tokens: number): RunRows => ({
+    rows: edits * tokens,
+    batch,
+    tokens: shape.longestOverMean * (tokens / each.sequences),
+  });
+  const whole = runOf(each.tokens);
+  const below = sumWork(
+    forwardRun(config, whole, value + 1),
+    hookForward(config, whole.rows, plan.earlierEdits, settings.layers.length),
+  );
+  const prefix = runOf(each.prefixTokens);
+  // Of the last block nothing but keys and values is wanted.
+  const last = blockForward(config, { ...prefix, tokens: 0 }, 2 * config.dModel * keyWidth(config));
+  const beginnings = above === 0 ? [] : [forwardRun(config, prefix, above - 1), last];
+  const past = 2 * above * keyWidth(config) * batch * prefix.tokens;
+  return sumWork(
+    below,
+    ...beginnings,
+    // Hidden states are cut, the past is copied into its parts; both leave the device once.
+    workOf({
+      hostElements: 2 * ((whole.rows + prefix.rows) * config.dModel + past),
+      transferBytes: computedBytes * (2 * whole.rows * config.dModel + past),
+    }),
+  );
+}
+
+/** The objective and its gradient once, on a share of every edit's sequences. */
+function evaluation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number, share: number): Work {
+  const { config, settings, shape } = plan;
+  const above = config.layers - valueLayer(settings) - 1;
+  const batch = share * edits * each.sequences;
+  const run: RunRows = {
+    rows: share * edits * each.suffixTokens,
+    batch,
+    tokens: shape.longestSuffixOverMean * (each.suffixTokens / each.sequences),
+    past: shape.longestOverMean * (each.prefixTokens / each.sequences),
+  };
+  const kept = Math.max(1, share * edits * each.kept);
+  const targets = share * edits * each.targets;
+  return sumWork(
+    timesWork(above, blockStep(config, run)),
+    vocabularyStep(config, targets, kept),
+    workOf({
+      gemmFlops: 4 * run.rows * edits * config.dModel,
+      elements: 5 * run.rows * config.dModel,
+      operators: 60,
+      runs: 1,
+      transferBytes: transferred(config, run, above, kept),
+      // Adam and the norms of each edit; the layout of a part is made once in `steps / parts` evaluations.
+      hostElements: 12 * edits * config.dModel + packedElements(run, config) / Math.max(1, plan.steps / each.parts),
+    }),
+  );
+}
+
+/** Feeds and outputs of an evaluation: the past, the rows, the kept distributions before and now. */
+const transferred = (config: ModelConfig, { rows, batch, past = 0 }: RunRows, above: number, kept: number): number =>
+  computedBytes *
+  (2 * above * keyWidth(config) * batch * past + rows * config.dModel + 2 * Math.ceil(kept) * config.vocab);
+
+/** Both sides of the vocabulary, `2 rows dModel vocab` FLOPs forward and backward each. */
+function vocabularyStep(config: ModelConfig, targets: number, kept: number): Work {
+  return workOf({
+    gemmFlops: 4 * (targets + kept) * vocabularyParameters(config),
+    operandBytes: 4 * computedBytes * vocabularyParameters(config),
+    elements: (8 * targets + 12 * kept) * config.vocab,
+    operators: 40,
+  });
+}

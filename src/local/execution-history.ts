@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { TransientError } from '../errors.js';
+import {
+  canonicalJson,
+  executionKey,
+  executionsPrefix,
+  getIfPresent,
+  mayBeRunning,
+  type ObjectStore,
+  parseStored,
+  processIdentity,
+  putOnce,
+} from '../registry/index.js';
+import { type ExecutionInput, executionInputSchema, payloads } from '../workflow/index.js';
+
+/** What happens in an execution, in the order in which it is told. */
+export const historyEventTypes = [
+  'ExecutionStarted',
+  'StateEntered',
+  'StateExited',
+  'StateFailed',
+  'StateRetried',
+  'StateCaught',
+  'MapItemStarted',
+  'MapItemSucceeded',
+  'MapItemFailed',
+  'TaskAttemptFailed',
+  'ExecutionSucceeded',
+  'ExecutionFailed',
+  'ExecutionAborted',
+  'ExecutionTimedOut',
+] as const;
+
+const historyEventSchema = z.strictObject({
+  at: z.iso.datetime(),
+  type: z.enum(historyEventTypes),
+  /** Of a state, or of the Map that an item belongs to. */
+  state: z.string().optional(),
+  /** `Task`, `Map`, `Choice` ... */
+  stateType: z.string().optional(),
+  /** Of the Map item. */
+  index: z.int().nonnegative().optional(),
+  /** Name of the error, as Retry and Catch match it. */
+  error: z.string().optional(),
+  cause: z.string().optional(),
+  /** Output of a function, attempt of a retry. */
+  detail: z.json().optional(),
+});
+export type HistoryEvent = z.infer<typeof historyEventSchema>;
+
+const startSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  executionId: z.string(),
+  input: executionInputSchema,
+  startedAt: z.iso.datetime(),
+  /** Identity of the process that it runs in. */
+  process: z.string(),
+});
+
+export const executionStatuses = ['SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT'] as const;
+
+const resultSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  status: z.enum(executionStatuses),
+  endedAt: z.iso.datetime(),
+  error: z.string(),
+  cause: z.string(),
+  /** What the execution said of itself; null where it did not come to that. */
+  note: payloads.notify.output.nullable(),
+});
+
+/** How an execution ended. */
+export type ExecutionResult = z.infer<typeof resultSchema>;
+
+/** An execution as the store knows it. */
+export interface ExecutionRecord extends z.infer<typeof startSchema> {
+  readonly name: string;
+  /** Undefined while it runs. */
+  readonly result: ExecutionResult | undefined;
+}
+
+const scheme = 'local:';
+
+/** The id of an execution on this machine. */
+export const executionIdOf = (name: string): string => `${scheme}${name}`;
+
+/** The name in an execution's id, or undefined if it runs elsewhere, such as on AWS. */
+export const localExecutionName = (executionId: string): string | undefined =>
+  executionId.startsWith(scheme) ? executionId.slice(scheme.length) : undefined;
+
+/** `20260311T091502123-4f1c22ab`: names sort by time. */
+export function newExecutionName(now: Date): string {
+  return `${now.toISOString().replace(/[-:.Z]/g, '')}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+const encode = (value: unknown): Uint8Array => new TextEncoder().encode(`${canonicalJson(value)}\n`);
+
+/**
+ * What is written of one execution: `execution.json` at its start, `history.json` at every change of state, and
+ * `result.json` once at its end.
+ */
+export class ExecutionHistory {
+  readonly #store: ObjectStore;
+  readonly #name: string;
+  readonly #events: HistoryEvent[] = [];
+  #writing: Promise<void> | undefined;
+  #isStale = false;
+  #failure: unknown;
+
+  private constructor(store: ObjectStore, name: string) {
+    this.#store = store;
+    this.#name = name;
+  }
+
+  /** Says that an execution runs in this process. */
+  static async begin(store: ObjectStore, name: string, input: ExecutionInput, now: Date): Promise<ExecutionHistory> {
+    const startedAt = now.toISOString();
+    const start = { schemaVersion: 1, executionId: executionIdOf(name), input, startedAt };
+    const bytes = encode({ ...start, process: await processIdentity() });
+    await persistently(() => putOnce(store, executionKey(name, 'execution.json'), bytes));
+    return new ExecutionHistory(store, name);
+  }
+
+  /** Takes an event down. It is in the store soon, and not before those that came earlier. */
+  append(event: HistoryEvent): void {
+    this.#events.push(event);
+    this.#isStale = true;
+    this.#writing ??= this.#write();
+  }
+
+  /** Events that come while a write is under way go into the next one. */
+  async #write(): Promise<void> {
+    try {
+      while (this.#isStale) {
+        this.#isStale = false;
+        const events = { schemaVersion: 1, events: this.#events };
+        await persistently(() => this.#store.put(executionKey(this.#name, 'history.json'), encode(events)));
+      }
+    } catch (error) {
+      this.#failure ??= error;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  /**
+   * Writes the end, after everything that was taken down.
+   * @throws what a write of the history failed with
+   */
+  async end(result: Omit<ExecutionResult, 'schemaVersion'>): Promise<ExecutionResult> {
+    await this.#writing;
+    const whole = { schemaVersion: 1 as const, ...result };
+    await persistently(() => putOnce(this.#store, executionKey(this.#name, 'result.json'), encode(whole)));
+    if (this.#failure !== undefined) throw this.#failure;
+    return whole;
+  }
+}
+
+const pausesSeconds = [0.1, 0.5, 2];
+
+/** No state machine tries these writes again: without its end an execution would be taken to run as long as its process. */
+async function persistently<T>(write: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof TransientError) || tries === pausesSeconds.length) throw error;
+      await sleep(pausesSeconds[tries] * 1000);
+    }
+  }
+}
+
+async function readJson<T>(store: ObjectStore, key: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const bytes = await getIfPresent(store, key);
+  return bytes && parseStored(new TextDecoder().decode(bytes), schema, key, 'as an execution writes it');
+}
+
+/** An execution, or undefined if the store has none of that name. */
+export async function readExecution(store: ObjectStore, name: string): Promise<ExecutionRecord | undefined> {
+  const start = await readJson(store, executionKey(name, 'execution.json'), startSchema);
+  if (start === undefined) return undefined;
+  return { ...start, name, result: await readJson(store, executionKey(name, 'result.json'), resultSchema) };
+}
+
+const historySchema = z.strictObject({ schemaVersion: z.literal(1), events: z.array(historyEventSchema) });
+
+/** What is known of an execution's course, in its order. */
+export async function readHistory(store: ObjectStore, name: string): Promise<readonly HistoryEvent[]> {
+  return (await readJson(store, executionKey(name, 'history.json'), historySchema))?.events ?? [];
+}
+
+/** All executions in the order in which they were started. */
+export async function listExecutions(store: ObjectStore): Promise<readonly ExecutionRecord[]> {
+  const keys = await store.list(executionsPrefix);
+  const names = new Set(keys.map((key) => key.slice(executionsPrefix.length).split('/')[0]));
+  const records = await Promise.all([...names].sort().map((name) => readExecution(store, name)));
+  return records.filter((record) => record !== undefined);
+}
+
+/** Whether an execution has no result and its process may be running. Of one that runs elsewhere nothing is known, so it is. */
+export async function isExecutionRunning(store: ObjectStore, executionId: string): Promise<boolean> {
+  const name = localExecutionName(executionId);
+  if (name === undefined) return true;
+  const record = await readExecution(store, name);
+  return record !== undefined && record.result === undefined && (await mayBeRunning(record.process));
+}
+
+/**
+ * Writes the end of executions whose process ended without doing so, as aborted.
+ *
+ * @returns their names
+ */
+export async function reapExecutions(store: ObjectStore): Promise<readonly string[]> {
+  const reaped: string[] = [];
+  for (const { name, result, process, startedAt } of await listExecutions(store)) {
+    if (result !== undefined || (await mayBeRunning(process))) continue;
+    const last = (await readHistory(store, name)).at(-1);
+    const end = { status: 'ABORTED', endedAt: last?.at ?? startedAt, note: null };
+    const reason = { error: 'ProcessEnded', cause: 'the process that it ran in ended' };
+    await putOnce(store, executionKey(name, 'result.json'), encode({ schemaVersion: 1, ...end, ...reason }));
+    reaped.push(name);
+  }
+  return reaped;
+}

@@ -1,0 +1,17 @@
+export type { Execution } from './execution.js';
+export {
+  type ExecutionRecord,
+  type ExecutionResult,
+  type HistoryEvent,
+  listExecutions,
+  readHistory,
+  reapExecutions,
+} from './execution-history.js';
+export { executionInputOf, watchInbox } from './inbox-watcher.js';
+export { loadWorkflow } from './load-workflow.js';
+export { LocalWorkflow, type WorkflowListener } from './local-workflow.js';
+export { type ModelStatus, readModelStatus } from './model-status.js';
+export type { TaskProgress } from './run-task-process.js';
+export { Slots } from './slots.js';
+export { stateErrorOf } from './state-error.js';
+export { type StateRun, stateRuns } from './state-runs.js';

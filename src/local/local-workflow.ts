@@ -1,0 +1,224 @@
+import './promise-with-resolvers.js';
+import type { StateMachine, StateMachineDefinition } from 'aws-local-stepfunctions';
+import { z } from 'zod';
+import { InvalidInputError, TransientError } from '../errors.js';
+import { canonicalJson, eventKey, leaseHolder, type ObjectStore } from '../registry/index.js';
+import type { Executions } from '../workflow/index.js';
+import {
+  type ExecutionInput,
+  executionInputSchema,
+  type FunctionInput,
+  type FunctionOutput,
+  type FunctionStage,
+  payloads,
+} from '../workflow/index.js';
+import { Execution, type StateCall, type StateHandler } from './execution.js';
+import {
+  ExecutionHistory,
+  type ExecutionResult,
+  type HistoryEvent,
+  isExecutionRunning,
+  newExecutionName,
+} from './execution-history.js';
+import type { Workflow, WorkflowTask } from './load-workflow.js';
+import { runTaskProcess, type TaskHost, type TaskProgress } from './run-task-process.js';
+
+/** A stage that runs in this process. */
+export type StageFunction = (input: unknown) => Promise<unknown>;
+
+/** What is told while executions run. */
+export interface WorkflowListener {
+  readonly onEvent?: (event: HistoryEvent, execution: Execution) => void;
+  readonly onTaskProgress?: (progress: TaskProgress, call: StateCall, command: readonly string[]) => void;
+  /** A remark of a container task. */
+  readonly onNotice?: (message: string) => void;
+  readonly onEnd?: (result: ExecutionResult, execution: Execution) => void;
+}
+
+export interface LocalWorkflowOptions {
+  readonly store: ObjectStore;
+  readonly workflow: Workflow;
+  /** The function stages; they start executions by this very workflow. */
+  readonly functions: (executions: LocalWorkflow) => Readonly<Record<FunctionStage, StageFunction>>;
+  readonly host: TaskHost;
+  readonly listener?: WorkflowListener;
+  readonly now?: () => Date;
+}
+
+/**
+ * The workflow's state machine, run in this process: functions are called, container tasks are child processes, and what
+ * would be announced is stored below `events/`. Any number of executions run side by side.
+ */
+export class LocalWorkflow implements Executions {
+  readonly #options: LocalWorkflowOptions;
+  readonly #now: () => Date;
+  readonly #handlers: Readonly<Record<string, StateHandler>>;
+  readonly #running = new Map<string, Execution>();
+  #machine: Promise<StateMachine> | undefined;
+  readonly #stages: Readonly<Record<FunctionStage, StageFunction>>;
+  #isStopped = false;
+
+  constructor(options: LocalWorkflowOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => new Date());
+    this.#stages = options.functions(this);
+    this.#handlers = this.#handlersOf(options.workflow);
+  }
+
+  /**
+   * Starts an execution.
+   * @returns its id
+   * @throws {TransientError} after `stop`
+   */
+  async start(input: ExecutionInput): Promise<string> {
+    return (await this.execute(input)).id;
+  }
+
+  /** Starts an execution that can be waited for. @throws {TransientError} after `stop` */
+  async execute(input: ExecutionInput): Promise<Execution> {
+    const { store, workflow, listener = {} } = this.#options;
+    this.#machine ??= interpret(workflow);
+    const machine = await this.#machine;
+    if (this.#isStopped) throw new TransientError('workflow: running, got stopped');
+    const name = newExecutionName(this.#now());
+    const parsed = executionInputSchema.parse(input);
+    const history = await ExecutionHistory.begin(store, name, parsed, this.#now());
+    const { onEvent } = listener;
+    const execution = new Execution(
+      { name, input: parsed, workflow, handlers: this.#handlers, history, now: this.#now, ...(onEvent && { onEvent }) },
+      machine,
+    );
+    this.#running.set(execution.id, execution);
+    if (this.#isStopped) execution.abort();
+    this.#watch(execution);
+    return execution;
+  }
+
+  /** Whoever waits for the execution hears of a failure to write its end; nobody else has to. */
+  #watch(execution: Execution): void {
+    const forget = () => this.#running.delete(execution.id);
+    execution.ended.then((result) => {
+      forget();
+      this.#options.listener?.onEnd?.(result, execution);
+    }, forget);
+  }
+
+  /** Whether an execution runs, in this process or in another. */
+  async isRunning(executionId: string): Promise<boolean> {
+    return this.#running.has(executionId) || isExecutionRunning(this.#options.store, executionId);
+  }
+
+  /** Waits until no execution runs: an execution starts the next one before it ends. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all([...this.#running.values()].map((execution) => execution.ended));
+  }
+
+  /** Whether `stop` was called. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Starts executions for what is left, as the schedule does. */
+  async collect(input: FunctionInput<'collect'>): Promise<FunctionOutput<'collect'>> {
+    return payloads.collect.output.parse(await this.#stages.collect(input));
+  }
+
+  /** Whether a running execution holds a model. */
+  async isHeld(modelId: string): Promise<boolean> {
+    const holder = await leaseHolder(this.#options.store, modelId);
+    return holder !== undefined && this.isRunning(holder);
+  }
+
+  /** Aborts all executions and waits for their processes. What they worked on stays pending. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    for (const execution of this.#running.values()) execution.abort();
+    await this.idle();
+  }
+
+  #handlersOf({ functions, tasks, services }: Workflow): Record<string, StateHandler> {
+    const stages = this.#stages;
+    return Object.fromEntries<StateHandler>([
+      ...Object.entries(functions).map(
+        ([state, stage]) => [state, this.#functionHandler(stage, stages[stage])] as const,
+      ),
+      ...Object.entries(tasks).map(([state, task]) => [state, this.#taskHandler(task)] as const),
+      ...Object.entries(services).map(([state, service]) => [state, this.#serviceHandler(service)] as const),
+    ]);
+  }
+
+  #functionHandler(stage: FunctionStage, run: StageFunction): StateHandler {
+    return async (input, { execution, state }) => {
+      const { input: inputSchema, output: outputSchema }: Payload = payloads[stage];
+      const output = fitting(outputSchema, await run(fitting(inputSchema, input, stage)), stage);
+      execution.keep(state, output as z.core.util.JSONType);
+      if (stage === 'notify') execution.keepNote(payloads.notify.output.parse(output));
+      return output;
+    };
+  }
+
+  #taskHandler(task: WorkflowTask): StateHandler {
+    const { host, listener } = this.#options;
+    return async (input, call) => {
+      const { ContainerOverrides } = fitting(jobSchema, input, call.state);
+      const { Command: command } = ContainerOverrides;
+      await runTaskProcess(host, {
+        task,
+        command,
+        signal: call.signal,
+        onProgress: (progress) => listener?.onTaskProgress?.(progress, call, command),
+        onNotice: (message) => listener?.onNotice?.(message),
+        onAttemptFailed: ({ attempt, error }) =>
+          call.execution.record({
+            type: 'TaskAttemptFailed',
+            state: call.state,
+            error: error.name,
+            cause: error.message,
+            detail: { attempt, command: [...command] },
+          }),
+      });
+      return { Status: 'SUCCEEDED' };
+    };
+  }
+
+  #serviceHandler(service: 'events' | 'sns'): StateHandler {
+    return async (input, { execution }) => {
+      const name = newExecutionName(this.#now());
+      const event = { schemaVersion: 1, service, executionId: execution.id, parameters: input };
+      await this.#options.store.put(eventKey(`${name}.json`), new TextEncoder().encode(`${canonicalJson(event)}\n`));
+      return service === 'sns' ? { MessageId: name } : { FailedEntryCount: 0, Entries: [{ EventId: name }] };
+    };
+  }
+}
+
+/** @throws {InvalidInputError} if the definition is none in the Amazon States Language */
+async function interpret({ definition }: Workflow): Promise<StateMachine> {
+  const { StateMachine } = await import('aws-local-stepfunctions');
+  try {
+    // The stand-ins for deployed resources are no ARNs.
+    const validationOptions = { checkArn: false };
+    return new StateMachine(definition as unknown as StateMachineDefinition, { validationOptions });
+  } catch (cause) {
+    const got = (cause as Error).message.replace(/\s+/g, ' ');
+    throw new InvalidInputError('state machine', 'valid in the Amazon States Language', got, { cause });
+  }
+}
+
+interface Payload {
+  readonly input: z.ZodType;
+  readonly output: z.ZodType;
+}
+
+/** As much as is needed of the parameters of `batch:submitJob`. AWS takes no numbers in a command. */
+const jobSchema = z.looseObject({ ContainerOverrides: z.looseObject({ Command: z.array(z.string()).min(1) }) });
+
+function fitting<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [{ path, message }] = parsed.error.issues;
+  throw new InvalidInputError(
+    `payload of ${what}, ${path.join('.') || 'whole'}`,
+    message,
+    JSON.stringify(value)?.slice(0, 200) ?? '',
+  );
+}

@@ -1,0 +1,35 @@
+/** @file Where the models of a store stand. */
+
+import { failedPrefix, latest, leaseHolder, type ObjectStore } from '../registry/index.js';
+import { findCurrentRound, pendingNames, unitNamesBelow, waitingKeys } from '../workflow/index.js';
+import { isExecutionRunning } from './execution-history.js';
+
+/** Where a registered model stands. */
+export interface ModelStatus {
+  readonly modelId: string;
+  /** Null before the first version. */
+  readonly latest: number | null;
+  /** Objects in the inbox that nobody has looked at. */
+  readonly waiting: number;
+  /** Units that wait for a round. */
+  readonly pending: number;
+  /** Units that were set aside. */
+  readonly failed: number;
+  /** The round in work; null between rounds. */
+  readonly roundId: string | null;
+  /** The running execution that holds the model; null for none. */
+  readonly heldBy: string | null;
+}
+
+export async function readModelStatus(store: ObjectStore, modelId: string): Promise<ModelStatus> {
+  const holder = await leaseHolder(store, modelId);
+  return {
+    modelId,
+    latest: (await latest(store, modelId))?.version ?? null,
+    waiting: (await waitingKeys(store, modelId)).length,
+    pending: (await pendingNames(store, modelId)).length,
+    failed: (await unitNamesBelow(store, failedPrefix(modelId))).length,
+    roundId: (await findCurrentRound(store, modelId))?.roundId ?? null,
+    heldBy: holder !== undefined && (await isExecutionRunning(store, holder)) ? holder : null,
+  };
+}

@@ -1,0 +1,23 @@
+import { PermanentError, StaleBaseError, TransientError } from '../errors.js';
+import { errorNames } from '../workflow/index.js';
+
+/** An error under the name by which the state machine's Retry and Catch know it. */
+export class StateError extends Error {
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/**
+ * An error as the state machine sees it: what a second try cannot help is `PermanentError`, what it may help is
+ * `TransientError`; a moved base keeps its name, and so does what nobody foresaw.
+ */
+export function stateErrorOf(error: unknown): StateError {
+  if (error instanceof StateError) return error;
+  if (!(error instanceof Error)) return new StateError('Error', String(error));
+  if (error instanceof StaleBaseError) return new StateError(errorNames.staleBase, error.message);
+  if (error instanceof PermanentError) return new StateError(errorNames.permanent, error.message);
+  if (error instanceof TransientError) return new StateError(errorNames.transient, error.message);
+  return new StateError(error.name, error.message);
+}

@@ -1,0 +1,25 @@
+/** @file What decides on whether a measured round is published. */
+import { z } from 'zod';
+
+const share = z.number().min(0).max(1);
+
+/** When a round may be published. */
+export const publishCriteriaSchema = z.strictObject({
+  /** Least mean reliability of the round's edits. */
+  minReliability: share.default(0.9),
+  /** Least mean locality of the round's edits. */
+  minLocality: share.default(0.9),
+  /** Least reliability of the sampled edits of earlier rounds. */
+  minRetention: share.default(0.9),
+  /** Greatest ratio of the perplexities of held-out text, edited over base. */
+  maxPerplexityRatio: z.number().positive().default(1.05),
+  /** An edit below this reliability is an offender. */
+  editReliability: share.default(1),
+  /** An edit below this mean locality is an offender. */
+  editLocality: share.default(0.5),
+  /** How often offenders are dropped and the rest is solved again. */
+  maxDrops: z.int().nonnegative().default(2),
+  /** Least share of a round's edits that must be left. */
+  minKeptShare: share.default(0.5),
+});
+export type PublishCriteria = z.infer<typeof publishCriteriaSchema>;

@@ -1,0 +1,90 @@
+/** @file What any version, or the base model, does to any edits: all protocols, always against the frozen base model. */
+import type { Edit, HookLayer } from '../editing/index.js';
+import {
+  type Drift,
+  decodeEdits,
+  type EditMeasurement,
+  type EditSummary,
+  type LiveAnswer,
+  mean,
+  measureDrift,
+  measureEdits,
+  summarise,
+} from '../evaluation/index.js';
+import type { Tokenizer } from '../model/index.js';
+import type { Listener } from '../progress.js';
+import type { HookableModel, MeasuredModel } from '../serving/index.js';
+
+/** A model with the hooks that are measured. */
+export interface HookedSubject<M extends MeasuredModel = HookableModel> {
+  readonly edited: M;
+  readonly tokenizer: Tokenizer;
+  /** One for each layer that `edited` was compiled for; none for the base model or an export. */
+  readonly hooks: readonly HookLayer[];
+}
+
+/** What hooks do to edits and to ordinary text. */
+export interface HookMeasures {
+  /** Token-accuracy and probability protocols. */
+  readonly summary: EditSummary;
+  /** Live decoding: share of edits whose greedy text begins with the new target. */
+  readonly liveExactMatch: number | null;
+  /** Null without held-out text. */
+  readonly drift: Drift | null;
+  /** Edit by edit. */
+  readonly measurements: readonly EditMeasurement[];
+  /** Greedy text, edit by edit. */
+  readonly answers: readonly LiveAnswer[];
+  /** The gate's signal on every token of the held-out text. */
+  readonly textStrengths: readonly number[];
+}
+
+/** Measures of a version beside what the base model says. */
+export interface VersionEvaluation extends HookMeasures {
+  /** Greedy text of the base model, edit by edit. */
+  readonly baseAnswers: readonly LiveAnswer[];
+  /** Share of edits whose new target the base model says already. */
+  readonly baseExactMatch: number | null;
+}
+
+/**
+ * Measures hooks on edits by the token-accuracy and the probability protocol, by live decoding, and on ordinary text.
+ *
+ * @param heldOut token sequences of ordinary text; without any, drift is not measured
+ */
+export async function measureHooks(
+  { edited, tokenizer, hooks }: HookedSubject<MeasuredModel>,
+  edits: readonly Edit[],
+  heldOut: readonly (readonly number[])[],
+  listener: Listener = {},
+): Promise<HookMeasures> {
+  const report = (detail: string, unit: string) => (done: number, total: number) =>
+    listener.onProgress?.({ stage: 'validate', done, total, unit, detail });
+  const measurements = await measureEdits(edited, tokenizer, edits, hooks, report('edits', 'prompts'));
+  const answers = await decodeEdits(edited, tokenizer, edits, hooks);
+  const text = report('ordinary text', 'sequences');
+  const measured = heldOut.length === 0 ? undefined : await measureDrift(edited, heldOut, hooks, text);
+  return {
+    summary: summarise(measurements),
+    liveExactMatch: exactMatches(answers),
+    drift: measured?.drift ?? null,
+    measurements,
+    answers,
+    textStrengths: measured?.strengths ?? [],
+  };
+}
+
+/** {@link measureHooks}, and the base model's own answers for comparison. */
+export async function evaluateVersion(
+  subject: HookedSubject<MeasuredModel>,
+  edits: readonly Edit[],
+  heldOut: readonly (readonly number[])[],
+  listener: Listener = {},
+): Promise<VersionEvaluation> {
+  const measures = await measureHooks(subject, edits, heldOut, listener);
+  const baseAnswers = await decodeEdits(subject.edited, subject.tokenizer, edits);
+  return { ...measures, baseAnswers, baseExactMatch: exactMatches(baseAnswers) };
+}
+
+const exactMatches = (answers: readonly LiveAnswer[]): number | null =>
+  mean(answers.map((answer) => Number(answer.exactMatch)));

@@ -1,0 +1,234 @@
+/** @file The objects through which the stages of one round hand over their work. Every one is written once. */
+import { z } from 'zod';
+import { storedHyperparametersSchema } from '../editing/index.js';
+import type { Drift, EditMeasurement, GateRow, GateSeparation, LiveAnswer } from '../evaluation/index.js';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const count = z.int().nonnegative();
+
+/** An edit as stages hand it over. */
+export const editSchema = z.strictObject({
+  id: z.string(),
+  subject: z.string(),
+  prompt: z.string(),
+  targetNew: z.string(),
+  targetTrue: z.string().exactOptional(),
+  paraphrases: z.array(z.string()),
+  neighborhood: z.array(z.string()),
+  keep: z.array(z.string()),
+});
+
+/** A line of a batch that cannot be taken. */
+export const rejectedLineSchema = z.strictObject({ lineNumber: z.int(), reason: z.string(), excerpt: z.string() });
+
+/** All that the stages of a round need to know: `rounds/<roundId>/<planId>/plan.json`. */
+export const roundPlanSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  modelId: z.string(),
+  roundId: z.string(),
+  /** State of `latest` on which the round is computed; null before the first version. */
+  base: z.strictObject({ version: z.int().positive(), etag: z.string() }).nullable(),
+  modelDigest: sha256,
+  settings: storedHyperparametersSchema,
+  /** Content key of each hooked layer's statistics, in the order of `settings.layers`. */
+  statistics: z.array(z.strictObject({ layer: count, digest: sha256 })),
+  /** Shards of the corpus pass that computes them. */
+  statisticsShards: z.int().positive(),
+  edits: z.array(editSchema).min(1),
+  /** Active edits of the base that this round overwrites: ids, with the edit that does. */
+  overwrites: z.array(z.strictObject({ newId: z.string(), oldId: z.string() })),
+  /** Lines that were rejected in the batches of this round. */
+  rejected: z.array(rejectedLineSchema),
+  /** Indices of edits by container task. */
+  valueShards: z.array(z.array(count)),
+  validationShards: z.array(z.array(count)),
+  heldOut: z.strictObject({ key: z.string(), sha256 }).nullable(),
+  /** Whether validation also measures the other gates on the same edits, for the report. */
+  compareGates: z.boolean(),
+});
+export type RoundPlan = z.infer<typeof roundPlanSchema>;
+
+const share = z.number().nullable();
+const beforeAndAfter = { before: share, after: share };
+
+/** See `FactorOrigin`. */
+export const solverSchema = z.strictObject({ solver: z.enum(['onnx', 'tensorflow']), reason: z.string() });
+
+/** What a revocation did to the edits that went, and to those that stayed. */
+const revocationSchema = z.object({
+  /** How many went. */
+  edits: z.number(),
+  reliability: z.object(beforeAndAfter),
+  generality: z.object(beforeAndAfter),
+  /** Share of the most probable tokens on their prompts that are the base model's now. */
+  baseAgreement: share,
+  /** By metric; `fallen` counts the edits that are worse than before, `largestFall` is of one edit. */
+  others: z.record(z.string(), z.object({ ...beforeAndAfter, fallen: z.number(), largestFall: z.number() })),
+  /** Whether it was published although others fell by more than was tolerated. */
+  forced: z.boolean(),
+});
+
+/**
+ * The metrics that a manifest carries: one round's, and what its making cost. Those of a revocation, which writes nothing,
+ * are measured on all edits that stay active.
+ */
+export const versionMetricsSchema = z.object({
+  edits: z.number(),
+  reliability: share,
+  generality: share,
+  locality: share,
+  sameSubjectLocality: share,
+  efficacySuccess: share,
+  paraphraseSuccess: share,
+  neighborhoodSuccess: share,
+  score: share,
+  retention: share,
+  liveExactMatch: share,
+  perplexityRatio: share,
+  klToBase: share,
+  swapRate: share,
+  writtenShareMedian: share,
+  secondsForValues: z.number(),
+  secondsForSolve: z.number(),
+  /** By layer, who factored its key moment, and why; absent where that was not kept. */
+  solvers: z.record(z.string(), solverSchema).exactOptional(),
+  revocation: revocationSchema.exactOptional(),
+});
+
+export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
+
+const nullableNumber = z.number().nullable();
+
+/** Edits that the gate took out before this solve: `attempt-<n>/excluded.json`. */
+export const exclusionsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
+export type Exclusions = z.infer<typeof exclusionsSchema>;
+
+/** What a solve tells beside its segment: `attempt-<n>/solve.json`. */
+export const solveRecordSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** Ids of the edits that were written, in the segment's order. */
+  editIds: z.array(z.string()),
+  segmentSha256: sha256,
+  segmentSizeBytes: count,
+  /** Written share by layer, edit by edit. */
+  writtenShare: z.array(z.array(z.number())),
+  /** Steps and last loss of every value search, edit by edit. */
+  valueSteps: z.array(count),
+  valueLosses: z.array(z.number()),
+  secondsForValues: z.number(),
+  secondsForSolve: z.number(),
+  solvers: z.record(z.string(), solverSchema).exactOptional(),
+  layers: z.array(
+    z.strictObject({ layer: count, edits: count, relativeChange: z.number(), writtenShareMedian: nullableNumber }),
+  ),
+  thresholds: z.record(z.string(), z.strictObject({ smallestSimilarity: nullableNumber, sequence: z.number() })),
+});
+export type SolveRecord = z.infer<typeof solveRecordSchema>;
+
+const firingSchema = z.strictObject({
+  layer: count,
+  tokenIndex: count,
+  editIndex: z.int(),
+  strength: z.number(),
+});
+
+const measurementSchema = z.strictObject({
+  id: z.string(),
+  reliability: z.number(),
+  generality: z.array(z.number()),
+  locality: z.array(z.number()),
+  sameSubjectLocality: z.array(z.number()),
+  efficacy: z.boolean().exactOptional(),
+  paraphraseSuccess: z.array(z.boolean()),
+  neighborhoodSuccess: z.array(z.boolean()),
+  nll: z.number(),
+  firing: firingSchema.exactOptional(),
+});
+
+const answerSchema = z.strictObject({ id: z.string(), text: z.string(), exactMatch: z.boolean() });
+
+/** What one validation task measured on its edits: `attempt-<n>/validation-<shard>.json`. Shard 0 also measures drift and retention. */
+export const validationRecordSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  measurements: z.array(measurementSchema),
+  /** Id of the edit whose gate opened, edit by edit; null for none. */
+  firedBy: z.array(z.string().nullable()),
+  before: z.array(answerSchema),
+  answers: z.array(answerSchema),
+  /** Null in other shards, or where nothing was there to measure. */
+  drift: z
+    .strictObject({
+      perplexityRatio: z.number(),
+      basePerplexity: z.number(),
+      klToBase: z.number(),
+      swapRate: z.number(),
+      tokens: count,
+    })
+    .nullable(),
+  retention: nullableNumber,
+  /** Gate signals of this shard's prompts, for the histogram; null for gates that compare no keys. */
+  separation: z
+    .strictObject({
+      edit: z.array(z.number()),
+      paraphrase: z.array(z.number()),
+      neighborhood: z.array(z.number()),
+      text: z.array(z.number()),
+      threshold: z.number(),
+    })
+    .nullable(),
+  /** The same weights behind each gate; empty unless the plan asks for it, and in other shards than 0. */
+  gates: z.array(
+    z.strictObject({
+      gate: z.enum(['key', 'nearest', 'sequence', 'none']),
+      reliability: nullableNumber,
+      generality: nullableNumber,
+      locality: nullableNumber,
+      sameSubjectLocality: nullableNumber,
+      perplexityRatio: nullableNumber,
+    }),
+  ),
+});
+export type ValidationRecord = z.infer<typeof validationRecordSchema>;
+
+/** What the gate decided: `attempt-<n>/decision.json`. */
+export const gateDecisionSchema = z.strictObject({
+  decision: z.enum(['publish', 'drop', 'reject']),
+  reason: z.string(),
+  offenders: exclusionsSchema,
+});
+export type GateDecision = z.infer<typeof gateDecisionSchema>;
+
+/** How a round ended: `rounds/<roundId>/outcome.json`. */
+export const roundOutcomeSchema = z.strictObject({
+  outcome: z.enum(['published', 'rejected']),
+  /** 0 where nothing was published. */
+  version: count,
+  executionId: z.string(),
+  at: z.iso.datetime(),
+  reason: z.string(),
+  edits: count,
+  dropped: count,
+});
+export type RoundOutcomeRecord = z.infer<typeof roundOutcomeSchema>;
+
+/** What writing a round told. */
+export type SolvedRound = Pick<
+  SolveRecord,
+  'writtenShare' | 'valueSteps' | 'valueLosses' | 'secondsForValues' | 'secondsForSolve' | 'layers' | 'solvers'
+>;
+
+/** What was measured on a round, edit by edit where it is a list. */
+export interface RoundMeasures {
+  readonly measurements: readonly EditMeasurement[];
+  /** Id of the edit whose gate opened on an edit's prompt. */
+  readonly firedBy: readonly (string | null)[];
+  /** Greedy text of the base model. */
+  readonly before: readonly LiveAnswer[];
+  readonly answers: readonly LiveAnswer[];
+  /** Null without held-out text. */
+  readonly drift: Drift | null;
+  readonly retention: number | null;
+  /** Null for gates that compare no keys. */
+  readonly separation: GateSeparation | null;
+  readonly gates: readonly GateRow[];
+}

@@ -1,0 +1,187 @@
+/** @file Takes edits back: a new version without them, solved again from what is kept, measured and published. */
+import {
+  type EditState,
+  encodeHookFile,
+  type HookLayer,
+  type HookSegment,
+  hooksOf,
+  replaySegments,
+  storedHyperparametersSchema,
+} from '../../editing/index.js';
+import { InvalidInputError, StaleBaseError } from '../../errors.js';
+import type { Listener } from '../../progress.js';
+import {
+  type LatestVersion,
+  latest,
+  type Manifest,
+  type ManifestEdit,
+  nextVersion,
+  type ObjectStore,
+} from '../../registry/index.js';
+import { withGemmEngine } from '../../runtime/index.js';
+import { loadVersionHooks } from '../../serving/index.js';
+import type { HookedSubject } from '../evaluate-version.js';
+import { gateThresholds } from '../gate-thresholds.js';
+import { type LayerChange, layerChanges } from '../layer-changes.js';
+import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
+import { ancestorsOf } from '../round-report.js';
+import { writtenEdits } from '../written-edits.js';
+import { type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
+import { revokeMetrics } from './revoke-metrics.js';
+import { revokeReport } from './revoke-report.js';
+import { revokeSegment } from './revoke-segment.js';
+import { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke-selection.js';
+
+/** Edits of a model's latest version to take back. */
+export interface RevokeEditsRequest {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly selection: RevokeSelection;
+  /** The model of the versions, compiled for their layers and gate. */
+  readonly subject: Omit<HookedSubject, 'hooks'>;
+  /** Token sequences of ordinary text for drift. */
+  readonly heldOut: readonly (readonly number[])[];
+  /** How much reliability any other edit may lose. */
+  readonly tolerance: number;
+  /** Whether to publish although another edit loses more. */
+  readonly force: boolean;
+  /** Whose publish it is; see `PublishRequest`. */
+  readonly publishedBy: string;
+}
+
+/** A published revocation. */
+export interface Revocation {
+  readonly published: LatestVersion;
+  /** The version that it was made on. */
+  readonly base: number;
+  readonly measures: RevokeMeasures;
+  readonly notRestored: readonly NotRestored[];
+}
+
+/** How often a revocation is measured anew because another version was published meanwhile. */
+const mostTries = 5;
+
+/**
+ * Publishes the latest version without some of its edits, as if they had never been written. If another writer moves
+ * `latest` meanwhile, a round of the workflow say, it begins again on what is there then.
+ *
+ * @throws {InvalidInputError} if an edit that is meant is not active, or another loses more than is tolerated
+ * @throws {StaleBaseError} if others were faster time and again
+ */
+export async function revokeEdits(request: RevokeEditsRequest, listener: Listener = {}): Promise<Revocation> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await revokeOnLatest(request, listener);
+    } catch (error) {
+      if (!(error instanceof StaleBaseError) || tries === mostTries) throw error;
+      listener.onNotice?.(`version ${error.latestVersion} became the latest meanwhile: revoking from that one`);
+    }
+  }
+}
+
+async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): Promise<Revocation> {
+  const { store, modelId, subject, heldOut } = request;
+  const rest = await withoutRevoked(await requireLatest(store, modelId), request);
+  const { base, ancestors, revoked, kept, state } = rest;
+  const compared = { ...subject, before: rest.hooksBefore, after: rest.hooks, editIds: state.editIds };
+  const texts = (edits: readonly ManifestEdit[]) => writtenEdits(store, ancestors, edits);
+  const measures = await revokeMeasures(compared, await texts(revoked), await texts(kept), heldOut, listener);
+  const forced = mustBeForced(request, base.version, measures.kept);
+  const metrics = revokeMetrics(measures, { secondsForSolve: rest.secondsForSolve, forced });
+  const lost = notRestored(base.manifest.edits, revoked);
+  const report = revokeReport({
+    ...{ ancestors, measures, metrics, revoked, kept, notRestored: lost, createdAt: new Date() },
+    version: await nextVersion(store, modelId),
+    layers: await changedLayers(subject, state),
+  });
+  const published = await publishRest(request, rest, { metrics, report });
+  return { published, base: base.version, measures, notRestored: lost };
+}
+
+async function requireLatest(store: ObjectStore, modelId: string): Promise<LatestVersion> {
+  const found = await latest(store, modelId);
+  if (found === undefined) throw new InvalidInputError(`model ${modelId}`, 'a published version', 'none in this store');
+  return found;
+}
+
+/** A version without the revoked edits, not yet measured. */
+interface Rest {
+  readonly base: LatestVersion;
+  /** Manifests from the first version to the base. */
+  readonly ancestors: readonly Manifest[];
+  readonly revoked: readonly ManifestEdit[];
+  readonly kept: readonly ManifestEdit[];
+  readonly segment: HookSegment;
+  readonly state: EditState;
+  readonly hooksBefore: readonly HookLayer[];
+  readonly hooks: readonly HookLayer[];
+  readonly secondsForSolve: number;
+}
+
+/** The state is the replay of the segment, which is all that consumers have. */
+async function withoutRevoked(base: LatestVersion, { store, modelId, selection }: RevokeEditsRequest): Promise<Rest> {
+  const { manifest, version } = base;
+  const revoked = revokeSelection(manifest, selection);
+  const kept = manifest.edits.filter((edit) => edit.status === 'active' && !revoked.includes(edit));
+  const before = await loadVersionHooks(store, modelId, version);
+  const startedAt = performance.now();
+  const segment = revokeSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
+  const state = await withGemmEngine((engine) => replaySegments(before.state, [segment], engine));
+  const secondsForSolve = (performance.now() - startedAt) / 1000;
+  const hooks = { hooksBefore: before.hooks, hooks: hooksOf(state, before.sketches) };
+  return {
+    ...{ base, revoked, kept, segment, state, ...hooks, secondsForSolve },
+    ancestors: await ancestorsOf(store, modelId, manifest),
+  };
+}
+
+const namedFalls = 5;
+
+/**
+ * Whether another edit loses more than is tolerated.
+ *
+ * @throws {InvalidInputError} if so, unless it is to be done all the same
+ */
+function mustBeForced(
+  { modelId, tolerance, force }: RevokeEditsRequest,
+  version: number,
+  kept: readonly RevokeMeasurement[],
+): boolean {
+  const fallen = kept.filter(({ before, after }) => before.reliability - after.reliability > tolerance);
+  if (fallen.length === 0 || force) return fallen.length > 0;
+  const rounded = (share: number) => String(Number(share.toPrecision(3)));
+  const named = fallen
+    .slice(0, namedFalls)
+    .map(
+      ({ edit, before, after }) => `${edit.id} from ${rounded(before.reliability)} to ${rounded(after.reliability)}`,
+    );
+  const more = fallen.length > named.length ? ` and ${fallen.length - named.length} more` : '';
+  throw new InvalidInputError(
+    `revocation from version ${version} of ${modelId}`,
+    `no other edit to lose more than ${tolerance} of its reliability (--tolerance), or --force`,
+    `${named.join(', ')}${more}; nothing was published`,
+  );
+}
+
+function changedLayers({ edited }: RevokeEditsRequest['subject'], state: EditState): Promise<LayerChange[]> {
+  return withGemmEngine((engine) => layerChanges(edited.model, state, engine));
+}
+
+function publishRest(
+  { store, modelId, publishedBy }: RevokeEditsRequest,
+  { base, segment, state }: Rest,
+  told: Pick<PublishVersionRequest, 'metrics' | 'report'>,
+): Promise<LatestVersion> {
+  const { manifest, version, etag } = base;
+  const { modelDigest, dModel, dInner, statistics: statisticsDigests } = manifest;
+  return publishVersion({
+    ...{ store, modelId, modelDigest, dModel, dInner, statisticsDigests, publishedBy, ...told },
+    settings: storedHyperparametersSchema.parse(manifest.hyperparameters),
+    thresholds: gateThresholds(state),
+    hooks: encodeHookFile({ segment, sketches: [] }),
+    edits: [],
+    removedIds: segment.removedIds,
+    removedStatus: 'revoked',
+    base: { ref: { version, etag }, manifest },
+  });
+}

@@ -1,0 +1,20 @@
+import type { EditState, HookSegment } from '../../editing/index.js';
+import { matrix } from '../../linalg/index.js';
+
+/**
+ * The segment that takes edits back and writes none: it has no rows, so whoever replays it solves again for the kept
+ * keys and targets of all other edits. Nothing is optimised.
+ */
+export function revokeSegment(state: EditState, removedIds: readonly string[]): HookSegment {
+  const kept = state.editIds.filter((id) => !removedIds.includes(id)).length;
+  return {
+    removedIds,
+    addedIds: [],
+    layers: state.layers.map(({ layer, memory: { dInner, dModel }, sequenceThreshold }) => ({
+      layer,
+      round: { whitenedKeys: matrix(0, dInner), targets: matrix(dModel, 0), gramRows: matrix(0, kept) },
+      thresholds: [],
+      sequenceThreshold,
+    })),
+  };
+}

@@ -1,0 +1,162 @@
+import type { Edit, Hyperparameters } from '../editing/index.js';
+import {
+  type EditMeasurement,
+  type EditRow,
+  type LayerRow,
+  type RejectedLine,
+  type ReportData,
+  type RoundRow,
+  renderReport,
+  summarise,
+} from '../evaluation/index.js';
+import { type Manifest, type ObjectStore, readManifest } from '../registry/index.js';
+import type { RoundMeasures, SolvedRound } from './records.js';
+import { type VersionMetrics, versionMetricsSchema } from './records.js';
+
+/** All that a report of one version is made of. */
+export interface RoundReportRequest {
+  readonly modelName: string;
+  readonly modelDigest: string;
+  readonly dModel: number;
+  readonly dInner: number;
+  readonly settings: Hyperparameters;
+  /** The version's number, or the one that the round would have had. */
+  readonly version: number;
+  /** Why the round is not published, where it is not. */
+  readonly rejectedBecause?: string;
+  /** In the order of the measures. */
+  readonly edits: readonly Edit[];
+  readonly solved: SolvedRound;
+  readonly measures: RoundMeasures;
+  readonly metrics: VersionMetrics;
+  /** Manifests of the versions before, oldest first. */
+  readonly ancestors: readonly Manifest[];
+  readonly rejected: readonly RejectedLine[];
+  /** Notes beside those that follow from the measures. */
+  readonly notes?: readonly string[];
+  readonly createdAt: Date;
+}
+
+/** The version's report as one self-contained HTML page. */
+export function roundReport(request: RoundReportRequest): string {
+  const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
+  const data: ReportData = {
+    title: `${request.modelName}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,
+    model: { name: request.modelName, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
+    version: request.version,
+    parent: ancestors.at(-1)?.version ?? null,
+    createdAt: request.createdAt.toISOString(),
+    hyperparameters: settings,
+    rounds: roundRows(ancestors, request.version, metrics),
+    counterfact: summarise(measures.measurements),
+    gates: measures.gates,
+    gateSeparation: measures.separation,
+    layers: layerRows(request),
+    valueSearch: { steps: solved.valueSteps, losses: solved.valueLosses },
+    edits: request.edits.map((_, e) => editRow(request, e)),
+    rejected: request.rejected,
+    notes: notesOf(request),
+  };
+  return renderReport(data);
+}
+
+/** Manifests from the first version to this one. */
+export async function ancestorsOf(store: ObjectStore, modelId: string, manifest: Manifest): Promise<Manifest[]> {
+  const chain = [manifest];
+  while (chain[0].parent !== null) chain.unshift(await readManifest(store, modelId, chain[0].parent));
+  return chain;
+}
+
+/** One row for each version up to this one. */
+export function roundRows(ancestors: readonly Manifest[], version: number, metrics: VersionMetrics): RoundRow[] {
+  return [...ancestors.map(versionRow), roundRow(ancestors.length + 1, version, metrics)];
+}
+
+/** A version's row by its place among all versions. */
+export function versionRow(manifest: Pick<Manifest, 'version' | 'metrics'>, index: number): RoundRow {
+  const metrics = versionMetricsSchema.safeParse(manifest.metrics);
+  if (!metrics.success) return { round: index + 1, version: manifest.version, edits: 0 };
+  return roundRow(index + 1, manifest.version, metrics.data);
+}
+
+function roundRow(round: number, version: number, metrics: VersionMetrics): RoundRow {
+  const edits = metrics.revocation === undefined ? metrics.edits : -metrics.revocation.edits;
+  return { ...metrics, edits, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
+}
+
+/** What each layer holds, and how much of its weight that is. */
+function layerRows({ solved, edits, dInner, dModel }: RoundReportRequest): LayerRow[] {
+  return solved.layers.map((layer) => ({
+    ...layer,
+    sizeBytes: segmentBytes(layer.edits, edits.length, dInner, dModel),
+  }));
+}
+
+/**
+ * About what a layer's edits take in segments, in bytes, as if all rounds were as large as this one: keys, targets and the gram
+ * matrix of different rounds' edits in eight bits, half of each round's own gram matrix in float32.
+ */
+function segmentBytes(edits: number, editsPerRound: number, dInner: number, dModel: number): number {
+  const withinRounds = 2 * edits * (editsPerRound + 1);
+  const acrossRounds = (edits * Math.max(0, edits - editsPerRound)) / 2;
+  return Math.round(edits * (dInner + dModel) + withinRounds + acrossRounds);
+}
+
+function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: number): EditRow {
+  const shares = solved.writtenShare.map((share) => share[e]);
+  const seen = {
+    before: measures.before[e].text,
+    after: measures.answers[e].text,
+    firedBy: measures.firedBy[e],
+    round: ancestors.length + 1,
+  };
+  const writtenShare = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+  return { ...measuredEditRow(edits[e], measures.measurements[e], seen), writtenShare };
+}
+
+/** An edit with what was measured of it. */
+export function measuredEditRow(
+  edit: Edit,
+  measured: EditMeasurement,
+  seen: Required<Pick<EditRow, 'before' | 'after' | 'firedBy' | 'round'>>,
+): EditRow {
+  const whole = (shares: readonly number[]) => shares.filter((share) => share === 1).length;
+  return {
+    ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew },
+    targetTrue: edit.targetTrue ?? null,
+    reliability: measured.reliability,
+    paraphrasesRight: whole(measured.generality),
+    paraphrasesTotal: measured.generality.length,
+    neighborhoodKept: whole(measured.locality),
+    neighborhoodTotal: measured.locality.length,
+    similarity: measured.firing?.strength,
+    ...seen,
+    status: measured.reliability === 1 ? 'applied' : 'failed',
+  };
+}
+
+function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: RoundReportRequest): string[] {
+  return [
+    ...(rejectedBecause === undefined
+      ? []
+      : [`This round was rejected and is not published: ${rejectedBecause}. It would have been version ${version}.`]),
+    ...notes,
+    ...(measures.drift === null ? [noHeldOutNote] : []),
+    ...(edits.some((edit) => edit.keep.length === 0)
+      ? [
+          'Some edits bring no keep prompts: generic relation prompts stood in for them, in the value search and, in other phrasings, in same-subject locality.',
+        ]
+      : []),
+    ...(measures.separation
+      ? ['Gate separation: the strongest token of each prompt; every token of the held-out text.']
+      : []),
+    localityNote,
+  ];
+}
+
+/** Told where drift was not measured. */
+export const noHeldOutNote = 'No held-out text was given: perplexity, KL to base and swap rate were not measured.';
+
+/** What locality means. */
+export const localityNote =
+  'Locality is agreement of the most probable tokens with the base model, never with an edited one.';

@@ -1,0 +1,39 @@
+import { type Edit, fillTemplate, type HookLayer, type Hyperparameters, KeyCollection } from '../editing/index.js';
+import type { Model, Tokenizer } from '../model/index.js';
+import type { Device } from '../runtime/index.js';
+import { rowsPerBatch } from '../runtime/index.js';
+
+/** A version whose hooks are put behind the sequence gate. */
+export interface SequenceGateRequest {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly hooks: readonly HookLayer[];
+  /** Those of the version. */
+  readonly settings: Hyperparameters;
+  /** The version's own edits. */
+  readonly edits: readonly Pick<Edit, 'subject' | 'prompt'>[];
+  readonly device?: Device;
+}
+
+/**
+ * The hooks of a version of another gate with the alpha that the sequence gate's own update would have made of its edits,
+ * `min(alpha, min over prompts of max_i z_i)` per layer, with the final weights.
+ */
+export async function withSequenceThresholds(request: SequenceGateRequest): Promise<HookLayer[]> {
+  const { model, tokenizer, hooks, edits, device } = request;
+  const settings = { ...request.settings, gate: 'sequence' as const };
+  const prompts = edits.map(({ prompt, subject }) => ({
+    tokenIds: tokenizer.encode(fillTemplate(prompt, subject)).ids,
+    lookupIndex: 0,
+  }));
+  const collection = await KeyCollection.compile(model, settings, device);
+  try {
+    const strongest = await collection.strongest(prompts, hooks, rowsPerBatch, () => 'closed');
+    return hooks.map((hook) => ({
+      ...hook,
+      sequenceThreshold: Math.min(settings.sequenceThreshold, ...strongest.get(hook.layer)!),
+    }));
+  } finally {
+    await collection.dispose();
+  }
+}

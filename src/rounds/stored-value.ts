@@ -1,0 +1,80 @@
+/** @file An optimised value as an object: `models/<modelId>/values/<contentKey>.safetensors`. */
+
+import { z } from 'zod';
+import type { ValueTarget } from '../editing/index.js';
+import { MalformedFileError } from '../errors.js';
+import { getIfPresent, type ObjectStore, putOnce, valuesKey } from '../registry/index.js';
+import { decodeSealed, encodeSealed, requireShape } from '../statistics/index.js';
+import { tensor } from '../tensor/index.js';
+
+/** What a search found for a content key; which edit of which batch asked for it does not matter. */
+export interface StoredValue extends Omit<ValueTarget, 'id'> {
+  /** Share of this value in the time of its micro-batch. */
+  readonly seconds: number;
+}
+
+/** Where the values of a model are stored. */
+interface ValuePlace {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+}
+
+const finite = z.string().min(1).transform(Number).pipe(z.number());
+
+const metadataSchema = z.strictObject({
+  kind: z.literal('value'),
+  formatVersion: z.literal('1'),
+  contentKey: z.string(),
+  nll: finite,
+  hit: z.enum(['true', 'false']),
+  seconds: finite,
+});
+
+/**
+ * Stores a value unless it is there: `target` and `initial` [dModel], `losses` [steps + 1], all float64; the rest is
+ * metadata, and all of it is sealed.
+ */
+export async function storeValue(place: ValuePlace, contentKey: string, value: StoredValue): Promise<void> {
+  const vector = (data: Float64Array) => tensor('float64', [data.length], data);
+  const tensors = new Map([
+    ['target', vector(value.target)],
+    ['initial', vector(value.initial)],
+    ['losses', vector(Float64Array.from(value.losses))],
+  ]);
+  const { nll, hit, seconds } = value;
+  const metadata = { contentKey, nll: String(nll), hit: String(hit), seconds: String(seconds) };
+  const bytes = encodeSealed(tensors, { kind: 'value', formatVersion: '1', ...metadata });
+  await putOnce(place.store, valuesKey(place.modelId, contentKey), bytes);
+}
+
+/**
+ * The stored value, or undefined.
+ *
+ * @throws {DigestMismatchError | MalformedFileError} naming the object, if it is damaged
+ */
+export async function readValue(
+  { store, modelId }: ValuePlace,
+  contentKey: string,
+  dModel: number,
+): Promise<StoredValue | undefined> {
+  const key = valuesKey(modelId, contentKey);
+  const bytes = await getIfPresent(store, key);
+  if (bytes === undefined) return undefined;
+  const { metadata, tensors } = decodeSealed(bytes, key);
+  const parsed = metadataSchema.safeParse(metadata);
+  if (!parsed.success || parsed.data.contentKey !== contentKey) {
+    throw new MalformedFileError(key, 'the value that its key names', JSON.stringify(metadata).slice(0, 80));
+  }
+  const { nll, hit, seconds } = parsed.data;
+  const vector = (name: string) => requireShape(tensors.get(name), [dModel], key).data;
+  const losses = tensors.get('losses');
+  const steps = losses?.shape[0] ?? 0;
+  return {
+    target: vector('target'),
+    initial: vector('initial'),
+    losses: Array.from(requireShape(losses, [steps], key).data),
+    nll,
+    hit: hit === 'true',
+    seconds,
+  };
+}

@@ -1,0 +1,164 @@
+/** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
+import { type Edit, type Hyperparameters, type KeyStatistics, tokenizeEdit } from '../../editing/index.js';
+import { mean } from '../../evaluation/index.js';
+import { Solver, type SolverRequest } from '../../linalg/index.js';
+import type { Model, Tokenizer } from '../../model/index.js';
+import type { Progress } from '../../progress.js';
+import type { ObjectStore } from '../../registry/index.js';
+import { type Device, OnnxGemmEngine, rowsPerBatch } from '../../runtime/index.js';
+import { HookableModel } from '../../serving/index.js';
+import { ensureStatistics } from '../../statistics/index.js';
+import { contextTemplates } from '../context-templates.js';
+import { digestOfModel } from '../open-model.js';
+import { type PresetSettings, presetFor } from '../presets.js';
+import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
+import { TrialBench } from './trial-bench.js';
+import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';
+import { presetOf, type TunedSettings, type TuneSpace, tuneSpace } from './tune-space.js';
+
+/** What is tuned, on what, and for how long. */
+export interface TuneRequest {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly edits: readonly Edit[];
+  /** Text for key statistics; not needed where they are stored. */
+  readonly corpusPath?: string;
+  /** Of the corpus, see `StatisticsRequest`. */
+  readonly maxTokens?: number;
+  /** Token sequences of ordinary text; without any, drift does not count. */
+  readonly heldOut: readonly (readonly number[])[];
+  /** Single layers to try, see `tuneSpace`. */
+  readonly layers?: readonly number[];
+  /** Settings that the user holds fixed; all others begin with the model's preset. */
+  readonly settings: Partial<PresetSettings>;
+  /** A trial begins only if half of a mean trial's time is left of these; the first one always does. */
+  readonly budgetSeconds: number;
+  readonly device: Device;
+  /** Who factors key moments; `auto` unless given. */
+  readonly solver?: SolverRequest;
+  readonly memoryBudgetBytes: number;
+}
+
+/** How the search tells where it stands: trials done, and the stages before them. */
+export interface TuneListener {
+  readonly onProgress?: (progress: Progress | (Omit<Progress, 'stage'> & { readonly stage: 'trials' })) => void;
+  readonly onNotice?: (message: string) => void;
+}
+
+/** One combination of settings, written and measured. */
+export interface Trial {
+  readonly settings: TunedSettings;
+  readonly metrics: TrialMetrics;
+  /** See `tuneObjective`. */
+  readonly objective: number;
+  readonly seconds: number;
+}
+
+/** What the search found. */
+export interface TuneResult {
+  /** In the order in which they were run. */
+  readonly trials: readonly Trial[];
+  readonly best: Trial;
+  /** The best settings as a preset. */
+  readonly preset: PresetSettings;
+  /** False where the time was up before all that the search wanted was tried. */
+  readonly isComplete: boolean;
+}
+
+/** Most passes over all coordinates: the second one looks again at the layers with the steps and rates found. */
+const sweeps = 2;
+
+/**
+ * Searches layer, learning rate, moment weight, gate threshold and steps, one after the other, for the best
+ * `tuneObjective` on these edits, written as one batch on the base model. Nothing but statistics is put into the store.
+ *
+ * @throws {InvalidInputError} if a setting or layer does not fit the model, or statistics need a corpus and none is given
+ */
+export async function tune(request: TuneRequest, listener: TuneListener = {}): Promise<TuneResult> {
+  const startedAt = performance.now();
+  const { model, settings: given, layers, heldOut } = request;
+  const { settings: own } = await presetFor(model);
+  const space = tuneSpace({ own, given, layers }, model.config);
+  if (heldOut.length === 0) listener.onNotice?.('no held-out text: what edits do to ordinary text does not count');
+  const hasTime = (trials: readonly Trial[]) => {
+    const expectedSeconds = (mean(trials.map(({ seconds }) => seconds)) ?? 0) / 2;
+    return (performance.now() - startedAt) / 1000 + expectedSeconds < request.budgetSeconds;
+  };
+  return withTrialBench(request, space, listener, async (bench) => {
+    const found = await coordinateSearch({
+      ...space,
+      sweeps,
+      evaluate: (point, place) => runTrial(bench, space.base, point, place, listener),
+      objectiveOf: (trial) => trial.objective,
+      hasTime,
+    });
+    return { ...found, preset: presetOf({ ...space.base, ...found.best.settings }, own) };
+  });
+}
+
+async function runTrial(
+  bench: TrialBench,
+  base: Hyperparameters,
+  settings: TunedSettings,
+  { index, total, coordinate }: TrialPlace,
+  listener: TuneListener,
+): Promise<Trial> {
+  const startedAt = performance.now();
+  const tried = `${coordinate} ${[settings[coordinate as keyof TunedSettings]].flat().join(', ')}`;
+  const report = (done: number, detail: string) =>
+    listener.onProgress?.({ stage: 'trials', done, total, unit: 'trials', detail: `${tried}: ${detail}` });
+  const measures = await bench.measure({ ...base, ...settings }, (what) => report(index, what));
+  const metrics = trialMetrics(measures);
+  const objective = tuneObjective(metrics);
+  report(index + 1, `objective ${objective.toFixed(3)}`);
+  return { settings, metrics, objective, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+/** Makes everything ready that trials share, and frees it afterwards. */
+async function withTrialBench<T>(
+  request: TuneRequest,
+  { base, layers }: TuneSpace,
+  listener: TuneListener,
+  run: (bench: TrialBench) => Promise<T>,
+): Promise<T> {
+  const { model, device, tokenizer, edits } = request;
+  const digest = await digestOfModel(model, listener);
+  const engine = new OnnxGemmEngine({ device });
+  let edited: HookableModel | undefined;
+  try {
+    const place = { ...request, modelDigest: digest, seed: base.seed };
+    const statistics = await statisticsOf({ ...place, engine, layers }, listener);
+    edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
+    const contexts = await contextTemplates({ ...place, edited, contextTokens: base.contextTokens });
+    const tokenized = edits.map((edit) => tokenizeEdit(tokenizer, edit, contexts));
+    return await run(new TrialBench({ ...request, statistics, edited, tokenized, engine }));
+  } finally {
+    await edited?.dispose();
+    await engine.dispose();
+  }
+}
+
+/** Statistics of all layers of the search, in one pass over the corpus. */
+async function statisticsOf(
+  place: TuneRequest & {
+    readonly modelDigest: string;
+    readonly seed: number;
+    readonly engine: OnnxGemmEngine;
+    readonly layers: readonly number[];
+  },
+  { onProgress, onNotice }: TuneListener,
+): Promise<readonly KeyStatistics[]> {
+  const { corpusPath, maxTokens, store, modelId, model, tokenizer, device, engine, layers, seed } = place;
+  const solver = new Solver({ ...(place.solver ?? { choice: 'auto' }), engine, onNotice });
+  const { statistics, notices } = await ensureStatistics({
+    ...{ store, modelId, model, modelDigest: place.modelDigest, tokenizer, device, engine, solver, layers, seed },
+    rowsPerBatch,
+    corpus: corpusPath === undefined ? undefined : { path: corpusPath },
+    ...(maxTokens !== undefined && { maxTokens }),
+    ...(onProgress && { onProgress }),
+  });
+  for (const notice of notices) onNotice?.(notice);
+  return statistics;
+}

@@ -1,0 +1,33 @@
+import type { KeyStatistics } from '../editing/index.js';
+import { mean, median, summarise } from '../evaluation/index.js';
+import type { RoundMeasures, SolvedRound, VersionMetrics } from './records.js';
+
+/** Flattens a round into a manifest's metrics. */
+export function versionMetrics(
+  { measurements, answers, drift, retention }: Pick<RoundMeasures, 'measurements' | 'answers' | 'drift' | 'retention'>,
+  {
+    writtenShare,
+    secondsForValues,
+    secondsForSolve,
+    solvers,
+  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve' | 'solvers'>,
+): VersionMetrics {
+  return {
+    ...summarise(measurements),
+    retention,
+    liveExactMatch: mean(answers.map(({ exactMatch }) => Number(exactMatch))),
+    perplexityRatio: drift?.perplexityRatio ?? null,
+    klToBase: drift?.klToBase ?? null,
+    swapRate: drift?.swapRate ?? null,
+    writtenShareMedian: median(writtenShare.flat()),
+    secondsForValues,
+    secondsForSolve,
+    ...(solvers && { solvers }),
+  };
+}
+
+/** Who made the factors of these statistics, by layer, where that is known. */
+export function solversOf(statistics: readonly KeyStatistics[]): Pick<VersionMetrics, 'solvers'> {
+  const known = statistics.flatMap(({ layer, origin }) => (origin ? [[String(layer), origin] as const] : []));
+  return known.length > 0 ? { solvers: Object.fromEntries(known) } : {};
+}

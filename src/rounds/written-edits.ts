@@ -1,0 +1,49 @@
+import type { Edit } from '../editing/index.js';
+import { type Manifest, type ManifestEdit, type ObjectStore, parseStored, pullFile } from '../registry/index.js';
+import { editSchema } from './records.js';
+import { ancestorsOf } from './round-report.js';
+
+/**
+ * Edits as they were written, with their paraphrases, neighbours and keep prompts, from the `edits.jsonl` of the versions
+ * that wrote them. An edit that is in none has the prompts of its manifest only.
+ *
+ * @param ancestors manifests of all versions that wrote one
+ * @throws {DigestMismatchError | NoSuchKeyError | MalformedFileError} if such a file is damaged
+ */
+export async function writtenEdits(
+  store: ObjectStore,
+  ancestors: readonly Manifest[],
+  edits: readonly ManifestEdit[],
+): Promise<Edit[]> {
+  const written = new Map<string, Edit>();
+  for (const version of new Set(edits.map((edit) => edit.version))) {
+    const manifest = ancestors.find((ancestor) => ancestor.version === version);
+    for (const edit of manifest ? await editsOf(store, manifest) : []) written.set(nameOf(version, edit), edit);
+  }
+  return edits.map((edit) => written.get(nameOf(edit.version, edit)) ?? bareEdit(edit));
+}
+
+/** The edits in force of a version, as they were written. */
+export async function activeEdits(store: ObjectStore, manifest: Manifest): Promise<Edit[]> {
+  const ancestors = await ancestorsOf(store, manifest.modelId, manifest);
+  return writtenEdits(
+    store,
+    ancestors,
+    manifest.edits.filter(({ status }) => status === 'active'),
+  );
+}
+
+const nameOf = (version: number, { id }: { readonly id: string }): string => `${version} ${id}`;
+
+async function editsOf(store: ObjectStore, { modelId, files }: Manifest): Promise<Edit[]> {
+  const file = files.find(({ role }) => role === 'edits');
+  if (file === undefined) return [];
+  const text = new TextDecoder().decode(await pullFile(store, modelId, file));
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => parseStored(line, editSchema, `${modelId}/${file.key}`, 'edits, one a line'));
+}
+
+function bareEdit({ id, subject, prompt, targetNew, targetTrue }: ManifestEdit): Edit {
+  const texts = { id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) };
+  return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
+}

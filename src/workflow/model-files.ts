@@ -1,0 +1,168 @@
+/** @file The files of a registered model on this machine's disk, checked before anything is computed with them. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../errors.js';
+import type { Listener } from '../progress.js';
+import { digestOf, type ObjectStore } from '../registry/index.js';
+import { digestOfModel, type OpenedModel, openModel } from '../rounds/index.js';
+import { areRecorded, recordFiles } from './file-record.js';
+import type { ModelCard } from './registration.js';
+
+/** Where models come from and where their files are kept. */
+export interface ModelPlace {
+  readonly store: ObjectStore;
+  /** Folder on this machine's disk that outlives a task. */
+  readonly cacheFolder: string;
+  readonly listener: Listener;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Card = Pick<ModelCard, 'modelId' | 'modelDigest' | 'source'>;
+type StoreFile = Extract<ModelCard['source'], { readonly kind: 'store' }>['files'][number];
+
+/**
+ * Opens the model of a card. Its weights are read and compared with the card's digest once; later, files of the same
+ * sizes and times are taken to be the same.
+ *
+ * @throws {DigestMismatchError} if it is another model, or the store's copy of a file is damaged
+ */
+export async function openCardModel(place: ModelPlace, card: Card): Promise<OpenedModel> {
+  const directory = await materialise(place, card);
+  const opened = await openModel(directory);
+  if (card.source.kind === 'directory') await requireDigest(place, card, opened);
+  return opened;
+}
+
+/**
+ * The folder with the model's files: a `directory` source as it is, a `store` source as it was downloaded to
+ * `<cacheFolder>/<modelDigest>/`. What is damaged there is downloaded again.
+ */
+export async function materialise(place: ModelPlace, card: Card): Promise<string> {
+  if (card.source.kind === 'directory') return card.source.path;
+  const { files } = card.source;
+  for (const { name } of files) requireFileName(name);
+  const folder = join(place.cacheFolder, card.modelDigest);
+  if (await isIntact(folder, card.modelDigest, files)) return folder;
+  await mkdir(place.cacheFolder, { recursive: true });
+  await sweep(place.cacheFolder);
+  const draft = join(place.cacheFolder, `${draftPrefix}${randomUUID()}`);
+  try {
+    await download(place, card, files, draft);
+    await putInPlace(draft, folder, place.cacheFolder, () => isIntact(folder, card.modelDigest, files));
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+/** Tasks that are as fast as this one. */
+const mostContenders = 100;
+
+/**
+ * Moves the draft to its name. Other tasks on this machine do the same: where one was first, its files are as good, and
+ * where one takes the name in between, it is looked at again.
+ */
+async function putInPlace(
+  draft: string,
+  folder: string,
+  cacheFolder: string,
+  isThere: () => Promise<boolean>,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    if (await isThere()) return;
+    await moveAway(folder, cacheFolder);
+    try {
+      await rename(draft, folder);
+      return;
+    } catch (error) {
+      if (!isTaken(error) || tries === mostContenders) throw error;
+    }
+  }
+}
+
+const recordName = '.hookline-files.json';
+const draftPrefix = '.draft-';
+
+function isIntact(folder: string, modelDigest: string, files: readonly StoreFile[]): Promise<boolean> {
+  const paths = files.map(({ name }) => join(folder, name));
+  return areRecorded(join(folder, recordName), modelDigest, paths);
+}
+
+async function download(place: ModelPlace, card: Card, files: readonly StoreFile[], folder: string): Promise<void> {
+  const { store, listener, signal } = place;
+  const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let done = 0;
+  const report = (detail: string) => listener.onProgress?.({ stage: 'download', done, total, unit: 'bytes', detail });
+  await mkdir(folder);
+  for (const file of files) {
+    report(file.name);
+    signal?.throwIfAborted();
+    const { bytes } = await store.get(file.key);
+    requireContent(file, bytes);
+    await writeFile(join(folder, file.name), bytes, { flush: true });
+    done += bytes.length;
+    report(file.name);
+  }
+  const { model } = await openModel(folder);
+  requireSame(folder, card, await digestOfModel(model, listener));
+  const paths = files.map(({ name }) => join(folder, name));
+  await recordFiles(join(folder, recordName), card.modelDigest, paths);
+}
+
+function requireContent({ key, sizeBytes, sha256 }: StoreFile, bytes: Uint8Array): void {
+  if (bytes.length !== sizeBytes) throw new MalformedFileError(key, `${sizeBytes} bytes`, `${bytes.length}`);
+  const actual = digestOf(bytes);
+  if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
+}
+
+/** Reads all weights unless these very files were found to be the card's before. */
+async function requireDigest(place: ModelPlace, card: Card, { model }: OpenedModel): Promise<void> {
+  const folder = join(place.cacheFolder, 'checked');
+  const record = join(folder, `${digestOf(await realpath(model.directory))}.json`);
+  const files = [join(model.directory, 'config.json'), ...model.weights.files];
+  if (await areRecorded(record, card.modelDigest, files)) return;
+  requireSame(model.directory, card, await digestOfModel(model, place.listener));
+  await mkdir(folder, { recursive: true });
+  await recordFiles(record, card.modelDigest, files);
+}
+
+function requireSame(directory: string, card: Card, digest: string): void {
+  if (digest !== card.modelDigest) {
+    throw new DigestMismatchError(`model ${card.modelId} in ${directory}`, card.modelDigest, digest);
+  }
+}
+
+function requireFileName(name: string): void {
+  if (name === basename(name) && name !== '.' && name !== '..' && name !== '' && !name.includes('\\')) return;
+  throw new InvalidInputError('file of a model', 'a name without folders', JSON.stringify(name));
+}
+
+/** Names are taken out of use at once; tasks that have the files open keep them. */
+async function moveAway(folder: string, cacheFolder: string): Promise<void> {
+  const aside = join(cacheFolder, `${draftPrefix}${randomUUID()}`);
+  try {
+    await rename(folder, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  await rm(aside, { recursive: true, force: true });
+}
+
+const abandonedAfterMs = 24 * 60 * 60 * 1000;
+
+/** Removes what downloads left that were killed. */
+async function sweep(cacheFolder: string): Promise<void> {
+  for (const name of await readdir(cacheFolder)) {
+    if (!name.startsWith(draftPrefix)) continue;
+    const path = join(cacheFolder, name);
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (Date.now() - mtimeMs > abandonedAfterMs) await rm(path, { recursive: true, force: true });
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'EPERM';
+}

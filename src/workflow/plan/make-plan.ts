@@ -1,0 +1,195 @@
+/** @file Makes the plan of a round: everything that its stages compute follows from it. */
+import type { Edit } from '../../editing/index.js';
+import { DigestMismatchError, InvalidInputError } from '../../errors.js';
+import { contentId, overwrites, type RejectedLine } from '../../evaluation/index.js';
+import {
+  contentKey,
+  digestOf,
+  type LatestVersion,
+  type Manifest,
+  type ObjectStore,
+  pullFile,
+  storeOnce,
+  valuesKey,
+} from '../../registry/index.js';
+import {
+  continuedSettings,
+  plannedContexts,
+  type RoundPlan,
+  roundPlanSchema,
+  valueKeysOf,
+} from '../../rounds/index.js';
+import { onlyStored, verifyFactor } from '../../statistics/index.js';
+import { readRejections } from '../queue/batch-objects.js';
+import { type PendingUnit, readUnit } from '../queue/pending-units.js';
+import type { ModelCard } from '../registration.js';
+import { cardInputs } from './planned-statistics.js';
+import { attemptKey, planKeyOf } from './round-files.js';
+
+/** What a plan is made of. */
+export interface PlanRequest {
+  readonly store: ObjectStore;
+  readonly card: ModelCard;
+  readonly roundId: string;
+  readonly units: readonly PendingUnit[];
+  readonly base: LatestVersion | undefined;
+  /** Whether nothing else of the model waits: gates are compared on the last round of many. */
+  readonly isLast: boolean;
+}
+
+/** A stored plan, and what of it is not done yet. */
+export interface StoredPlan {
+  readonly plan: RoundPlan;
+  readonly planKey: string;
+  readonly areStatisticsStored: boolean;
+}
+
+/** Rejected lines that a plan, and so a report, shows. */
+const shownRejections = 1000;
+
+/**
+ * Makes and stores a round's plan, after what it stands on was compared with its digests.
+ *
+ * @throws {DigestMismatchError | MalformedFileError | NoSuchKeyError} naming what is damaged or missing
+ * @throws {InvalidInputError} if the registered model or its settings are not those of the base
+ */
+export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
+  const { store, card, roundId, base } = request;
+  const { modelId, modelDigest } = card;
+  await verifyBase(store, card, base);
+  const settings = base ? continuedSettings(base, card.settings) : card.settings;
+  const statistics = await namedStatistics(request, settings);
+  const areStatisticsStored = await verifyStatistics(request, settings, statistics);
+  if (card.heldOut !== null) await verifyText(store, card.heldOut);
+  const { edits, overwrites } = await editsOf(request);
+  const plan: RoundPlan = {
+    schemaVersion: 1,
+    modelId,
+    roundId,
+    base: base ? { version: base.version, etag: base.etag } : null,
+    modelDigest,
+    settings,
+    statistics,
+    statisticsShards: card.statistics.shards,
+    edits,
+    overwrites,
+    rejected: await rejectedLines(request),
+    valueShards: shardsOf(edits.length, card.valueShardSize),
+    validationShards: shardsOf(edits.length, card.validationShardSize),
+    heldOut: card.heldOut,
+    compareGates: card.compareGates && request.isLast,
+  };
+  const planKey = planKeyOf(modelId, roundId, contentKey(plan).slice(0, 16));
+  await storeOnce(store, planKey, { what: 'a plan of a round', schema: roundPlanSchema }, plan);
+  return { plan, planKey, areStatisticsStored };
+}
+
+/** Every segment that the base consists of, and its model. */
+async function verifyBase(store: ObjectStore, card: ModelCard, base: LatestVersion | undefined): Promise<void> {
+  if (base === undefined) return;
+  const { modelId, modelDigest } = card;
+  if (base.manifest.modelDigest !== modelDigest) {
+    const what = `model of ${modelId} version ${base.version}`;
+    throw new DigestMismatchError(what, modelDigest, base.manifest.modelDigest);
+  }
+  for (const segment of base.manifest.segments) await pullFile(store, modelId, segment);
+}
+
+/** The base's own statistics; before the first version those of the card's corpus, or the only ones that are stored. */
+async function namedStatistics(
+  { store, card, base }: PlanRequest,
+  settings: RoundPlan['settings'],
+): Promise<RoundPlan['statistics']> {
+  const { layers } = settings;
+  if (base) return layers.map((layer) => ({ layer, digest: base.manifest.statistics[String(layer)] }));
+  const { modelId, modelDigest } = card;
+  const digests = card.corpus
+    ? cardInputs(card, settings).map(contentKey)
+    : await onlyStored({ store, modelId }, modelDigest, layers);
+  return layers.map((layer, i) => ({ layer, digest: digests[i] }));
+}
+
+async function verifyStatistics(
+  { store, card }: PlanRequest,
+  settings: RoundPlan['settings'],
+  statistics: RoundPlan['statistics'],
+): Promise<boolean> {
+  const { modelId, corpus } = card;
+  const areStored: boolean[] = [];
+  // One at a time: they are large.
+  for (const { layer, digest } of statistics) areStored.push(await verifyFactor({ store, modelId }, digest, layer));
+  const missing = statistics.filter((_, i) => !areStored[i]);
+  if (missing.length === 0) return true;
+  const computable = corpus ? cardInputs(card, settings).map(contentKey) : [];
+  const lost = missing.find(({ digest }) => !computable.includes(digest));
+  if (corpus === null || lost !== undefined) {
+    const { layer, digest } = lost ?? missing[0];
+    const requirement = `${digest} of layer ${layer}, stored or made of the registered model's corpus`;
+    throw new InvalidInputError(`key statistics of model ${modelId}`, requirement, 'neither');
+  }
+  await verifyText(store, corpus);
+  return false;
+}
+
+async function verifyText(store: ObjectStore, { key, sha256 }: { readonly key: string; readonly sha256: string }) {
+  const actual = digestOf((await store.get(key)).bytes);
+  if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
+}
+
+async function editsOf({ store, card, units, base }: PlanRequest): Promise<Pick<RoundPlan, 'edits' | 'overwrites'>> {
+  const written: Edit[] = [];
+  for (const unit of units) written.push(...(await readUnit(store, card.modelId, unit)));
+  const active = activeEdits(base?.manifest);
+  const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
+  const taken = new Set(active.map(({ id }) => id));
+  const named = written.map((edit) => {
+    const oldId = pairs.get(edit.id);
+    const isFree = !taken.has(edit.id) || oldId === edit.id;
+    return { oldId, edit: isFree ? edit : { ...edit, id: `${edit.id}~${contentId(edit)}` } };
+  });
+  return {
+    edits: named.map(({ edit }) => planned(edit)),
+    overwrites: named.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
+  };
+}
+
+function activeEdits(base: Manifest | undefined): Edit[] {
+  const active = (base?.edits ?? []).filter(({ status }) => status === 'active');
+  return active.map((edit) => ({ ...edit, paraphrases: [], neighborhood: [], keep: [] }));
+}
+
+const planned = (edit: Edit): RoundPlan['edits'][number] => ({
+  ...edit,
+  paraphrases: [...edit.paraphrases],
+  neighborhood: [...edit.neighborhood],
+  keep: [...edit.keep],
+});
+
+/** Of batches whose first unit is in the round: a batch's lines are told once. */
+async function rejectedLines({ store, card, units }: PlanRequest): Promise<RejectedLine[]> {
+  const lines: RejectedLine[] = [];
+  for (const { digest, unit } of units) {
+    if (unit === 1) lines.push(...(await readRejections(store, card.modelId, digest)));
+  }
+  return lines.slice(0, shownRejections);
+}
+
+function shardsOf(count: number, size: number): number[][] {
+  const indices = Array.from({ length: count }, (_, index) => index);
+  return Array.from({ length: Math.ceil(count / size) }, (_, shard) => indices.slice(shard * size, (shard + 1) * size));
+}
+
+/** Indices of the shards with values that are not stored; none once the first solve is. */
+export async function openValueShards(
+  store: ObjectStore,
+  { plan, planKey }: StoredPlan,
+  base: LatestVersion | undefined,
+): Promise<number[]> {
+  if ((await store.head(attemptKey(planKey, 0, 'solve.json'))) !== undefined) return [];
+  const all = plan.valueShards.map((_, shard) => shard);
+  const contexts = await plannedContexts(store, plan);
+  if (contexts === undefined) return all;
+  const keys = valueKeysOf(plan, base?.manifest, contexts, plan.edits);
+  const stored = await Promise.all(keys.map((key) => store.head(valuesKey(plan.modelId, key))));
+  return all.filter((shard) => plan.valueShards[shard].some((index) => stored[index] === undefined));
+}

@@ -1,0 +1,166 @@
+/** @file Makes pending units of one dropped object. Every step can be repeated after any failure. */
+import { InvalidInputError, PermanentError, PreconditionFailedError } from '../../errors.js';
+import { type BatchReading, parseBatch } from '../../evaluation/index.js';
+import {
+  batchKey,
+  digestOf,
+  encodeCanonical,
+  findObject,
+  findStored,
+  nextVersion,
+  type ObjectStore,
+  putOnce,
+  storeOnce,
+} from '../../registry/index.js';
+import type { FunctionOutput } from '../contract.js';
+import { type Batch, batchForm, receiptForm, rejectionsKey } from './batch-objects.js';
+import { refusalOf, refuse } from './inbox.js';
+import { pendingName, storePending, unitFileName } from './pending-units.js';
+
+/** Largest batch that is taken. */
+export const batchLimitBytes = 64 * 1024 * 1024;
+
+/** Most units of a batch: their numbers have four digits. */
+const maxUnits = 9999;
+
+/** What became of an object. */
+export type Ingested = Omit<FunctionOutput<'ingest'>, 'modelId'>;
+
+/** Who ingests, and for what model. */
+export interface Ingestion {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly roundSize: number;
+  readonly executionId: string;
+  readonly receivedAt: Date;
+}
+
+/** An outcome without edits. */
+export const nothingOf = (outcome: Ingested['outcome'], reason = ''): Ingested => ({
+  outcome,
+  accepted: 0,
+  rejected: 0,
+  units: 0,
+  reason,
+  reportKey: '',
+});
+
+/**
+ * Ingests an object and takes it out of the inbox; its bytes stay as the batch's `source`. What cannot be read as a batch
+ * at all stays in the inbox, refused.
+ */
+export async function ingestObject(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
+  const { store, modelId } = ingestion;
+  const head = await store.head(objectKey);
+  if (head === undefined) return nothingOf('nothing');
+  const dropped = { modelId, objectKey, etag: head.etag };
+  const earlier = await refusalOf(store, dropped);
+  if (earlier !== undefined) return nothingOf('rejected', earlier);
+  try {
+    checkSize(objectKey, head.sizeBytes);
+    return await ingestContent(ingestion, objectKey);
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    await refuse(store, dropped, error.message);
+    return nothingOf('rejected', error.message);
+  }
+}
+
+function checkSize(objectKey: string, sizeBytes: number): void {
+  if (sizeBytes <= batchLimitBytes) return;
+  const limit = `at most ${batchLimitBytes / 1024 / 1024} MiB; cut it into several files`;
+  throw new InvalidInputError(`batch ${objectKey}`, limit, `${(sizeBytes / 1024 / 1024).toFixed(1)} MiB`);
+}
+
+async function ingestContent(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
+  const { store, modelId, executionId } = ingestion;
+  const dropped = await findObject(store, objectKey);
+  if (dropped === undefined) return nothingOf('nothing');
+  const { bytes, etag } = dropped;
+  const digest = digestOf(bytes);
+  const receiptKey = batchKey(modelId, digest, 'receipt.json');
+  let receipt = await findStored(store, receiptKey, receiptForm);
+  const batch = await fileBatch(ingestion, { objectKey, bytes, digest, isFiled: receipt !== undefined });
+  const at = ingestion.receivedAt.toISOString();
+  receipt ??= await storeOnce(store, receiptKey, receiptForm, { schemaVersion: 1, executionId, at });
+  await takeOut(store, objectKey, etag);
+  const { accepted, rejected, units, reason } = batch;
+  const isOwn = receipt.executionId === executionId;
+  const outcome = reason !== '' ? 'rejected' : isOwn ? 'accepted' : 'duplicate';
+  const reportKey = rejected > 0 ? rejectionsKey(modelId, digest) : '';
+  return { outcome, accepted, rejected, units, reason, reportKey };
+}
+
+interface BatchContent {
+  readonly objectKey: string;
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+  /** Whether all of it is in place. */
+  readonly isFiled: boolean;
+}
+
+async function fileBatch(ingestion: Ingestion, content: BatchContent): Promise<Batch> {
+  const { store, modelId } = ingestion;
+  const { objectKey, bytes, digest, isFiled } = content;
+  const key = batchKey(modelId, digest, 'batch.json');
+  const known = await findStored(store, key, batchForm);
+  if (known !== undefined && isFiled) return known;
+  await putOnce(store, batchKey(modelId, digest, 'source'), bytes);
+  const reading = await parseBatch(bytes, objectKey);
+  const batch = known ?? (await storeOnce(store, key, batchForm, await batchOf(ingestion, objectKey, reading)));
+  await putOnce(store, rejectionsKey(modelId, digest), encodeCanonical(reading.rejected));
+  if (batch.units > 0) await fileUnits(ingestion, digest, batch, reading);
+  return batch;
+}
+
+async function batchOf(ingestion: Ingestion, objectKey: string, reading: BatchReading): Promise<Batch> {
+  const { store, modelId, roundSize, executionId, receivedAt } = ingestion;
+  const units = Math.ceil(reading.edits.length / roundSize);
+  const reason = reasonAgainst(objectKey, reading, units);
+  return {
+    schemaVersion: 1,
+    objectKey,
+    receivedAt: receivedAt.toISOString(),
+    executionId,
+    accepted: reason === '' ? reading.edits.length : 0,
+    rejected: reading.rejected.length,
+    units: reason === '' ? units : 0,
+    roundSize,
+    newestVersion: (await nextVersion(store, modelId)) - 1,
+    reason,
+  };
+}
+
+function reasonAgainst(objectKey: string, { edits, rejected, linesRead }: BatchReading, units: number): string {
+  if (units > maxUnits) return `batch ${objectKey}: at most ${maxUnits} rounds, got ${edits.length} edits for ${units}`;
+  if (edits.length > 0) return '';
+  const [first] = rejected;
+  const why = first === undefined ? '' : `; line ${first.lineNumber}: ${first.reason}`;
+  return `batch ${objectKey}: at least one acceptable edit, got none in ${linesRead} lines${why}`;
+}
+
+async function fileUnits(
+  { store, modelId }: Ingestion,
+  digest: string,
+  { units, roundSize, receivedAt, newestVersion }: Batch,
+  { edits }: BatchReading,
+): Promise<void> {
+  const parts = Array.from({ length: units }, (_, u) => edits.slice(u * roundSize, (u + 1) * roundSize));
+  for (const [u, part] of parts.entries()) {
+    const lines = part.map((edit) => `${new TextDecoder().decode(encodeCanonical(edit))}\n`).join('');
+    await putOnce(store, batchKey(modelId, digest, unitFileName(u + 1)), new TextEncoder().encode(lines));
+  }
+  for (const [u, part] of parts.entries()) {
+    const unit = { digest, unit: u + 1, edits: part.length, newestVersion };
+    await storePending(store, modelId, pendingName(new Date(receivedAt), unit), unit);
+  }
+}
+
+/** Removes the object that was read; another one that has been dropped in its place waits for its own turn. */
+async function takeOut(store: ObjectStore, objectKey: string, ifMatch: string): Promise<void> {
+  try {
+    await store.delete(objectKey, { ifMatch });
+  } catch (error) {
+    if (!(error instanceof PreconditionFailedError)) throw error;
+  }
+}

@@ -1,0 +1,178 @@
+/** @file Registers a model with a store: writes down what the workflow must know of it. */
+import { readFile, realpath } from 'node:fs/promises';
+import type { z } from 'zod';
+import { type Hyperparameters, resolveHyperparameters } from '../editing/index.js';
+import { InvalidInputError } from '../errors.js';
+import type { Model } from '../model/index.js';
+import type { Listener } from '../progress.js';
+import {
+  canonicalJson,
+  checkModelId,
+  corpusKey,
+  digestOf,
+  encodeCanonical,
+  getIfPresent,
+  type LatestVersion,
+  latest,
+  modelCardKey,
+  type ObjectStore,
+  parseStored,
+  putOnce,
+} from '../registry/index.js';
+import type { PublishCriteria } from '../rounds/index.js';
+import { continuedSettings, digestOfModel, openModel, type PresetSettings, presetFor } from '../rounds/index.js';
+import { onlyStored } from '../statistics/index.js';
+import { type ModelCard, modelCardSchema } from './registration.js';
+import { uploadModel } from './upload-model.js';
+
+type CardNumbers = Pick<
+  ModelCard,
+  'roundSize' | 'valueShardSize' | 'validationShardSize' | 'coalesce' | 'compareGates'
+>;
+
+/** What a model is registered with. What is left out is as it was registered before, or by default. */
+export interface RegisterModelRequest extends Partial<CardNumbers> {
+  readonly modelId: string;
+  /** A Hugging Face directory. */
+  readonly modelDirectory: string;
+  /** Whether containers take the model's files from the store; otherwise from this very directory. */
+  readonly upload?: boolean;
+  /** Settings that go before those of the model's preset. */
+  readonly settings?: Partial<PresetSettings>;
+  /** Text for key statistics; not needed where they are stored. */
+  readonly corpusPath?: string;
+  /** Text on which drift is measured. */
+  readonly heldOutPath?: string;
+  readonly statistics?: Partial<ModelCard['statistics']>;
+  readonly thresholds?: Partial<PublishCriteria>;
+}
+
+/**
+ * Opens the model and stores its card, its texts and, where they are asked for, its files. To register the same again
+ * changes nothing.
+ *
+ * @throws {InvalidInputError} if the store's versions are another model's, a setting contradicts them, or there is no text
+ *   for key statistics and none are stored
+ */
+export async function registerModel(
+  store: ObjectStore,
+  request: RegisterModelRequest,
+  listener: Listener = {},
+): Promise<ModelCard> {
+  const modelId = checkModelId(request.modelId);
+  const { model } = await openModel(request.modelDirectory);
+  const modelDigest = await digestOfModel(model, listener);
+  const base = await latest(store, modelId);
+  requireSameModel(modelId, modelDigest, base);
+  const settings = await settingsOf(model, base, request.settings ?? {});
+  const known = await findCard(store, modelId);
+  const corpus = (await storeText(store, modelId, request.corpusPath)) ?? known?.card.corpus ?? null;
+  const heldOut = (await storeText(store, modelId, request.heldOutPath)) ?? known?.card.heldOut ?? null;
+  if (corpus === null && !base) await onlyStored({ store, modelId }, modelDigest, settings.layers);
+  const card = checkCard({
+    ...numbersOf(request, known?.card),
+    schemaVersion: 1,
+    modelId,
+    modelDigest,
+    source: await sourceOf(store, request, model, listener),
+    ...shapeOf(model),
+    ...{ settings, corpus, heldOut },
+  });
+  await replaceCard(store, card, known);
+  return card;
+}
+
+function requireSameModel(modelId: string, digest: string, base: LatestVersion | undefined): void {
+  if (base === undefined || base.manifest.modelDigest === digest) return;
+  const expected = base.manifest.modelDigest.slice(0, 12);
+  const requirement = `the model of the store's versions (digest ${expected}), or another --model-id`;
+  throw new InvalidInputError(`model ${modelId}`, requirement, `digest ${digest.slice(0, 12)}`);
+}
+
+async function settingsOf(
+  model: Model,
+  base: LatestVersion | undefined,
+  given: Partial<PresetSettings>,
+): Promise<Hyperparameters> {
+  if (base) return continuedSettings(base, given);
+  return resolveHyperparameters({ ...(await presetFor(model)).settings, ...given }, model.config);
+}
+
+function shapeOf({ config }: Model): Pick<ModelCard, 'layerCount' | 'maxTokens' | 'dModel' | 'dInner'> {
+  const { layers: layerCount, maxTokens, dModel, dInner } = config;
+  return { layerCount, maxTokens, dModel, dInner };
+}
+
+async function sourceOf(
+  store: ObjectStore,
+  { modelId, modelDirectory, upload = false }: RegisterModelRequest,
+  model: Model,
+  listener: Listener,
+): Promise<ModelCard['source']> {
+  if (upload) return { kind: 'store', files: await uploadModel(store, modelId, model, listener) };
+  return { kind: 'directory', path: await realpath(modelDirectory) };
+}
+
+function numbersOf(request: RegisterModelRequest, known: ModelCard | undefined) {
+  const { roundSize, valueShardSize, validationShardSize, coalesce, compareGates } = request;
+  const given = Object.entries({ roundSize, valueShardSize, validationShardSize, coalesce, compareGates });
+  return {
+    ...(known && {
+      roundSize: known.roundSize,
+      valueShardSize: known.valueShardSize,
+      validationShardSize: known.validationShardSize,
+      coalesce: known.coalesce,
+      compareGates: known.compareGates,
+    }),
+    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    statistics: { ...known?.statistics, ...request.statistics },
+    thresholds: { ...known?.thresholds, ...request.thresholds },
+  };
+}
+
+async function storeText(
+  store: ObjectStore,
+  modelId: string,
+  path: string | undefined,
+): Promise<ModelCard['corpus'] | undefined> {
+  if (path === undefined) return undefined;
+  const bytes = await readText(path);
+  const sha256 = digestOf(bytes);
+  const key = corpusKey(modelId, sha256);
+  await putOnce(store, key, bytes);
+  return { key, sha256 };
+}
+
+async function readText(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new InvalidInputError(`text ${path}`, 'a readable file', (cause as Error).message, { cause });
+  }
+}
+
+function checkCard(card: z.input<typeof modelCardSchema>): ModelCard {
+  const checked = modelCardSchema.safeParse(card);
+  if (checked.success) return checked.data;
+  const { path, message } = checked.error.issues[0];
+  throw new InvalidInputError(`${path.join('.')} of model ${card.modelId}`, message, 'another value');
+}
+
+interface KnownCard {
+  readonly card: ModelCard;
+  readonly etag: string;
+}
+
+async function findCard(store: ObjectStore, modelId: string): Promise<KnownCard | undefined> {
+  const key = modelCardKey(modelId);
+  if ((await getIfPresent(store, key)) === undefined) return undefined;
+  const { bytes, etag } = await store.get(key);
+  return { card: parseStored(new TextDecoder().decode(bytes), modelCardSchema, key, 'a model card'), etag };
+}
+
+/** @throws {PreconditionFailedError} if somebody else registers the model at the same time */
+async function replaceCard(store: ObjectStore, card: ModelCard, known: KnownCard | undefined): Promise<void> {
+  if (known !== undefined && canonicalJson(known.card) === canonicalJson(card)) return;
+  const condition = known === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: known.etag };
+  await store.put(modelCardKey(card.modelId), encodeCanonical(card), condition);
+}

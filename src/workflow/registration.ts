@@ -1,0 +1,70 @@
+/** @file What the workflow must know of a model without opening it: `models/<modelId>/model.json`. */
+
+import { z } from 'zod';
+import { storedHyperparametersSchema } from '../editing/index.js';
+import { InvalidInputError } from '../errors.js';
+import type { ObjectStore } from '../registry/index.js';
+import { findStored, modelCardKey } from '../registry/index.js';
+import { publishCriteriaSchema } from '../rounds/index.js';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const positive = z.int().positive();
+
+/** Where a container finds the model's files. */
+const modelSourceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('directory'), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal('store'),
+    files: z.array(z.strictObject({ name: z.string().min(1), key: z.string().min(1), sizeBytes: positive, sha256 })),
+  }),
+]);
+
+const textSchema = z.strictObject({ key: z.string().min(1), sha256 });
+
+export const modelCardSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  modelId: z.string(),
+  modelDigest: sha256,
+  source: modelSourceSchema,
+  layerCount: positive,
+  maxTokens: positive,
+  dModel: positive,
+  dInner: positive,
+  settings: storedHyperparametersSchema,
+  /** Text for key statistics; null where they are stored already. */
+  corpus: textSchema.nullable(),
+  /** Text on which drift is measured; null for none. */
+  heldOut: textSchema.nullable(),
+  statistics: z.strictObject({
+    maxTokens: positive.default(200_000),
+    sequenceTokens: positive.default(128),
+    shards: positive.default(1),
+  }),
+  /** Most edits of a round. */
+  roundSize: positive.default(100),
+  /** Most edits of a container task that optimises values. */
+  valueShardSize: positive.default(100),
+  /** Most edits of a container task that validates. */
+  validationShardSize: positive.default(100),
+  /** Whether pending edits of several batches may share a round. */
+  coalesce: z.boolean().default(false),
+  /** Whether each version's report compares the gates on its edits. */
+  compareGates: z.boolean().default(true),
+  thresholds: publishCriteriaSchema,
+});
+
+/** A registered model. */
+export type ModelCard = z.infer<typeof modelCardSchema>;
+
+/** The ids of all registered models, in their order. */
+export async function registeredModels(store: ObjectStore): Promise<string[]> {
+  const keys = await store.list('models/');
+  return keys.flatMap((key) => /^models\/([^/]+)\/model\.json$/.exec(key)?.[1] ?? []);
+}
+
+/** @throws {InvalidInputError} if the model is not registered @throws {MalformedFileError} */
+export async function readModelCard(store: ObjectStore, modelId: string): Promise<ModelCard> {
+  const card = await findStored(store, modelCardKey(modelId), { schema: modelCardSchema, what: 'a model card' });
+  if (card === undefined) throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
+  return card;
+}

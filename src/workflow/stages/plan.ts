@@ -1,0 +1,126 @@
+/** @file Function `plan`: makes a round of the oldest pending edits, or takes up the one in work. */
+import { latest, type ObjectStore } from '../../registry/index.js';
+import type { RoundOutcomeRecord } from '../../rounds/index.js';
+import type { FunctionInput, FunctionOutput } from '../contract.js';
+import type { StageDependencies } from '../executions.js';
+import { makePlan, openValueShards } from '../plan/make-plan.js';
+import type { CurrentRound } from '../queue/current-round.js';
+import {
+  beginRound,
+  findCurrentRound,
+  findOutcome,
+  finishQuarantine,
+  finishRound,
+  publishedVersionOf,
+} from '../queue/current-round.js';
+import { waitingKeys } from '../queue/inbox.js';
+import { chooseUnits, type PendingUnit, pendingNames, readPending } from '../queue/pending-units.js';
+import type { ModelCard } from '../registration.js';
+import { readModelCard } from '../registration.js';
+
+type Input = FunctionInput<'plan'>;
+type Output = FunctionOutput<'plan'>;
+
+const noRound: Output = {
+  hasRound: false,
+  roundId: '',
+  planKey: '',
+  edits: 0,
+  statisticsNeeded: false,
+  statisticsShards: [],
+  valueShards: [],
+  validationShards: [],
+  attempt: 0,
+};
+
+/**
+ * Plans the round in work on the latest version. A round that turns out to have ended, its last stage cut off, is brought
+ * to its end first, and the next one is taken.
+ *
+ * @throws {PermanentError} naming what is damaged, missing or contradictory
+ */
+export async function planStage(input: Input, dependencies: StageDependencies): Promise<Output> {
+  const { store } = dependencies;
+  const card = await readModelCard(store, input.modelId);
+  for (;;) {
+    const round = await roundInWork(card, input, dependencies);
+    if (round === undefined) return noRound;
+    // Before the look at what was published: a publish in between moves the base, and then this round cannot be published.
+    const base = await latest(store, card.modelId);
+    const units = await unitsToEdit(card, round, input, dependencies);
+    if (units === undefined) continue;
+    const stored = await makePlan({ store, card, roundId: round.roundId, units, base, isLast: round.isLast });
+    const { plan, planKey, areStatisticsStored } = stored;
+    return {
+      hasRound: true,
+      roundId: round.roundId,
+      planKey,
+      edits: plan.edits.length,
+      statisticsNeeded: !areStatisticsStored,
+      statisticsShards: areStatisticsStored ? [] : indices(plan.statisticsShards),
+      valueShards: await openValueShards(store, stored, base),
+      validationShards: indices(plan.validationShards.length),
+      attempt: 0,
+    };
+  }
+}
+
+const indices = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+async function roundInWork(
+  card: ModelCard,
+  { executionId }: Input,
+  { store, now }: StageDependencies,
+): Promise<CurrentRound | undefined> {
+  const current = await findCurrentRound(store, card.modelId);
+  if (current !== undefined) return current;
+  const units = await chooseUnits(store, card);
+  if (units.length === 0) return undefined;
+  const isLast = !(await isMoreWaiting(store, card.modelId, units));
+  return beginRound(store, card.modelId, units, { executionId, startedAt: now().toISOString(), isLast });
+}
+
+async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonly string[]): Promise<boolean> {
+  const others = (await pendingNames(store, modelId)).filter((name) => !units.includes(name));
+  return others.length > 0 || (await waitingKeys(store, modelId)).length > 0;
+}
+
+/** The units of a round, or undefined if it has ended: all that was missing of its end is made up for. */
+async function unitsToEdit(
+  { modelId }: ModelCard,
+  round: CurrentRound,
+  input: Input,
+  { store, now }: StageDependencies,
+): Promise<readonly PendingUnit[] | undefined> {
+  const { roundId } = round;
+  if (round.quarantined === true) {
+    await finishQuarantine(store, modelId, round);
+    return undefined;
+  }
+  const outcome = await findOutcome(store, modelId, roundId);
+  if (outcome !== undefined) {
+    await finishRound(store, modelId, roundId, outcome);
+    return undefined;
+  }
+  const units: PendingUnit[] = [];
+  for (const name of round.units) units.push(await readPending(store, modelId, name));
+  const published = await unrecordedOutcome(store, modelId, roundId, units);
+  if (published === undefined) return units;
+  const { executionId } = input;
+  await finishRound(store, modelId, roundId, { ...published, executionId, at: now().toISOString() });
+  return undefined;
+}
+
+async function unrecordedOutcome(
+  store: ObjectStore,
+  modelId: string,
+  roundId: string,
+  units: readonly PendingUnit[],
+): Promise<Omit<RoundOutcomeRecord, 'executionId' | 'at'> | undefined> {
+  const newestVersion = Math.min(...units.map((unit) => unit.newestVersion));
+  const published = await publishedVersionOf(store, modelId, roundId, newestVersion);
+  if (published === undefined) return undefined;
+  const { version, edits } = published;
+  const all = units.reduce((sum, unit) => sum + unit.edits, 0);
+  return { outcome: 'published', version, reason: '', edits, dropped: all - edits };
+}

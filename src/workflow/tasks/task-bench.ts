@@ -1,0 +1,23 @@
+import type { KeyStatistics, LayerSketch } from '../../editing/index.js';
+import { matrix } from '../../linalg/index.js';
+import { Workbench } from '../../rounds/index.js';
+import { openCardModel } from '../model-files.js';
+import type { PlannedRound } from '../plan/round-files.js';
+import { type TaskDependencies, taskDevice } from './task-dependencies.js';
+
+/** Opens the model of a planned round. Dispose of the bench. */
+export async function openTaskBench(
+  dependencies: TaskDependencies,
+  { plan, card }: PlannedRound,
+  parts: { readonly statistics?: readonly KeyStatistics[]; readonly sketches?: readonly LayerSketch[] } = {},
+): Promise<Workbench> {
+  const { store, memoryBudgetBytes } = dependencies;
+  const { modelId, modelDigest, settings } = plan;
+  const opened = await openCardModel(dependencies, card);
+  const device = await taskDevice(dependencies);
+  return new Workbench({ store, modelId, modelDigest, settings, ...opened, ...parts, device, memoryBudgetBytes });
+}
+
+/** Sketches for a state without edits, whose gates nothing opens: of rank 1, all zeros. */
+export const noSketches = (layers: readonly number[], dInner: number): LayerSketch[] =>
+  layers.map((layer) => ({ layer, sketch: matrix(1, dInner) }));

@@ -1,0 +1,49 @@
+import { TransientError } from '../../errors.js';
+import type { SolverRequest } from '../../linalg/index.js';
+import type { Listener } from '../../progress.js';
+import type { ObjectStore } from '../../registry/index.js';
+import { type Device, type DeviceChoice, resolveDevice } from '../../runtime/index.js';
+
+/** What a container task works with. */
+export interface TaskDependencies {
+  readonly store: ObjectStore;
+  /** Folder on this machine's disk in which model files and texts are kept between tasks. */
+  readonly cacheFolder: string;
+  readonly device: DeviceChoice;
+  /** `auto` unless given. */
+  readonly solver?: SolverRequest;
+  readonly memoryBudgetBytes: number;
+  readonly listener: Listener;
+  /** Aborted when the machine wants the task to end: what is finished is stored, another attempt does the rest. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The device to compute on. A task that was promised a GPU does not crawl along on the CPU of a costly machine.
+ *
+ * @throws {TransientError} if the device was named and does not load here
+ */
+export async function taskDevice({ device: choice, listener }: TaskDependencies): Promise<Device> {
+  let reason = '';
+  const device = await resolveDevice(choice, {
+    onNotice: (message) => {
+      reason = message;
+    },
+  });
+  if (choice !== 'auto' && device.provider !== choice) {
+    throw new TransientError(`device ${choice}: one that loads on this machine, got ${reason}`);
+  }
+  listener.onNotice?.(`computing on ${device.provider}`);
+  return device;
+}
+
+/** The same listener; progress is where a task stops that has been told to. */
+export function stopping({ listener, signal }: TaskDependencies): Listener {
+  return {
+    ...listener,
+    onProgress: (progress) => {
+      signal?.throwIfAborted();
+      listener.onProgress?.(progress);
+    },
+  };
+}

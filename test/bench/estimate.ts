@@ -1,0 +1,144 @@
+import {
+  emptyMomentSums,
+  emptyState,
+  KeyCollection,
+  KeyMomentProgram,
+  segmentStorage,
+  ValueSearch,
+  writeRound,
+} from '../../src/editing/index.js';
+import { calibrate, planDefaults } from '../../src/estimate/index.js';
+import type { EffectiveRates } from '../../src/estimate/seconds-of.js';
+import { secondsOf as predictedSeconds } from '../../src/estimate/seconds-of.js';
+import { factorWork, momentWork } from '../../src/estimate/statistics-work.js';
+import { valuesWork } from '../../src/estimate/values-work.js';
+import { writeWork } from '../../src/estimate/write-work.js';
+import { inverseFactor, keySketch, matrix } from '../../src/linalg/index.js';
+import { OnnxGemmEngine, rowsPerBatch } from '../../src/runtime/index.js';
+import { median, nowSeconds, secondsOf } from './clock.js';
+import type { BenchContext } from './context.js';
+import { type Figure, figure, type Measurement } from './figure.js';
+import { emptyHooks, plainStatistics } from './hooks.js';
+import { meanShape } from './mean-shape.js';
+import { normal } from './random.js';
+
+const tokensOfSequence = 128;
+const sequences = 24;
+/** Adam steps of each search, so that no stop rule decides how long it takes. */
+const steps = 10;
+
+/** A piece of work, as predicted and as done. */
+interface Trial {
+  readonly what: string;
+  readonly predicted: (rates: EffectiveRates) => number;
+  readonly run: () => Promise<unknown>;
+}
+
+/**
+ * What `hookline plan --calibrate` predicts against what is measured: a pass over text, a value search, a round on top of
+ * others. The machine's rates are measured before each turn of each, so that prediction and measurement meet it in one mood.
+ */
+export async function measurePlan(context: BenchContext): Promise<Measurement> {
+  const { model, settings, quick } = context;
+  const trials = [
+    await statisticsTrial(context),
+    await valuesTrial(context),
+    await solveTrial(context),
+    await factorTrial(context),
+  ];
+  const figures: Figure[] = [];
+  for (const { what, run, predicted } of trials) {
+    const [expected, actual, ratios]: [number[], number[], number[]] = [[], [], []];
+    await run();
+    for (let turn = 0; turn < (quick ? 3 : 5); turn++) {
+      expected.push(predicted(await calibrate(model.config, { nowSeconds })));
+      actual.push(await secondsOf(run));
+      ratios.push(expected[turn] / actual[turn]);
+    }
+    figures.push(
+      figure(`${what}: predicted, median`, median(expected), 's'),
+      figure(`${what}: measured, median`, median(actual), 's'),
+      figure(`${what}: predicted / measured, median`, median(ratios), 'x', { atLeast: 0.7 }),
+      figure(`${what}: the same, from above`, median(ratios), 'x', { atMost: 1.3 }),
+    );
+  }
+  return {
+    name: 'plan',
+    note: `layers ${settings.layers.join(', ')}; rates calibrated in turns with what is measured`,
+    figures,
+  };
+}
+
+async function statisticsTrial({ model, settings: { layers }, text }: BenchContext): Promise<Trial> {
+  const moments = await KeyMomentProgram.compile(model, layers);
+  const read = text(sequences, tokensOfSequence);
+  const sums = emptyMomentSums(layers, model.config.dInner);
+  const batch = rowsPerBatch / tokensOfSequence;
+  return {
+    what: `statistics of ${sequences * tokensOfSequence} tokens`,
+    predicted: (rates) => {
+      const size = { tokens: sequences * tokensOfSequence, sequenceTokens: tokensOfSequence };
+      return predictedSeconds(momentWork(model.config, layers, size), rates);
+    },
+    run: async () => {
+      for (let first = 0; first < sequences; first += batch) await moments.add(read.slice(first, first + batch), sums);
+    },
+  };
+}
+
+async function valuesTrial({ model, settings, edits, options }: BenchContext): Promise<Trial> {
+  const fixed = { ...settings, stopLoss: 0, steps };
+  const search = await ValueSearch.compile(model, fixed);
+  const sought = edits.slice(0, options.edits);
+  const hooks = emptyHooks(model, fixed);
+  const plan = {
+    ...planDefaults,
+    config: model.config,
+    settings: fixed,
+    shape: meanShape(sought),
+    earlierEdits: 0,
+    steps,
+  };
+  return {
+    what: `values of ${sought.length} edits`,
+    predicted: (rates) => predictedSeconds(valuesWork(plan, sought.length), rates),
+    run: () => search.search(sought, hooks),
+  };
+}
+
+/** The second of two rounds. */
+async function solveTrial({ model, settings, edits, options }: BenchContext): Promise<Trial> {
+  const { config } = model;
+  const engine = new OnnxGemmEngine();
+  const collection = await KeyCollection.compile(model, settings);
+  const storage = segmentStorage(config.dInner, config.dModel);
+  const statistics = await plainStatistics(model, settings, 1);
+  const round = { settings, collection, statistics, engine, rowsPerBatch, storage };
+  const next = normal(1);
+  const targets = (count: number) =>
+    matrix(config.dModel, count, Float64Array.from({ length: config.dModel * count }, next));
+  const half = Math.min(options.edits, edits.length >> 1);
+  const [earlier, written] = [edits.slice(0, half), edits.slice(half, 2 * half)];
+  const { state } = await writeRound(round, emptyState(config, settings), earlier, targets(earlier.length));
+  const wanted = targets(written.length);
+  const sizes = { config, settings, shape: meanShape(written), edits: written.length, earlierEdits: earlier.length };
+  return {
+    what: `solve of ${written.length} edits on ${earlier.length}`,
+    predicted: (rates) => predictedSeconds(writeWork(sizes), rates),
+    run: () => writeRound(round, state, written, wanted),
+  };
+}
+
+async function factorTrial({ model: { config } }: BenchContext): Promise<Trial> {
+  const engine = new OnnxGemmEngine();
+  const moment = matrix(config.dInner, config.dInner);
+  const next = normal(2);
+  for (let i = 0; i < config.dInner; i++) {
+    for (let j = 0; j <= i; j++) moment.data[i * config.dInner + j] = i === j ? config.dInner : next();
+  }
+  return {
+    what: `inverse factor of ${config.dInner}`,
+    predicted: (rates) => predictedSeconds(factorWork(config), rates),
+    run: async () => keySketch(await inverseFactor(moment, engine), engine),
+  };
+}

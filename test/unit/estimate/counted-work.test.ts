@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  emptyMomentSums,
+  emptyState,
+  type Hyperparameters,
+  KeyCollection,
+  KeyMomentProgram,
+  resolveHyperparameters,
+  segmentStorage,
+  type TokenizedEdit,
+  tokenizeEdit,
+  ValueSearch,
+  writeRound,
+} from '../../../src/editing/index.js';
+import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../../src/editing/value-graphs.js';
+import { counterFactShape } from '../../../src/estimate/edit-shape.js';
+import { factorWork, momentWork } from '../../../src/estimate/statistics-work.js';
+import { valuesWork } from '../../../src/estimate/values-work.js';
+import { rebuildWork, writeWork } from '../../../src/estimate/write-work.js';
+import { readBatch } from '../../../src/evaluation/index.js';
+import {
+  emptyMemory,
+  type GemmEngine,
+  inverseFactor,
+  keySketch,
+  type Matrix,
+  matrix,
+  PlainGemmEngine,
+  replayRounds,
+} from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
+import { loadModel, loadTokenizer, type Model, type Tokenizer } from '../../../src/model/index.js';
+import { OnnxGemmEngine } from '../../../src/runtime/index.js';
+import { collectionGraph } from '../../bench/collection-graph.js';
+import { emptyHooks, plainStatistics } from '../../bench/hooks.js';
+import { meanShape } from '../../bench/mean-shape.js';
+import {
+  type MeasuredProgram,
+  measureCollection,
+  measureMoments,
+  measureSearch,
+} from '../../bench/measured-program.js';
+import { normal, randomIds } from '../../bench/random.js';
+import { momentGraph } from '../../bench/statistics.js';
+
+const aldermark = join(import.meta.dirname, '../../../../examples/aldermark');
+const prefixes = ['The', 'Therefore the council met', 'Because of the long winter', 'I have', 'You can see it'];
+
+let model: Model;
+let tokenizer: Tokenizer;
+let edits: TokenizedEdit[];
+
+beforeAll(async () => {
+  model = await loadModel(join(aldermark, 'model'));
+  tokenizer = await loadTokenizer(model.directory);
+  const batch = await readBatch(join(aldermark, 'batches/round-1.jsonl'), { limit: 12 });
+  const contexts = ['{}', ...prefixes.map((prefix) => `${prefix}. {}`)];
+  edits = batch.edits.map((edit) => tokenizeEdit(tokenizer, edit, contexts));
+});
+
+const settingsOf = (some: Partial<Hyperparameters>): Hyperparameters =>
+  resolveHyperparameters({ layers: [2], stopLoss: 0, ...some }, model.config);
+
+/** FLOPs of float64 products that go through an engine. */
+class CountingEngine implements GemmEngine {
+  flops = 0;
+  products = 0;
+
+  constructor(private readonly engine: GemmEngine = new PlainGemmEngine()) {}
+
+  async gemm(a: Matrix, b: Matrix, options: Parameters<GemmEngine['gemm']>[2] = {}): Promise<Matrix> {
+    const product = await this.engine.gemm(a, b, options);
+    this.products++;
+    this.flops += 2 * product.rows * product.columns * (options.transA ? a.rows : a.columns);
+    return product;
+  }
+}
+
+const total = (accounts: Iterable<MeasuredProgram>, of: (account: MeasuredProgram) => number) =>
+  [...accounts].reduce((sum, account) => sum + of(account), 0);
+
+/** Relative difference of what is planned from what was counted. */
+const off = (planned: number, counted: number) => Math.abs(planned / counted - 1);
+
+describe('planned FLOPs are those of the graphs that run', () => {
+  it('for the key moments of text, one layer and several', async () => {
+    for (const layers of [[0], [1, 3]]) {
+      const moments = await KeyMomentProgram.compile(model, layers);
+      const account = measureMoments(moments, momentGraph(model, layers));
+      const text = Array.from({ length: 8 }, (_, i) => randomIds(128, model.config.vocab, i));
+      await moments.add(text, emptyMomentSums(layers, model.config.dInner));
+      await moments.dispose();
+      const planned = momentWork(model.config, layers, { tokens: 1024, sequenceTokens: 128 });
+      expect(off(planned.gemmFlops, account.flops)).toBeLessThan(0.001);
+      expect(off(planned.attentionFlops, account.attentionFlops)).toBeLessThan(0.001);
+    }
+  });
+
+  it.each([
+    { layers: [2], steps: 3, templatesPerStep: 2 },
+    { layers: [0, 1], steps: 4, templatesPerStep: 0 },
+    { layers: [6], steps: 1, templatesPerStep: 4, klFactor: 0 },
+  ])('for a value search with %o', async (some) => {
+    const settings = settingsOf(some);
+    const search = await ValueSearch.compile(model, settings);
+    const accounts = measureSearch(search, {
+      below: belowValueLayer(model, settings),
+      prefix: prefixAboveValueLayer(model, settings),
+      objective: objectiveGraph(model, settings),
+    });
+    await search.search(edits, emptyHooks(model, settings));
+    await search.dispose();
+    const shape = meanShape(edits);
+    const plan = { config: model.config, settings, shape, earlierEdits: 0, steps: some.steps, memoryBudgetBytes: 1e9 };
+    const planned = valuesWork(plan, edits.length);
+    expect(planned.runs).toBe(total(accounts.values(), (account) => account.runs));
+    expect(
+      off(
+        planned.gemmFlops,
+        total(accounts.values(), (account) => account.flops),
+      ),
+    ).toBeLessThan(0.02);
+    // Attention's rectangles are as long as their longest sequence, of which a plan knows the mean.
+    expect(
+      off(
+        planned.attentionFlops,
+        total(accounts.values(), (a) => a.attentionFlops),
+      ),
+    ).toBeLessThan(0.35);
+  });
+
+  it('for a round on top of another', async () => {
+    const settings = settingsOf({ layers: [1, 3] });
+    const collection = await KeyCollection.compile(model, settings);
+    const account = measureCollection(collection, collectionGraph(model, settings));
+    const engine = new CountingEngine();
+    const { config } = model;
+    const statistics = await plainStatistics(model, settings, 1);
+    const context = { settings, collection, statistics, engine, rowsPerBatch: 1024 };
+    const round = { ...context, storage: segmentStorage(config.dInner, config.dModel) };
+    const next = normal(1);
+    const targets = (count: number) =>
+      matrix(config.dModel, count, Float64Array.from({ length: config.dModel * count }, next));
+    const { state } = await writeRound(round, emptyState(config, settings), edits.slice(0, 8), targets(8));
+    account.reset();
+    engine.flops = 0;
+    const written = edits.slice(8);
+    await writeRound(round, state, written, targets(4));
+    await collection.dispose();
+    const sizes = { config, settings, shape: meanShape(written), edits: 4, earlierEdits: 8 };
+    const planned = writeWork(sizes);
+    expect(off(planned.gemmFlops, account.flops)).toBeLessThan(0.02);
+    expect(off(planned.float64Flops, engine.flops)).toBeLessThan(0.05);
+  });
+
+  it('for the inverse factor of a moment, and its sketch', async () => {
+    // The wider one is cut into wide blocks first.
+    for (const size of [1024, 3072]) {
+      const engine = new CountingEngine(new OnnxGemmEngine());
+      await keySketch(await inverseFactor(identity(size), engine), engine);
+      const planned = factorWork({ dInner: size });
+      expect(planned.runs).toBe(engine.products);
+      expect(planned.float64Flops).toBe(engine.flops);
+    }
+  });
+
+  it('for rebuilding a version of some hundred edits', async () => {
+    const config = { dInner: 96, dModel: 500 };
+    const engine = new CountingEngine(new OnnxGemmEngine());
+    const rounds = [0, 150, 300].map((before) => {
+      const gramRows = matrix(150, before + 150);
+      for (let i = 0; i < 150; i++) gramRows.data[i * (before + 150) + before + i] = 1;
+      const segment = { whitenedKeys: matrix(150, config.dInner), targets: matrix(config.dModel, 150), gramRows };
+      return { removed: [], segment };
+    });
+    await replayRounds(emptyMemory(config.dInner, config.dModel, 1), rounds, engine);
+    expect(rebuildWork(config, 450)).toMatchObject({ float64Flops: engine.flops });
+  });
+});
+
+describe('the shape of an edit', () => {
+  it('that is planned for by default is about that of the bundled edits', () => {
+    const measured = meanShape(edits);
+    expect(measured.promptTokens / counterFactShape.promptTokens).toBeGreaterThan(0.5);
+    expect(measured.promptTokens / counterFactShape.promptTokens).toBeLessThan(2);
+    expect(measured.templates).toBe(counterFactShape.templates);
+  });
+});

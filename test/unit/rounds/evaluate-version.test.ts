@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { euclideanNorm } from '../../../src/editing/index.js';
+import { tokenizeTemplate } from '../../../src/editing/prompts.js';
+import { multiply } from '../../../src/linalg/gemm.js';
+import { readDownProjection } from '../../../src/model/index.js';
+import { compareGates } from '../../../src/rounds/compare-gates.js';
+import { editRounds, type RoundOutcome } from '../../../src/rounds/edit-rounds.js';
+import { type EditSession, openEditSession } from '../../../src/rounds/edit-session.js';
+import { evaluateVersion, type HookedSubject, type VersionEvaluation } from '../../../src/rounds/evaluate-version.js';
+import { explainGates } from '../../../src/rounds/explain-gates.js';
+import { layerChanges } from '../../../src/rounds/layer-changes.js';
+import { withSequenceThresholds } from '../../../src/rounds/sequence-thresholds.js';
+import { HookableModel, loadVersionHooks, type VersionHooks } from '../../../src/serving/index.js';
+import { BundledModel } from '../../support/bundled-model.js';
+
+let bundled: BundledModel;
+let session: EditSession;
+let outcome: RoundOutcome;
+let version: VersionHooks;
+let subject: HookedSubject;
+let evaluation: VersionEvaluation;
+beforeAll(async () => {
+  bundled = await BundledModel.open(4);
+  const { store, modelId, edits, heldOut, tokenizer } = bundled;
+  session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
+  const rounds = editRounds(session.bench, {
+    ...{ ...session, store, modelId, modelName: 'aldermark', heldOut, publishedBy: 'a test' },
+    ...{ batches: [edits.slice(0, 3)], rejected: [], compareGates: false },
+  });
+  outcome = (await rounds.next()).value as RoundOutcome;
+  version = await loadVersionHooks(store, modelId);
+  subject = { edited: await session.bench.edited(), tokenizer, hooks: version.hooks };
+  evaluation = await evaluateVersion(subject, edits.slice(0, 3), heldOut);
+});
+afterAll(() => session.bench.dispose());
+
+describe('a published version', () => {
+  it('measures on its own edits what its manifest says', () => {
+    const { retention: _, ...metrics } = outcome.manifest.metrics as Record<string, number>;
+    const { summary, liveExactMatch, drift } = evaluation;
+    expect(metrics).toMatchObject({ ...summary, liveExactMatch });
+    expect(drift!.perplexityRatio).toBeCloseTo(metrics.perplexityRatio, 5);
+    expect(drift!.swapRate).toBe(metrics.swapRate);
+    expect(summary.reliability).toBe(1);
+  });
+
+  it('leaves edits alone that it does not hold', async () => {
+    const other = await evaluateVersion(subject, bundled.edits.slice(3), []);
+    expect(other).toMatchObject({
+      liveExactMatch: 0,
+      drift: null,
+      summary: { reliability: 0, sameSubjectLocality: 1 },
+    });
+    expect(other.answers).toEqual(other.baseAnswers);
+  });
+
+  it('names the edit that opened each gate, at the last token of the subject', async () => {
+    const edits = bundled.edits.slice(0, 3);
+    const prompts = await explainGates(subject, edits, version.editIds);
+    const own = prompts.filter(({ kind }) => kind === 'edit');
+    expect(own.map(({ openings }) => openings.map(({ editId }) => editId))).toEqual(edits.map(({ id }) => [id]));
+    own.forEach(({ openings: [opening] }, e) => {
+      const { tokenIds, lookupIndex } = tokenizeTemplate(bundled.tokenizer, edits[e].prompt, edits[e].subject);
+      const token = bundled.tokenizer.tokenText(tokenIds[lookupIndex]);
+      const { firing } = evaluation.measurements[e];
+      expect(opening).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength: firing!.strength });
+    });
+    expect(prompts.filter(({ kind, openings }) => kind === 'neighborhood' && openings.length > 0)).toEqual([]);
+  });
+
+  it('says how much of each weight it changed', async () => {
+    const [{ layer, memory }] = version.state.layers;
+    const weight = await readDownProjection(bundled.model, layer);
+    const change = multiply(memory.values, memory.whitenedKeys);
+    const [told] = await layerChanges(bundled.model, version.state, session.bench.engine);
+    expect(told).toMatchObject({ layer: 0, edits: 3 });
+    expect(told.relativeChange).toBeCloseTo(euclideanNorm(change.data) / euclideanNorm(weight.data), 9);
+  });
+
+  it('is behind the sequence gate what the comparison of gates says', async () => {
+    const { model, tokenizer, edits, heldOut } = bundled;
+    const own = edits.slice(0, 3);
+    const rows = await compareGates(session.bench, version.state, own, heldOut);
+    const request = { model, tokenizer, hooks: version.hooks, settings: session.bench.settings, edits: own };
+    const hooks = await withSequenceThresholds(request);
+    const edited = await HookableModel.compile(model, { layers: [0], gate: 'sequence' });
+    const { summary, drift } = await evaluateVersion({ edited, tokenizer, hooks }, own, heldOut);
+    await edited.dispose();
+    const row = rows.find(({ gate }) => gate === 'sequence')!;
+    const { reliability, generality, locality, sameSubjectLocality } = summary;
+    expect(row).toMatchObject({ reliability, generality, locality, sameSubjectLocality });
+    expect(drift!.perplexityRatio).toBeCloseTo(row.perplexityRatio!, 5);
+  });
+});
+
+describe('the base model', () => {
+  it('differs in nothing from itself', async () => {
+    const { model, tokenizer, edits, heldOut } = bundled;
+    const edited = await HookableModel.compile(model, { layers: [], gate: 'none' });
+    const base = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits.slice(0, 3), heldOut);
+    await edited.dispose();
+    expect(base.answers).toEqual(base.baseAnswers);
+    expect(base.baseAnswers).toEqual(evaluation.baseAnswers);
+    expect(base.summary).toMatchObject({ reliability: 0, locality: 1, sameSubjectLocality: 1 });
+    expect(base.drift).toMatchObject({ perplexityRatio: 1, klToBase: 0, swapRate: 0 });
+    expect(base.drift!.basePerplexity).toBeCloseTo(evaluation.drift!.basePerplexity, 3);
+  });
+});

@@ -1,0 +1,108 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../../../src/errors.js';
+import type { Progress } from '../../../src/progress.js';
+import { digestOf } from '../../../src/registry/index.js';
+import { materialise, openCardModel } from '../../../src/workflow/model-files.js';
+import type { ModelCard } from '../../../src/workflow/registration.js';
+import { damageFile, PlannedRounds } from '../../support/planned-round.js';
+
+let rounds: PlannedRounds;
+let events: Progress[];
+beforeEach(async () => {
+  rounds = await PlannedRounds.open();
+  events = [];
+});
+afterEach(() => rounds.remove());
+
+const place = () => ({
+  store: rounds.store,
+  cacheFolder: rounds.cacheFolder,
+  listener: { onProgress: (event: Progress) => events.push(event) },
+});
+
+/** The stages that told of themselves since the last call. */
+const stages = () => [...new Set(events.splice(0).map(({ stage }) => stage))];
+
+describe('a model in a directory', () => {
+  it('is read whole once, and again when a file changed', async () => {
+    await openCardModel(place(), rounds.card);
+    expect(stages()).toEqual(['digest']);
+    await openCardModel(place(), rounds.card);
+    expect(stages()).toEqual([]);
+    utimesSync(join(rounds.modelDirectory, 'config.json'), 1, 1);
+    await openCardModel(place(), rounds.card);
+    expect(stages()).toEqual(['digest']);
+    damageFile(join(rounds.modelDirectory, 'model.safetensors'));
+    await expect(openCardModel(place(), rounds.card)).rejects.toThrow(DigestMismatchError);
+  });
+});
+
+describe('a model in the store', () => {
+  let card: ModelCard;
+  beforeEach(async () => {
+    const files = [];
+    for (const name of readdirSync(rounds.modelDirectory)) {
+      const bytes = readFileSync(join(rounds.modelDirectory, name));
+      const key = `models/aldermark/files/${name}`;
+      await rounds.store.put(key, bytes);
+      files.push({ key, name, sizeBytes: bytes.length, sha256: digestOf(bytes) });
+    }
+    card = { ...rounds.card, source: { kind: 'store', files } };
+  });
+
+  it('is downloaded once, by whichever task comes first', async () => {
+    const folders = await Promise.all(Array.from({ length: 12 }, () => materialise(place(), card)));
+    expect(new Set(folders)).toEqual(new Set([join(rounds.cacheFolder, card.modelDigest)]));
+    expect(stages()).toEqual(['download', 'digest']);
+    const { model } = await openCardModel(place(), card);
+    expect(model.config.layers).toBe(card.layerCount);
+    expect(stages()).toEqual([]);
+    expect(readdirSync(rounds.cacheFolder)).toEqual([card.modelDigest]);
+  });
+
+  it('is downloaded again where the copy on this disk is damaged', async () => {
+    const folder = await materialise(place(), card);
+    stages();
+    damageFile(join(folder, 'model.safetensors'));
+    expect(await materialise(place(), card)).toBe(folder);
+    expect(stages()).toEqual(['download', 'digest']);
+    expect(digestOf(readFileSync(join(folder, 'model.safetensors')))).toBe(
+      digestOf(readFileSync(join(rounds.modelDirectory, 'model.safetensors'))),
+    );
+  });
+
+  it('is refused where the store holds other bytes, and leaves nothing', async () => {
+    rounds.damage('models/aldermark/files/tokenizer.json');
+    await expect(materialise(place(), card)).rejects.toThrow(DigestMismatchError);
+    await rounds.store.put('models/aldermark/files/tokenizer.json', new Uint8Array(3));
+    await expect(materialise(place(), card)).rejects.toThrow(MalformedFileError);
+    expect(readdirSync(rounds.cacheFolder)).toEqual([]);
+    const other = { ...rounds.card, source: card.source, modelDigest: 'f'.repeat(64) };
+    await rounds.store.put(
+      'models/aldermark/files/tokenizer.json',
+      readFileSync(join(rounds.modelDirectory, 'tokenizer.json')),
+    );
+    await expect(materialise(place(), other)).rejects.toThrow(DigestMismatchError);
+    expect(readdirSync(rounds.cacheFolder)).toEqual([]);
+  });
+
+  it('writes no file outside its folder', async () => {
+    if (card.source.kind !== 'store') throw new Error('another source');
+    for (const name of ['../config.json', '/etc/x', 'a/b', '..', '.', 'a\\b']) {
+      const files = [{ ...card.source.files[0], name }];
+      const evil = { ...card, source: { kind: 'store' as const, files } };
+      await expect(materialise(place(), evil)).rejects.toThrow(InvalidInputError);
+    }
+  });
+
+  it('sweeps away what a killed download left a day ago', async () => {
+    const [old, recent] = ['.draft-old', '.draft-recent'].map((name) => join(rounds.cacheFolder, name));
+    for (const folder of [old, recent]) mkdirSync(folder, { recursive: true });
+    utimesSync(old, 1, 1);
+    await materialise(place(), card);
+    expect(readdirSync(rounds.cacheFolder).sort()).toEqual(['.draft-recent', card.modelDigest]);
+    expect(statSync(recent).isDirectory()).toBe(true);
+  });
+});

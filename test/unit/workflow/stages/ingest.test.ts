@@ -1,0 +1,198 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { digestOf, type ObjectStore } from '../../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
+import { refusalOf } from '../../../../src/workflow/queue/inbox.js';
+import { batchLimitBytes } from '../../../../src/workflow/queue/ingest-object.js';
+import { pendingNames, readPending, readUnit } from '../../../../src/workflow/queue/pending-units.js';
+import { ingestStage } from '../../../../src/workflow/stages/ingest.js';
+import {
+  contentOf,
+  copyOf,
+  dependenciesOn,
+  drop,
+  editLine,
+  modelId,
+  registeredStore,
+} from '../../../support/control-plane.js';
+import { beforeOperation, Crash, crashingAtOperation } from '../../../support/faulty-object-store.js';
+
+let store: MemoryObjectStore;
+beforeEach(async () => {
+  store = await registeredStore({ roundSize: 2 });
+});
+
+const ingest = (on: ObjectStore, objectKey: string, more: { executionId?: string; modelId?: string } = {}) =>
+  ingestStage({ trigger: 'drop', objectKey, modelId: '', executionId: 'e1', ...more }, dependenciesOn(on));
+
+const fiveLines = ['a', 'b', 'c'].map((id) => editLine(id)).concat('not JSON', editLine('d'));
+
+async function pendingEdits(on: ObjectStore): Promise<string[][]> {
+  const units = (await pendingNames(on, modelId)).map(async (name) => {
+    const edits = await readUnit(on, modelId, await readPending(on, modelId, name));
+    return edits.map(({ id }) => id);
+  });
+  return Promise.all(units);
+}
+
+describe('ingest', () => {
+  it('cuts a batch into units of the round size, keeps its source and tells of every rejected line', async () => {
+    await drop(store, 'batch.jsonl', fiveLines);
+    const { bytes } = await store.get('incoming/m/batch.jsonl');
+    const output = await ingest(store, 'incoming/m/batch.jsonl');
+    const digest = digestOf(bytes);
+    const reportKey = `models/m/batches/${digest}/rejections.json`;
+    expect(output).toEqual({ modelId, outcome: 'accepted', accepted: 4, rejected: 1, units: 2, reason: '', reportKey });
+    expect(await pendingEdits(store)).toEqual([
+      ['a', 'b'],
+      ['c', 'd'],
+    ]);
+    expect(await pendingNames(store, modelId)).toEqual([
+      `20260102T030405678-${digest.slice(0, 16)}-0001.json`,
+      `20260102T030405678-${digest.slice(0, 16)}-0002.json`,
+    ]);
+    expect(await store.head('incoming/m/batch.jsonl')).toBeUndefined();
+    expect((await store.get(`models/m/batches/${digest}/source`)).bytes).toEqual(bytes);
+    const rejections = JSON.parse(new TextDecoder().decode((await store.get(reportKey)).bytes));
+    expect(rejections).toMatchObject([{ lineNumber: 4, reason: expect.stringContaining('JSON') }]);
+  });
+
+  it('leaves the same behind wherever it is cut off and tried again', async () => {
+    await drop(store, 'batch.jsonl', fiveLines);
+    const undisturbed = await copyOf(store);
+    const expected = await ingest(undisturbed, 'incoming/m/batch.jsonl');
+    for (const lost of ['operation', 'reply'] as const) {
+      for (let operations = 0; ; operations++) {
+        const copy = await copyOf(store);
+        const first = ingest(crashingAtOperation(copy, operations, lost), 'incoming/m/batch.jsonl');
+        const crashed = await first.then(
+          () => false,
+          (error) => error instanceof Crash,
+        );
+        if (!crashed) break;
+        const output = await ingest(copy, 'incoming/m/batch.jsonl');
+        // Where only the very last reply was lost, nothing is left to be ingested.
+        if (output.outcome !== 'nothing') expect(output, `${lost} ${operations}`).toEqual(expected);
+        expect(await contentOf(copy), `${lost} ${operations}`).toEqual(await contentOf(undisturbed));
+      }
+    }
+  });
+
+  it('takes a batch that was dropped before for a duplicate, by its content', async () => {
+    await drop(store, 'one', fiveLines);
+    await drop(store, 'two', fiveLines);
+    await ingest(store, 'incoming/m/one');
+    const before = await pendingNames(store, modelId);
+    expect(await ingest(store, 'incoming/m/two', { executionId: 'e2' })).toMatchObject({
+      outcome: 'duplicate',
+      units: 2,
+    });
+    expect(await pendingNames(store, modelId)).toEqual(before);
+    expect(await ingest(store, 'incoming/m/two')).toMatchObject({ outcome: 'nothing' });
+  });
+
+  it('ingests the same object side by side as often as it is told to', async () => {
+    await drop(store, 'one', fiveLines);
+    const calls = Array.from({ length: 8 }, (_, i) => ingest(store, 'incoming/m/one', { executionId: `e${i}` }));
+    await Promise.all(calls);
+    expect(await pendingEdits(store)).toEqual([
+      ['a', 'b'],
+      ['c', 'd'],
+    ]);
+  });
+
+  it('leaves a file that is dropped under the same name meanwhile for its own turn, whenever that happens', async () => {
+    await drop(store, 'batch.jsonl', fiveLines);
+    const others = [editLine('x'), editLine('y')];
+    for (let operations = 0; ; operations++) {
+      const copy = await copyOf(store);
+      let dropped = false;
+      const meanwhile = beforeOperation(copy, operations, async () => {
+        dropped = true;
+        await drop(copy, 'batch.jsonl', others);
+      });
+      await ingest(meanwhile, 'incoming/m/batch.jsonl');
+      if (!dropped) break;
+      await ingest(copy, 'incoming/m/batch.jsonl');
+      expect((await pendingEdits(copy)).flat(), `operation ${operations}`).toEqual(expect.arrayContaining(['x', 'y']));
+      expect(await copy.list('incoming/')).toEqual([]);
+    }
+  });
+
+  it('rejects a batch without one acceptable line, again when it is dropped again', async () => {
+    await drop(store, 'bad', ['{}', 'x']);
+    const output = await ingest(store, 'incoming/m/bad');
+    expect(output).toMatchObject({ outcome: 'rejected', accepted: 0, rejected: 2, units: 0 });
+    expect(output.reason).toMatch(
+      /^batch incoming\/m\/bad: at least one acceptable edit, got none in 2 lines; line 1: /,
+    );
+    expect(await pendingNames(store, modelId)).toEqual([]);
+    await drop(store, 'again', ['{}', 'x']);
+    expect(await ingest(store, 'incoming/m/again')).toMatchObject({ outcome: 'rejected', rejected: 2 });
+    await drop(store, 'empty', []);
+    expect(await ingest(store, 'incoming/m/empty')).toMatchObject({ outcome: 'rejected', rejected: 0 });
+    expect(await store.list('incoming/')).toEqual([]);
+  });
+
+  it('says how to register an unknown model, and leaves the batch where it is', async () => {
+    const empty = new MemoryObjectStore();
+    await drop(empty, 'batch', fiveLines);
+    const output = await ingest(empty, 'incoming/m/batch');
+    expect(output).toMatchObject({ modelId, outcome: 'rejected' });
+    expect(output.reason).toContain('model m: a model of this store, got none of this name; register it with');
+    expect(await empty.list('')).toEqual(['incoming/m/batch']);
+  });
+
+  it.each([
+    'models/m/model.json',
+    'incoming/batch.jsonl',
+    'incoming/M/batch',
+    'incoming/../m/batch',
+    'incoming/m/../n/x',
+    'elsewhere',
+  ])('refuses the key %s, which is in no inbox', async (objectKey) => {
+    const before = await contentOf(store);
+    const output = await ingest(store, objectKey);
+    expect(output).toMatchObject({ outcome: 'rejected', modelId: '' });
+    expect(output.reason).toContain('incoming/<model id>/<name>');
+    expect(await contentOf(store)).toEqual(before);
+  });
+
+  it('has nothing to do for the folder itself, as consoles create it', async () => {
+    expect(await ingest(store, 'incoming/m/')).toMatchObject({ outcome: 'nothing', modelId });
+    expect(await ingest(store, 'incoming/')).toMatchObject({ outcome: 'rejected' });
+  });
+
+  it("refuses an object in another model's inbox, and a model id that is none", async () => {
+    expect(await ingest(store, 'incoming/n/x', { modelId })).toMatchObject({ outcome: 'rejected', modelId });
+    expect(await ingest(store, '', { modelId: '../m' })).toMatchObject({ outcome: 'rejected', modelId: '../m' });
+    expect(await ingest(store, '')).toMatchObject({ outcome: 'rejected' });
+  });
+
+  it('refuses what is too large once, and leaves it in the inbox', async () => {
+    await store.put('incoming/m/large', new Uint8Array(batchLimitBytes + 1));
+    const { reason, outcome } = await ingest(store, 'incoming/m/large');
+    expect([outcome, reason]).toEqual([
+      'rejected',
+      'batch incoming/m/large: at most 64 MiB; cut it into several files, got 64.0 MiB',
+    ]);
+    const { etag } = (await store.head('incoming/m/large'))!;
+    expect(await refusalOf(store, { modelId, objectKey: 'incoming/m/large', etag })).toBe(reason);
+    expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'nothing' });
+    await drop(store, 'large', [editLine('a')]);
+    expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'accepted', accepted: 1 });
+  });
+
+  it('sweeps a whole inbox in the order of its names, and counts it together', async () => {
+    await drop(store, '3', [editLine('third')]);
+    await drop(store, '1', [editLine('first'), '?']);
+    await drop(store, '2', ['?']);
+    expect(await ingest(store, '', { modelId })).toMatchObject({
+      outcome: 'accepted',
+      accepted: 2,
+      rejected: 2,
+      units: 2,
+    });
+    expect(await pendingEdits(store)).toEqual([['first'], ['third']]);
+    expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'nothing', units: 0 });
+  });
+});
