@@ -1,15 +1,9 @@
 /** @file The edited model for consumers: scoring, comparison with the base model, generation. */
 
 export { type Completion, type CompletionRequest, EditedModel, type LoadOptions } from './edited-model.js';
-export { exportLoraAdapter, type LoraExport, type LoraRequest } from './export/lora-adapter.js';
-export type { LoraLayerReport } from './export/lora-factors.js';
+export { exportLoraAdapter, type LoraRequest } from './export/lora-adapter.js';
 export { readLoraHooks } from './export/lora-hooks.js';
-export {
-  exportMergedWeights,
-  type MergedExport,
-  type MergedLayerReport,
-  type MergeRequest,
-} from './export/merged-weights.js';
+export { exportMergedWeights, type MergeRequest } from './export/merged-weights.js';
 export { OnnxDecoder } from './export/onnx-decoder.js';
 export {
   exportPatchedOnnx,
@@ -17,6 +11,7 @@ export {
   type PatchedOnnx,
   type PatchedOnnxRequest,
 } from './export/patched-onnx.js';
+export type { LoraExport, LoraLayerReport, MergedExport, MergedLayerReport } from './export/reports.js';
 export type { WeightDtype } from './export/rounded-tensor.js';
 export type { Firing } from './firings.js';
 export { type GateOpening, gateOpening } from './gate-opening.js';

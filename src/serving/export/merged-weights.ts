@@ -17,6 +17,7 @@ import {
 import type { VersionHooks } from '../version-hooks.js';
 import { writeFolder } from './draft-folder.js';
 import { mergedCard } from './merged-card.js';
+import type { MergedExport, MergedLayerReport } from './reports.js';
 import { roundedTensor, type WeightDtype, weightDtypes, wideValues } from './rounded-tensor.js';
 import { requireExportable, ungatedMetadata } from './ungated-export.js';
 
@@ -27,29 +28,6 @@ export interface MergeRequest {
   /** New or empty. */
   readonly folder: string;
   readonly engine?: GemmEngine;
-}
-
-/** What merging did to one layer's matrix. Norms are Frobenius norms. */
-export interface MergedLayerReport {
-  readonly layer: number;
-  /** The tensor's name in the checkpoint. */
-  readonly tensor: string;
-  readonly dtype: WeightDtype;
-  /** `|dW|`. */
-  readonly weightChangeNorm: number;
-  /** `|dW| / |W|`. */
-  readonly relativeChange: number;
-  /** `|round(W + dW) - W - dW| / |dW|`: what storing the sum in the tensor's type loses of the change. */
-  readonly roundingError: number;
-}
-
-/** A written model directory. */
-export interface MergedExport {
-  readonly folder: string;
-  /** Weight files, by name. */
-  readonly files: readonly string[];
-  readonly sizeBytes: number;
-  readonly layers: readonly MergedLayerReport[];
 }
 
 /** What a Hugging Face directory holds beside weights and texts about them. */
