@@ -44,7 +44,10 @@ export async function loraFactors(
   const [storedA, storedB] = [rounded(a, storage.dtype), rounded(b, storage.dtype)];
   const norm = Math.hypot(...values);
   const report = {
-    ...{ layer, rank, exactRank: values.length, weightChangeNorm: norm },
+    layer,
+    rank,
+    exactRank: values.length,
+    weightChangeNorm: norm,
     truncationError: Math.hypot(...values.subarray(rank)) / norm,
     roundingError: (await distanceOfProducts([b, a], [storedB, storedA], engine)) / norm,
     singularValues: Array.from(values.subarray(0, 8)),
