@@ -3,34 +3,38 @@
  * (Kingma and Ba 2015; `beta1 = 0.9`, `beta2 = 0.999`, `epsilon = 1e-8`).
  */
 export class Adam {
-  private readonly mean: Float64Array;
-  private readonly square: Float64Array;
-  private stepsTaken = 0;
+  readonly #mean: Float64Array;
+  readonly #square: Float64Array;
+  #stepsTaken = 0;
+  readonly #learningRate: number;
+  /** Largest norm of the parameters. */
+  readonly #radius: number;
 
   constructor(
     /** The parameters, changed in place: float64. */
     readonly parameters: Float64Array,
-    private readonly learningRate: number,
-    /** Largest norm of the parameters. */
-    private readonly radius: number,
+    learningRate: number,
+    radius: number,
   ) {
-    this.mean = new Float64Array(parameters.length);
-    this.square = new Float64Array(parameters.length);
+    this.#learningRate = learningRate;
+    this.#radius = radius;
+    this.#mean = new Float64Array(parameters.length);
+    this.#square = new Float64Array(parameters.length);
   }
 
   /** One step against the gradient, then the projection. */
   step(gradient: ArrayLike<number>): void {
-    this.stepsTaken++;
-    const meanCorrection = 1 - 0.9 ** this.stepsTaken;
-    const squareCorrection = 1 - 0.999 ** this.stepsTaken;
+    this.#stepsTaken++;
+    const meanCorrection = 1 - 0.9 ** this.#stepsTaken;
+    const squareCorrection = 1 - 0.999 ** this.#stepsTaken;
     for (let i = 0; i < this.parameters.length; i++) {
-      this.mean[i] = 0.9 * this.mean[i] + 0.1 * gradient[i];
-      this.square[i] = 0.999 * this.square[i] + 0.001 * gradient[i] ** 2;
-      const scale = Math.sqrt(this.square[i] / squareCorrection) + 1e-8;
-      this.parameters[i] -= (this.learningRate * (this.mean[i] / meanCorrection)) / scale;
+      this.#mean[i] = 0.9 * this.#mean[i] + 0.1 * gradient[i];
+      this.#square[i] = 0.999 * this.#square[i] + 0.001 * gradient[i] ** 2;
+      const scale = Math.sqrt(this.#square[i] / squareCorrection) + 1e-8;
+      this.parameters[i] -= (this.#learningRate * (this.#mean[i] / meanCorrection)) / scale;
     }
     const norm = euclideanNorm(this.parameters);
-    if (norm > this.radius) for (let i = 0; i < this.parameters.length; i++) this.parameters[i] *= this.radius / norm;
+    if (norm > this.#radius) for (let i = 0; i < this.parameters.length; i++) this.parameters[i] *= this.#radius / norm;
   }
 }
 

@@ -18,13 +18,23 @@ export interface CollectedKeys {
 
 /** Runs prompts through the hooked blocks and reads keys, block outputs and gates at the subjects. */
 export class KeyCollection {
-  private constructor(
-    private readonly model: Model,
-    private readonly settings: Hyperparameters,
-    private readonly program: Program,
-  ) {}
+  readonly #model: Model;
+  readonly #settings: Hyperparameters;
+  readonly #program: Program;
 
-  static async compile(model: Model, settings: Hyperparameters, device?: Device): Promise<KeyCollection> {
+  private constructor(model: Model, settings: Hyperparameters, program: Program) {
+    this.#model = model;
+    this.#settings = settings;
+    this.#program = program;
+  }
+
+  /** @param compileGraph makes the program; a measurement puts its own account around it */
+  static async compile(
+    model: Model,
+    settings: Hyperparameters,
+    device?: Device,
+    compileGraph: typeof compile = compile,
+  ): Promise<KeyCollection> {
     const graph = new Graph();
     const packing = declarePacking(graph, model.config);
     const tokenIds = graph.input('tokenIds', 'int64', ['rows']);
@@ -41,7 +51,7 @@ export class KeyCollection {
     const to = valueLayer(settings) + 1;
     const hidden = runBlocks(model, packing, embedTokens(model, packing, tokenIds), { from: 0, to, visit });
     graph.output('hidden', gather(hidden, lookupRows));
-    return new KeyCollection(model, settings, await compile(graph, device ? { device } : {}));
+    return new KeyCollection(model, settings, await compileGraph(graph, device ? { device } : {}));
   }
 
   /**
@@ -54,15 +64,15 @@ export class KeyCollection {
     rowsPerBatch: number,
     modeOf?: (layer: number) => HookMode,
   ): Promise<CollectedKeys> {
-    const { dInner, dModel } = this.model.config;
-    const keys = new Map(this.settings.layers.map((layer) => [layer, matrix(dInner, edits.length)]));
+    const { dInner, dModel } = this.#model.config;
+    const keys = new Map(this.#settings.layers.map((layer) => [layer, matrix(dInner, edits.length)]));
     const hidden = matrix(dModel, edits.length);
     let first = 0;
     for (const batch of batchByRows(edits, (edit) => sum(edit.prompts.map((p) => p.tokenIds.length)), rowsPerBatch)) {
       const prompts = batch.flatMap((edit) => edit.prompts);
-      const outputs = await this.run(prompts, hooks, modeOf);
+      const outputs = await this.#run(prompts, hooks, modeOf);
       const weights = batch.flatMap((edit, e) => templateWeights(edit.prompts.length).map((weight) => ({ weight, e })));
-      for (const layer of this.settings.layers) {
+      for (const layer of this.#settings.layers) {
         addColumns(keys.get(layer)!, first, outputs[`keys.${layer}`].data as Float32Array, weights);
       }
       const bareOnly = batch.flatMap((edit, e) => edit.prompts.map((_, p) => ({ weight: p === 0 ? 1 : 0, e })));
@@ -83,10 +93,10 @@ export class KeyCollection {
     rowsPerBatch: number,
     modeOf?: (layer: number) => HookMode,
   ): Promise<Map<number, number[]>> {
-    const result = new Map<number, number[]>(this.settings.layers.map((layer) => [layer, []]));
+    const result = new Map<number, number[]>(this.#settings.layers.map((layer) => [layer, []]));
     for (const batch of batchByRows(prompts, (prompt) => prompt.tokenIds.length, rowsPerBatch)) {
-      const outputs = await this.run(batch, hooks, modeOf);
-      for (const layer of this.settings.layers) {
+      const outputs = await this.#run(batch, hooks, modeOf);
+      for (const layer of this.#settings.layers) {
         const strength = outputs[`strength.${layer}`].data as Float32Array;
         let row = 0;
         for (const { tokenIds } of batch) {
@@ -99,15 +109,15 @@ export class KeyCollection {
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 
-  private run(
+  #run(
     prompts: readonly SubjectPrompt[],
     hooks: readonly HookLayer[],
     modeOf?: (layer: number) => HookMode,
   ): Promise<Record<string, Tensor>> {
-    const { config } = this.model;
+    const { config } = this.#model;
     const tokenIds = prompts.flatMap((prompt) => [...prompt.tokenIds]);
     const lookupRows = new BigInt64Array(prompts.length);
     let row = 0;
@@ -115,12 +125,12 @@ export class KeyCollection {
       lookupRows[i] = BigInt(row + prompt.lookupIndex);
       row += prompt.tokenIds.length;
     });
-    return this.program.run({
+    return this.#program.run({
       ...packSequences(
         config,
         prompts.map((prompt) => ({ past: 0, length: prompt.tokenIds.length })),
       ),
-      ...hookFeeds(hooks, this.settings.gate, config.dModel, modeOf),
+      ...hookFeeds(hooks, this.#settings.gate, config.dModel, modeOf),
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
       lookupRows: tensor('int64', [prompts.length], lookupRows),
     });

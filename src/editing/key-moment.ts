@@ -22,13 +22,23 @@ export function emptyMomentSums(layers: readonly number[], dInner: number): KeyM
  * Blocks above the deepest layer, and that layer's own down-projection, are not computed.
  */
 export class KeyMomentProgram {
-  private constructor(
-    private readonly model: Model,
-    private readonly layers: readonly number[],
-    private readonly program: Program,
-  ) {}
+  readonly #model: Model;
+  readonly #layers: readonly number[];
+  readonly #program: Program;
 
-  static async compile(model: Model, layers: readonly number[], device?: Device): Promise<KeyMomentProgram> {
+  private constructor(model: Model, layers: readonly number[], program: Program) {
+    this.#model = model;
+    this.#layers = layers;
+    this.#program = program;
+  }
+
+  /** @param compileGraph makes the program; a measurement puts its own account around it */
+  static async compile(
+    model: Model,
+    layers: readonly number[],
+    device?: Device,
+    compileGraph: typeof compile = compile,
+  ): Promise<KeyMomentProgram> {
     const graph = new Graph();
     const packing = declarePacking(graph, model.config);
     const tokenIds = graph.input('tokenIds', 'int64', ['rows']);
@@ -42,24 +52,24 @@ export class KeyMomentProgram {
         return value;
       },
     });
-    return new KeyMomentProgram(model, layers, await compile(graph, device ? { device } : {}));
+    return new KeyMomentProgram(model, layers, await compileGraph(graph, device ? { device } : {}));
   }
 
   /** Adds the tokens of one batch of sequences. */
   async add(sequences: readonly (readonly number[])[], into: KeyMomentSums): Promise<void> {
     const extents = sequences.map((ids) => ({ past: 0, length: ids.length }));
     const tokenIds = sequences.flat();
-    const outputs = await this.program.run({
-      ...packSequences(this.model.config, extents),
+    const outputs = await this.#program.run({
+      ...packSequences(this.#model.config, extents),
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
     });
-    for (const layer of this.layers) {
+    for (const layer of this.#layers) {
       addTo(into.sums.get(layer)!, outputs[`moment.${layer}`].data as Float32Array);
     }
     into.tokens += tokenIds.length;
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }

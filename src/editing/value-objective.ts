@@ -36,15 +36,24 @@ interface PreparedSequence extends ObjectiveSequence {
  * that are still being sought, with only their rows in it.
  */
 export class ValueObjective {
-  #constantFeeds: Readonly<Record<string, Tensor>> | undefined;
+  #feeds: Readonly<Record<string, Tensor>> | undefined;
+  readonly #programs: ObjectivePrograms;
+  readonly #edits: number;
+  readonly #sequences: readonly PreparedSequence[];
+  /** `past.<part>.<layer>`: float32 [batch, past, width]. */
+  readonly #past: Readonly<Record<string, Tensor>>;
 
   private constructor(
-    private readonly programs: ObjectivePrograms,
-    private readonly edits: number,
-    private readonly sequences: readonly PreparedSequence[],
-    /** `past.<part>.<layer>`: float32 [batch, past, width]. */
-    private readonly past: Readonly<Record<string, Tensor>>,
-  ) {}
+    programs: ObjectivePrograms,
+    edits: number,
+    sequences: readonly PreparedSequence[],
+    past: Readonly<Record<string, Tensor>>,
+  ) {
+    this.#programs = programs;
+    this.#edits = edits;
+    this.#sequences = sequences;
+    this.#past = past;
+  }
 
   /**
    * Lays out the rows and evaluates the objective at `delta = 0`, which also tells the distributions that should stay: there
@@ -66,7 +75,7 @@ export class ValueObjective {
     }));
     const blind = new ValueObjective(programs, edits, unweighted, past);
     const zero = new Float64Array(dModel);
-    const { keptNow, ...atZero } = await blind.run(Array.from({ length: edits }, () => zero));
+    const { keptNow, ...atZero } = await blind.#run(Array.from({ length: edits }, () => zero));
     let row = 0;
     const prepared = laidOut.map((sequence) => ({
       ...sequence,
@@ -78,40 +87,38 @@ export class ValueObjective {
 
   /** z of an edit, the block-L output at the subject of its bare prompt: float64 [dModel]. */
   initialOf(edit: number): Float64Array {
-    const bare = this.sequences.find((sequence) => sequence.edit === edit)!;
-    return Float64Array.from(bare.suffix.subarray(0, this.programs.model.config.dModel));
+    const bare = this.#sequences.find((sequence) => sequence.edit === edit)!;
+    return Float64Array.from(bare.suffix.subarray(0, this.#programs.model.config.dModel));
   }
 
   /**
    * @param deltas float64 [dModel] per edit
    */
   evaluate(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation> {
-    return this.run(deltas);
+    return this.#run(deltas);
   }
 
   /** All inputs but delta: laid out at the first run, so that an objective that is only divided further costs nothing. */
-  private constantFeeds(): Readonly<Record<string, Tensor>> {
-    this.#constantFeeds ??= objectiveFeeds(this.programs.model, this.edits, this.sequences, this.past);
-    return this.#constantFeeds;
+  #constantFeeds(): Readonly<Record<string, Tensor>> {
+    this.#feeds ??= objectiveFeeds(this.#programs.model, this.#edits, this.#sequences, this.#past);
+    return this.#feeds;
   }
 
-  private async run(
-    deltas: readonly Float64Array[],
-  ): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
-    const { dModel } = this.programs.model.config;
-    const delta = new Float32Array(this.edits * dModel);
+  async #run(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
+    const { dModel } = this.#programs.model.config;
+    const delta = new Float32Array(this.#edits * dModel);
     deltas.forEach((values, e) => {
       delta.set(values, e * dModel);
     });
-    const outputs = await this.programs.objective.run({
-      ...this.constantFeeds(),
-      delta: tensor('float32', [this.edits, dModel], delta),
+    const outputs = await this.#programs.objective.run({
+      ...this.#constantFeeds(),
+      delta: tensor('float32', [this.#edits, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
     const allHit = (hits: Tensor, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
       let position = 0;
-      const result = new Array<boolean>(this.edits).fill(true);
-      for (const sequence of this.sequences) {
+      const result = new Array<boolean>(this.#edits).fill(true);
+      for (const sequence of this.#sequences) {
         for (const _ of positionsOf(sequence)) {
           const isHit = hits.data[position++] === 1;
           result[sequence.edit] &&= isHit;
@@ -132,7 +139,7 @@ export class ValueObjective {
   /** The objective of these edits only, in this order. */
   select(edits: readonly number[]): ValueObjective {
     const position = new Map(edits.map((edit, i) => [edit, i]));
-    return this.withSequences(edits.length, (sequence) => {
+    return this.#withSequences(edits.length, (sequence) => {
       const edit = position.get(sequence.edit);
       return edit === undefined ? undefined : { ...sequence, edit };
     });
@@ -143,11 +150,11 @@ export class ValueObjective {
    * a part stands for the whole: with parts of one size their mean is the whole. 0 templates are all of them in one part.
    */
   parts(templates: number): ValueObjective[] {
-    const all = Math.max(...this.sequences.map(({ template }) => template ?? -1)) + 1;
+    const all = Math.max(...this.#sequences.map(({ template }) => template ?? -1)) + 1;
     const count = templates === 0 ? 1 : Math.ceil(all / templates);
     if (count <= 1) return [this];
     const keepPromptsOf = new Map<number, number>();
-    const partOf = this.sequences.map(({ edit, template }) => {
+    const partOf = this.#sequences.map(({ edit, template }) => {
       if (template !== undefined) return Math.floor(template / templates);
       const index = keepPromptsOf.get(edit) ?? 0;
       keepPromptsOf.set(edit, index + 1);
@@ -155,22 +162,22 @@ export class ValueObjective {
     });
     return Array.from({ length: count }, (_, part) => {
       const factor = all / Math.min(templates, all - part * templates);
-      return this.withSequences(this.edits, (sequence, s) =>
+      return this.#withSequences(this.#edits, (sequence, s) =>
         partOf[s] === part ? weighted(sequence, factor, count) : undefined,
       );
     });
   }
 
   /** The objective of what is left of its sequences. */
-  private withSequences(
+  #withSequences(
     edits: number,
     change: (sequence: PreparedSequence, index: number) => PreparedSequence | undefined,
   ): ValueObjective {
-    const changed = this.sequences.map(change);
+    const changed = this.#sequences.map(change);
     const kept = changed.flatMap((sequence, s) => (sequence === undefined ? [] : [s]));
-    const past = Object.fromEntries(Object.entries(this.past).map(([name, value]) => [name, takeBatch(value, kept)]));
+    const past = Object.fromEntries(Object.entries(this.#past).map(([name, value]) => [name, takeBatch(value, kept)]));
     const sequences = changed.filter((sequence) => sequence !== undefined);
-    return new ValueObjective(this.programs, edits, sequences, past);
+    return new ValueObjective(this.#programs, edits, sequences, past);
   }
 }
 

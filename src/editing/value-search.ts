@@ -52,23 +52,43 @@ export const defaultMemoryBudgetBytes = 1.5 * 2 ** 30;
  * above L; edits that are done leave the batch.
  */
 export class ValueSearch {
-  private constructor(
-    private readonly model: Model,
-    private readonly settings: Hyperparameters,
-    private readonly below: Program,
-    /** Absent where no block lies above the value layer. */
-    private readonly prefix: Program | undefined,
-    private readonly objective: Program,
-  ) {}
+  readonly #model: Model;
+  readonly #settings: Hyperparameters;
+  readonly #below: Program;
+  /** Absent where no block lies above the value layer. */
+  readonly #prefix: Program | undefined;
+  readonly #objective: Program;
 
-  static async compile(model: Model, settings: Hyperparameters, device?: Device): Promise<ValueSearch> {
+  private constructor(
+    model: Model,
+    settings: Hyperparameters,
+    below: Program,
+    prefix: Program | undefined,
+    objective: Program,
+  ) {
+    this.#model = model;
+    this.#settings = settings;
+    this.#below = below;
+    this.#prefix = prefix;
+    this.#objective = objective;
+  }
+
+  /** @param compileGraph makes the programs, in the order of their use; a measurement puts its own accounts around them */
+  static async compile(
+    model: Model,
+    settings: Hyperparameters,
+    device?: Device,
+    compileGraph: typeof compile = compile,
+  ): Promise<ValueSearch> {
     const options = device ? { device } : {};
     return new ValueSearch(
       model,
       settings,
-      await compile(belowValueLayer(model, settings), options),
-      blocksAbove(model, settings) === 0 ? undefined : await compile(prefixAboveValueLayer(model, settings), options),
-      await compile(objectiveGraph(model, settings), options),
+      await compileGraph(belowValueLayer(model, settings), options),
+      blocksAbove(model, settings) === 0
+        ? undefined
+        : await compileGraph(prefixAboveValueLayer(model, settings), options),
+      await compileGraph(objectiveGraph(model, settings), options),
     );
   }
 
@@ -92,12 +112,12 @@ export class ValueSearch {
     options: ValueSearchOptions = {},
   ): AsyncGenerator<readonly FoundTarget[]> {
     const budget = options.memoryBudgetBytes ?? defaultMemoryBudgetBytes;
-    const rowsPerBatch = Math.max(1, Math.floor(budget / objectiveRowBytes(this.model.config, this.settings)));
+    const rowsPerBatch = Math.max(1, Math.floor(budget / objectiveRowBytes(this.#model.config, this.#settings)));
     const rowsOf = (edit: TokenizedEdit) =>
-      objectiveSequences(edit, 0, this.settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
+      objectiveSequences(edit, 0, this.#settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
     let finished = 0;
     for (const batch of batchByRows(bySuffix(edits), ({ edit }) => rowsOf(edit), rowsPerBatch)) {
-      const found = await this.searchBatch(
+      const found = await this.#searchBatch(
         batch.map(({ edit }) => edit),
         hooks,
         (activeEdits) => options.onStep?.({ finishedEdits: finished + batch.length - activeEdits, activeEdits }),
@@ -112,14 +132,14 @@ export class ValueSearch {
     edits: readonly TokenizedEdit[],
     hooks: readonly HookLayer[],
   ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
-    const sequences = edits.flatMap((edit, e) => objectiveSequences(edit, e, this.settings));
-    const hidden = await this.hiddenBelow(sequences, hooks);
-    const { config } = this.model;
+    const sequences = edits.flatMap((edit, e) => objectiveSequences(edit, e, this.#settings));
+    const hidden = await this.#hiddenBelow(sequences, hooks);
+    const { config } = this.#model;
     const prefixes = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookupIndex * config.dModel));
-    const past = await this.prefixPast(sequences, prefixes);
+    const past = await this.#prefixPast(sequences, prefixes);
     const suffixes = hidden.map((rows, s) => rows.subarray(sequences[s].lookupIndex * config.dModel));
     return ValueObjective.create(
-      { model: this.model, firstLayer: valueLayer(this.settings) + 1, objective: this.objective },
+      { model: this.#model, firstLayer: valueLayer(this.#settings) + 1, objective: this.#objective },
       edits.length,
       sequences,
       suffixes,
@@ -128,36 +148,33 @@ export class ValueSearch {
   }
 
   async dispose(): Promise<void> {
-    for (const program of [this.below, this.prefix, this.objective]) await program?.dispose();
+    for (const program of [this.#below, this.#prefix, this.#objective]) await program?.dispose();
   }
 
-  private async searchBatch(
+  async #searchBatch(
     edits: readonly TokenizedEdit[],
     hooks: readonly HookLayer[],
     onStep: (activeEdits: number) => void,
   ): Promise<ValueTarget[]> {
     const { objective, atZero } = await this.prepare(edits, hooks);
-    const parts = objective.parts(this.settings.templatesPerStep);
+    const parts = objective.parts(this.#settings.templatesPerStep);
     const searches = edits.map(
-      (edit, e) => new EditSearch(edit.id, objective.initialOf(e), parts.length, this.settings),
+      (edit, e) => new EditSearch(edit.id, objective.initialOf(e), parts.length, this.#settings),
     );
     await descend(parts, searches, atZero, onStep);
     return searches.map((search) => search.result());
   }
 
   /** Block-L output of every sequence: float32 [tokens, dModel] each. */
-  private async hiddenBelow(
-    sequences: readonly ObjectiveSequence[],
-    hooks: readonly HookLayer[],
-  ): Promise<Float32Array[]> {
-    const { config } = this.model;
+  async #hiddenBelow(sequences: readonly ObjectiveSequence[], hooks: readonly HookLayer[]): Promise<Float32Array[]> {
+    const { config } = this.#model;
     const tokenIds = sequences.flatMap((sequence) => [...sequence.tokenIds]);
-    const { hidden } = await this.below.run({
+    const { hidden } = await this.#below.run({
       ...packSequences(
         config,
         sequences.map(({ tokenIds }) => ({ past: 0, length: tokenIds.length })),
       ),
-      ...hookFeeds(hooks, this.settings.gate, config.dModel),
+      ...hookFeeds(hooks, this.#settings.gate, config.dModel),
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
     });
     const data = hidden.data as Float32Array;
@@ -170,15 +187,15 @@ export class ValueSearch {
   }
 
   /** Keys and values above L of the tokens before each subject, `past.<part>.<layer>` [batch, past, width]. */
-  private async prefixPast(
+  async #prefixPast(
     sequences: readonly ObjectiveSequence[],
     prefixes: readonly Float32Array[],
   ): Promise<Record<string, Tensor>> {
-    const { config } = this.model;
+    const { config } = this.#model;
     const rows = prefixes.reduce((sum, prefix) => sum + prefix.length, 0) / config.dModel;
     const width = config.keyValueHeads * config.dHead;
-    const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.settings) + 1);
-    if (rows === 0 || this.prefix === undefined) {
+    const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
+    if (rows === 0 || this.#prefix === undefined) {
       const empty = () => tensor('float32', [sequences.length, 1, width], new Float32Array(sequences.length * width));
       return Object.fromEntries(
         layers.flatMap((l) => ['keys', 'values'].map((part) => [`past.${part}.${l}`, empty()])),
@@ -190,7 +207,7 @@ export class ValueSearch {
       hidden.set(prefix, offset);
       offset += prefix.length;
     }
-    const outputs = await this.prefix.run({
+    const outputs = await this.#prefix.run({
       ...packSequences(
         config,
         sequences.map(({ lookupIndex }) => ({ past: 0, length: lookupIndex })),
@@ -249,57 +266,60 @@ const smallestLoss = 1e-6;
 
 /** The course of one edit's search. */
 class EditSearch {
-  private readonly adam: Adam;
-  private readonly norm: number;
-  private readonly losses: number[] = [];
-  private steps = 0;
+  readonly #adam: Adam;
+  readonly #norm: number;
+  readonly #losses: number[] = [];
+  #steps = 0;
   /** Mean negative log-probabilities that the parts seen since the last step have shown. */
-  private seen: number[] = [];
-  private hit = true;
+  #seen: number[] = [];
+  #hit = true;
+  readonly #id: string;
+  readonly #initial: Float64Array;
+  readonly #parts: number;
+  readonly #settings: Hyperparameters;
 
-  constructor(
-    private readonly id: string,
-    private readonly initial: Float64Array,
-    private readonly parts: number,
-    private readonly settings: Hyperparameters,
-  ) {
-    this.norm = euclideanNorm(initial);
+  constructor(id: string, initial: Float64Array, parts: number, settings: Hyperparameters) {
+    this.#id = id;
+    this.#initial = initial;
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#norm = euclideanNorm(initial);
     const delta = new Float64Array(initial.length);
-    this.adam = new Adam(delta, settings.learningRate, settings.clampNormFactor * this.norm);
+    this.#adam = new Adam(delta, settings.learningRate, settings.clampNormFactor * this.#norm);
   }
 
   get delta(): Float64Array {
-    return this.adam.parameters;
+    return this.#adam.parameters;
   }
 
   /** Whether every part has been looked at since the last step. */
   get isDone(): boolean {
-    return this.seen.length >= this.parts;
+    return this.#seen.length >= this.#parts;
   }
 
   /** Takes in what so many parts show, and steps unless there the target is said well enough and what should stay stays. */
   look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
-    const { weightDecay, stopLoss, steps } = this.settings;
+    const { weightDecay, stopLoss, steps } = this.#settings;
     const length = euclideanNorm(this.delta);
-    const loss = nll[entry] + keptLoss[entry] + (weightDecay * length) / this.norm ** 2;
-    this.losses.push(loss);
-    this.seen.push(...new Array<number>(parts).fill(nll[entry]));
-    this.hit &&= hits[entry];
+    const loss = nll[entry] + keptLoss[entry] + (weightDecay * length) / this.#norm ** 2;
+    this.#losses.push(loss);
+    this.#seen.push(...new Array<number>(parts).fill(nll[entry]));
+    this.#hit &&= hits[entry];
     const isWellHere = hits[entry] && kept[entry] && nll[entry] < stopLoss;
-    if (isWellHere || this.steps >= steps) return;
+    if (isWellHere || this.#steps >= steps) return;
     // Of the weight decay: `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0.
-    const decay = length === 0 ? 0 : weightDecay / (length * this.norm ** 2);
-    const scale = this.settings.descent === 'loss' ? 1 : 1 / Math.max(loss, smallestLoss);
-    this.adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
-    this.steps++;
-    this.seen = [];
-    this.hit = true;
+    const decay = length === 0 ? 0 : weightDecay / (length * this.#norm ** 2);
+    const scale = this.#settings.descent === 'loss' ? 1 : 1 / Math.max(loss, smallestLoss);
+    this.#adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
+    this.#steps++;
+    this.#seen = [];
+    this.#hit = true;
   }
 
   result(): ValueTarget {
-    const target = this.initial.map((z, i) => z + this.delta[i]);
-    const nll = this.seen.reduce((sum, part) => sum + part, 0) / this.parts;
-    return { id: this.id, target, initial: this.initial, losses: this.losses, nll, hit: this.hit };
+    const target = this.#initial.map((z, i) => z + this.delta[i]);
+    const nll = this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts;
+    return { id: this.#id, target, initial: this.#initial, losses: this.#losses, nll, hit: this.#hit };
   }
 }
 

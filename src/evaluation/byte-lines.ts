@@ -27,26 +27,29 @@ export interface LineProgress {
 
 /** The first `limitBytes` of a sequence of parts, and the size of all of them. */
 export class LimitedBytes {
-  private parts: Uint8Array[] = [];
-  private keptBytes = 0;
-  private sizeBytes = 0;
+  #parts: Uint8Array[] = [];
+  #keptBytes = 0;
+  #sizeBytes = 0;
+  readonly #limitBytes: number;
 
-  constructor(private readonly limitBytes: number) {}
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
 
   append(part: Uint8Array): void {
-    const kept = part.subarray(0, this.limitBytes - this.keptBytes);
-    if (kept.length > 0) this.parts.push(kept);
-    this.keptBytes += kept.length;
-    this.sizeBytes += part.length;
+    const kept = part.subarray(0, this.#limitBytes - this.#keptBytes);
+    if (kept.length > 0) this.#parts.push(kept);
+    this.#keptBytes += kept.length;
+    this.#sizeBytes += part.length;
   }
 
   /** What was appended since the last call. */
   take(): { bytes: Uint8Array; sizeBytes: number } {
-    const bytes = this.parts.length === 1 ? this.parts[0] : Buffer.concat(this.parts);
-    const taken = { bytes, sizeBytes: this.sizeBytes };
-    this.parts = [];
-    this.keptBytes = 0;
-    this.sizeBytes = 0;
+    const bytes = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts);
+    const taken = { bytes, sizeBytes: this.#sizeBytes };
+    this.#parts = [];
+    this.#keptBytes = 0;
+    this.#sizeBytes = 0;
     return taken;
   }
 }

@@ -29,102 +29,105 @@ export async function* jsonElements(
 }
 
 class ArrayScanner {
-  private place: Place = 'before';
-  private depth = 0;
-  private inString = false;
-  private escaped = false;
-  private readonly element = new LimitedBytes(MAX_LINE_BYTES);
-  private elementLineNumber = 0;
-  private elementOffsetBytes = 0;
-  private lineNumber = 1;
-  private chunkOffsetBytes = 0;
-  private endsInNewline = true;
+  #place: Place = 'before';
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  readonly #element = new LimitedBytes(MAX_LINE_BYTES);
+  #elementLineNumber = 0;
+  #elementOffsetBytes = 0;
+  #lineNumber = 1;
+  #chunkOffsetBytes = 0;
+  #endsInNewline = true;
+  readonly #progress: LineProgress;
 
-  constructor(private readonly progress: LineProgress) {}
+  constructor(progress: LineProgress) {
+    this.#progress = progress;
+  }
 
   *scan(chunk: Uint8Array): Generator<ArrayElement> {
     let start = 0;
     for (let index = 0; index < chunk.length; index++) {
       const byte = chunk[index];
-      const wasOpen = this.isOpen();
-      const isEnd = this.step(byte, this.chunkOffsetBytes + index);
-      if (!wasOpen && this.isOpen()) start = index;
+      const wasOpen = this.#isOpen();
+      const isEnd = this.#step(byte, this.#chunkOffsetBytes + index);
+      if (!wasOpen && this.#isOpen()) start = index;
       if (isEnd) {
-        this.element.append(chunk.subarray(start, index));
-        yield this.takeElement();
+        this.#element.append(chunk.subarray(start, index));
+        yield this.#takeElement();
       }
-      if (byte === NEWLINE) this.lineNumber++;
-      this.progress.linesRead = byte === NEWLINE ? this.lineNumber - 1 : this.lineNumber;
+      if (byte === NEWLINE) this.#lineNumber++;
+      this.#progress.linesRead = byte === NEWLINE ? this.#lineNumber - 1 : this.#lineNumber;
     }
-    if (this.isOpen()) this.element.append(chunk.subarray(start));
-    this.chunkOffsetBytes += chunk.length;
-    if (chunk.length > 0) this.endsInNewline = chunk.at(-1) === NEWLINE;
+    if (this.#isOpen()) this.#element.append(chunk.subarray(start));
+    this.#chunkOffsetBytes += chunk.length;
+    if (chunk.length > 0) this.#endsInNewline = chunk.at(-1) === NEWLINE;
   }
 
   *finish(): Generator<ArrayElement> {
-    if (this.place === 'trailing')
-      yield { ...this.takeElement(), problem: 'nothing after the end of the array, got more' };
-    else if (this.place === 'inside')
-      yield { ...this.takeElement(), problem: 'a closed JSON array, got a file that ends early' };
-    else if (this.place !== 'behind') yield this.unclosed();
+    if (this.#place === 'trailing')
+      yield { ...this.#takeElement(), problem: 'nothing after the end of the array, got more' };
+    else if (this.#place === 'inside')
+      yield { ...this.#takeElement(), problem: 'a closed JSON array, got a file that ends early' };
+    else if (this.#place !== 'behind') yield this.#unclosed();
   }
 
-  private isOpen(): boolean {
-    return this.place === 'inside' || this.place === 'trailing';
+  #isOpen(): boolean {
+    return this.#place === 'inside' || this.#place === 'trailing';
   }
 
   /** Moves on by one byte; true when an element ends just before it. */
-  private step(byte: number, offsetBytes: number): boolean {
-    if (this.place === 'inside') return this.stepInside(byte);
-    if (this.place === 'trailing' || isBlankByte(byte)) return false;
-    if (this.place === 'before') this.place = 'between';
-    else if (this.place === 'behind') this.open('trailing', offsetBytes);
-    else if (byte === CLOSE_BRACKET) this.place = 'behind';
+  #step(byte: number, offsetBytes: number): boolean {
+    if (this.#place === 'inside') return this.#stepInside(byte);
+    if (this.#place === 'trailing' || isBlankByte(byte)) return false;
+    if (this.#place === 'before') this.#place = 'between';
+    else if (this.#place === 'behind') this.#open('trailing', offsetBytes);
+    else if (byte === CLOSE_BRACKET) this.#place = 'behind';
     else if (byte !== COMMA) {
-      this.open('inside', offsetBytes);
-      this.stepInside(byte);
+      this.#open('inside', offsetBytes);
+      this.#stepInside(byte);
     }
     return false;
   }
 
-  private open(place: Place, offsetBytes: number): void {
-    this.place = place;
-    this.depth = 0;
-    this.inString = false;
-    this.escaped = false;
-    this.elementLineNumber = this.lineNumber;
-    this.elementOffsetBytes = offsetBytes;
+  #open(place: Place, offsetBytes: number): void {
+    this.#place = place;
+    this.#depth = 0;
+    this.#inString = false;
+    this.#escaped = false;
+    this.#elementLineNumber = this.#lineNumber;
+    this.#elementOffsetBytes = offsetBytes;
   }
 
-  private stepInside(byte: number): boolean {
-    if (this.inString) {
-      this.stepInString(byte);
+  #stepInside(byte: number): boolean {
+    if (this.#inString) {
+      this.#stepInString(byte);
       return false;
     }
-    if (byte === QUOTE) this.inString = true;
-    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.depth++;
-    else if (this.depth > 0 && (byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) this.depth--;
-    else if (this.depth === 0 && (byte === COMMA || byte === CLOSE_BRACKET)) {
-      this.place = byte === COMMA ? 'between' : 'behind';
+    if (byte === QUOTE) this.#inString = true;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth++;
+    else if (this.#depth > 0 && (byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) this.#depth--;
+    else if (this.#depth === 0 && (byte === COMMA || byte === CLOSE_BRACKET)) {
+      this.#place = byte === COMMA ? 'between' : 'behind';
       return true;
     }
     return false;
   }
 
   /** A raw line end cannot lie inside a JSON string: taking it as the string's end keeps one missing quote local. */
-  private stepInString(byte: number): void {
-    if (this.escaped) this.escaped = false;
-    else if (byte === BACKSLASH) this.escaped = true;
-    else if (byte === QUOTE || byte === NEWLINE) this.inString = false;
+  #stepInString(byte: number): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE || byte === NEWLINE) this.#inString = false;
   }
 
-  private takeElement(): ArrayElement {
-    return { lineNumber: this.elementLineNumber, offsetBytes: this.elementOffsetBytes, ...this.element.take() };
+  #takeElement(): ArrayElement {
+    return { lineNumber: this.#elementLineNumber, offsetBytes: this.#elementOffsetBytes, ...this.#element.take() };
   }
 
-  private unclosed(): ArrayElement {
-    const lineNumber = this.endsInNewline ? Math.max(1, this.lineNumber - 1) : this.lineNumber;
+  #unclosed(): ArrayElement {
+    const lineNumber = this.#endsInNewline ? Math.max(1, this.#lineNumber - 1) : this.#lineNumber;
     const problem = 'a closed JSON array, got a file that ends early';
-    return { lineNumber, offsetBytes: this.chunkOffsetBytes, bytes: new Uint8Array(0), sizeBytes: 0, problem };
+    return { lineNumber, offsetBytes: this.#chunkOffsetBytes, bytes: new Uint8Array(0), sizeBytes: 0, problem };
   }
 }

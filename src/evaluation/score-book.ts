@@ -22,35 +22,38 @@ export interface Answer {
 
 /** Collects questions, scores each distinct one once, and hands out the answers. */
 export class ScoreBook {
-  private readonly indices = new Map<string, number>();
-  private readonly requests: (ScoreRequest & { readonly open: boolean })[] = [];
-  private answers: readonly Answer[] = [];
+  readonly #indices = new Map<string, number>();
+  readonly #requests: (ScoreRequest & { readonly open: boolean })[] = [];
+  #answers: readonly Answer[] = [];
+  readonly #tokenizer: Tokenizer;
 
-  constructor(private readonly tokenizer: Tokenizer) {}
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
 
   /** Notes a question; its answer is there after {@link answerWith}. */
   ask(question: Question): () => Answer {
     const key = JSON.stringify([question.prompt, question.continuation]);
-    let index = this.indices.get(key);
+    let index = this.#indices.get(key);
     if (index === undefined) {
-      index = this.requests.push(this.request(question)) - 1;
-      this.indices.set(key, index);
+      index = this.#requests.push(this.#request(question)) - 1;
+      this.#indices.set(key, index);
     }
     const known = index;
-    return () => this.answers[known];
+    return () => this.#answers[known];
   }
 
   /** Scores all questions on a model. */
   async answerWith(score: (requests: readonly ScoreRequest[]) => ReturnType<MeasuredModel['score']>): Promise<void> {
-    const scores = await score(this.requests);
-    this.answers = scores.map((given, i) => answerOf(this.requests[i], given));
+    const scores = await score(this.#requests);
+    this.#answers = scores.map((given, i) => answerOf(this.#requests[i], given));
   }
 
-  private request({ prompt, continuation }: Question): ScoreRequest & { open: boolean } {
-    const { ids } = this.tokenizer.encode(prompt);
+  #request({ prompt, continuation }: Question): ScoreRequest & { open: boolean } {
+    const { ids } = this.#tokenizer.encode(prompt);
     // Scoring needs a token to score: an arbitrary one stands in where only the most probable next token is asked for.
     const continued =
-      continuation === undefined ? [ids[ids.length - 1]] : this.tokenizer.encodePlain(` ${continuation}`).ids;
+      continuation === undefined ? [ids[ids.length - 1]] : this.#tokenizer.encodePlain(` ${continuation}`).ids;
     return { tokenIds: [...ids, ...continued], scoredFrom: ids.length, open: continuation === undefined };
   }
 }

@@ -1,7 +1,7 @@
 /** @file How builders record a node: shape rule first, then the graph. */
 import { InvalidInputError } from '../errors.js';
 import type { Graph, Value } from './graph.js';
-import type { OperatorAttributes, OperatorName } from './operator.js';
+import type { OperatorAttributes, OperatorName } from './operator-attributes.js';
 import { operatorTable } from './operator-table.js';
 
 /**

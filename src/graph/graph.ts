@@ -2,12 +2,18 @@
 import { InvalidInputError } from '../errors.js';
 import { type Dtype, type Tensor, type TensorLocation, tensor } from '../tensor/index.js';
 import { type Dim, isSymbol, normalizeDim } from './dim.js';
-import type { OperatorAttributes, OperatorName, Signature } from './operator.js';
+import type { OperatorAttributes, OperatorName } from './operator-attributes.js';
 
 /** One tensor of a graph, not computed yet. */
 export interface Value {
   readonly id: number;
   readonly graph: Graph;
+  readonly dtype: Dtype;
+  readonly shape: readonly Dim[];
+}
+
+/** Dtype and shape of a result. */
+export interface Signature {
   readonly dtype: Dtype;
   readonly shape: readonly Dim[];
 }

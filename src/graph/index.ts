@@ -24,7 +24,7 @@ export {
   where,
 } from './elementwise.js';
 export { encodeGraph } from './encode.js';
-export { gradient } from './gradient.js';
+export { gradient } from './gradient/gradient.js';
 export { Graph, type Value } from './graph.js';
 export { gather, gatherElements, takeRows } from './indexing.js';
 export { lowerGraph, type OnnxInitializer, type OnnxModel, type OnnxNode, type OnnxPort } from './lower.js';

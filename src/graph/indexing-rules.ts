@@ -1,8 +1,8 @@
-/** @file Rules of the operators that read and add at computed positions. */
-import { multiplyDims, sameShape } from './dim.js';
-import type { Value } from './graph.js';
-import { int, type OperatorTable, type Signature, text } from './operator.js';
-import { indices as int64, lastDim, requireDtype, requireSameDtype, requireShape } from './requirements.js';
+/** @file ONNX forms and shape rules of the operators that read and add at computed positions. */
+import { sameShape } from './dim.js';
+import type { Signature, Value } from './graph.js';
+import { int, type OperatorTable, text } from './operator.js';
+import { indices as int64, requireDtype, requireSameDtype, requireShape } from './requirements.js';
 
 function inferGather(operator: 'gather' | 'takeRows', table: Value, indices: Value): readonly Signature[] {
   requireDtype(operator, int64, indices);
@@ -14,10 +14,6 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
   gather: {
     onnx: () => ({ type: 'Gather', attributes: { axis: int(0) } }),
     infer: ([table, indices]) => inferGather('gather', table!, indices!),
-    gradient: ({ upstream, inputs: [table, indices] }, { scatterRowsAdd, zerosLike }) => [
-      () => scatterRowsAdd(zerosLike(table!), indices!, upstream),
-      null,
-    ],
   },
   // The inverse index takes no part in the forward pass: its place in the node is for the gradient alone.
   takeRows: {
@@ -29,14 +25,6 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
       requireShape('takeRows', 'an inverse with one entry per row of x', fits, x!, index!, inverse!);
       return inferGather('takeRows', x!, index!);
     },
-    gradient: ({ upstream, inputs: [x, index, inverse], attributes: { partial } }, build) => [
-      () => {
-        const rows = build.reshape(upstream, [multiplyDims(index!.shape), lastDim(x!)]);
-        return build.gather(partial ? build.concat([rows, build.zeros(rows, [1, lastDim(x!)])], 0) : rows, inverse!);
-      },
-      null,
-      null,
-    ],
   },
   gatherElements: {
     onnx: ({ axis }) => ({ type: 'GatherElements', attributes: { axis: int(axis) } }),
@@ -46,10 +34,6 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
       requireShape('gatherElements', `shapes equal except in axis ${axis}`, fits, x!, indices!);
       return [{ dtype: x!.dtype, shape: indices!.shape }];
     },
-    gradient: ({ upstream, inputs: [x, indices], attributes: { axis } }, { scatterElementsAdd, zerosLike }) => [
-      () => scatterElementsAdd(zerosLike(x!), indices!, upstream, axis),
-      null,
-    ],
   },
   // Not ScatterND: on several threads its CPU kernel loses additions to one place.
   scatterElementsAdd: {
@@ -62,11 +46,6 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
       requireShape('scatterElementsAdd', requirement, fits, base!, indices!, updates!);
       return [{ dtype: base!.dtype, shape: base!.shape }];
     },
-    gradient: ({ upstream, inputs: [, indices], attributes: { axis } }, { gatherElements }) => [
-      () => upstream,
-      null,
-      () => gatherElements(upstream, indices!, axis),
-    ],
   },
 };
 

@@ -4,7 +4,8 @@ import { tensor } from '../tensor/index.js';
 import type { Dim } from './dim.js';
 import type { Graph, Node, Source, Value } from './graph.js';
 import { liveParts } from './live-nodes.js';
-import type { OnnxAttribute, OnnxForm, OperatorName } from './operator.js';
+import type { OnnxAttribute, OnnxForm } from './operator.js';
+import type { OperatorName } from './operator-attributes.js';
 import { operatorTable } from './operator-table.js';
 
 /** Name, dtype and shape of an input or output. */

@@ -43,13 +43,17 @@ const plainAttributes = [AttributeType.INT, AttributeType.INTS, AttributeType.FL
  */
 export class OnnxFile {
   readonly #constants: ReadonlyMap<string, TensorProto>;
+  readonly #model: ModelProto;
+  readonly #graph: GraphProto;
 
   private constructor(
     /** Absolute, its folder without symbolic links. */
     readonly path: string,
-    private readonly model: ModelProto,
-    private readonly graph: GraphProto,
+    model: ModelProto,
+    graph: GraphProto,
   ) {
+    this.#model = model;
+    this.#graph = graph;
     this.#constants = constantsOf(graph);
   }
 
@@ -71,23 +75,23 @@ export class OnnxFile {
    * @throws {MalformedFileError} if it says none
    */
   get opset(): number {
-    const standard = this.model.opsetImport.find(({ domain }) => isStandard(domain));
+    const standard = this.#model.opsetImport.find(({ domain }) => isStandard(domain));
     if (standard === undefined) throw new MalformedFileError(this.path, 'an operator set of ai.onnx', 'none');
     return Number(standard.version);
   }
 
   /** `metadata_props` of the model. */
   get metadata(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.model.metadataProps.map(({ key, value }) => [key, value]));
+    return Object.fromEntries(this.#model.metadataProps.map(({ key, value }) => [key, value]));
   }
 
   get nodes(): readonly OnnxFileNode[] {
-    return this.graph.node.map(viewOf);
+    return this.#graph.node.map(viewOf);
   }
 
   /** Names of the graph's results. */
   get outputs(): readonly string[] {
-    return this.graph.output.map(({ name }) => name);
+    return this.#graph.output.map(({ name }) => name);
   }
 
   /** The types of all operators, those of subgraphs and functions too. */
@@ -97,7 +101,7 @@ export class OnnxFile {
 
   /** Files that hold external data, absolute and each once. */
   get externalFiles(): readonly string[] {
-    const graphs = [this.graph, ...this.#allNodes().flatMap(subgraphsOf)];
+    const graphs = [this.#graph, ...this.#allNodes().flatMap(subgraphsOf)];
     const inGraphs = graphs.flatMap(({ initializer }) => initializer);
     const inNodes = this.#allNodes().flatMap(({ attribute }) => attribute.flatMap(({ t, tensors }) => [t, ...tensors]));
     const tensors = [...inGraphs, ...inNodes].filter((tensor) => tensor !== undefined);
@@ -129,25 +133,25 @@ export class OnnxFile {
    * @throws {InvalidInputError} if no node of the main graph makes the value
    */
   interpose(value: string, renamed: string, nodes: readonly OnnxFileNode[]): void {
-    const index = this.graph.node.findIndex(({ output }) => output.includes(value));
-    const producer = this.graph.node[index];
+    const index = this.#graph.node.findIndex(({ output }) => output.includes(value));
+    const producer = this.#graph.node[index];
     if (producer === undefined) throw new InvalidInputError(this.path, `a node that makes ${value}`, 'none');
     producer.output = producer.output.map((name) => (name === value ? renamed : name));
-    this.graph.node.splice(index + 1, 0, ...nodes.map(encodeNamed));
+    this.#graph.node.splice(index + 1, 0, ...nodes.map(encodeNamed));
   }
 
   addInitializers(initializers: readonly OnnxInitializer[]): void {
-    this.graph.initializer.push(...initializers.map(encodeInitializer));
+    this.#graph.initializer.push(...initializers.map(encodeInitializer));
   }
 
   addOutputs(outputs: readonly OnnxPort[]): void {
-    this.graph.output.push(...outputs.map(encodePort));
+    this.#graph.output.push(...outputs.map(encodePort));
   }
 
   /** Adds to `metadata_props`. */
   addMetadata(entries: Readonly<Record<string, string>>): void {
     for (const [key, value] of Object.entries(entries)) {
-      this.model.metadataProps.push(create(StringStringEntryProtoSchema, { key, value }));
+      this.#model.metadataProps.push(create(StringStringEntryProtoSchema, { key, value }));
     }
   }
 
@@ -157,13 +161,13 @@ export class OnnxFile {
    * @throws {InvalidInputError} if it is larger than a protobuf file can be
    */
   encode(): Uint8Array {
-    const bytes = toBinary(ModelProtoSchema, this.model);
+    const bytes = toBinary(ModelProtoSchema, this.#model);
     if (bytes.byteLength <= largestBytes) return bytes;
     throw new InvalidInputError(this.path, 'less than 2 GiB (keep weights as external data)', `${bytes.length} bytes`);
   }
 
   #allNodes(): NodeProto[] {
-    return [...withNested(this.graph.node), ...this.model.functions.flatMap(({ node }) => withNested(node))];
+    return [...withNested(this.#graph.node), ...this.#model.functions.flatMap(({ node }) => withNested(node))];
   }
 }
 

@@ -1,4 +1,4 @@
-/** @file The one table of operators. */
+/** @file The one table of operators. Builders look their operator up here, so nothing below it may use a builder. */
 import { elementwiseRules } from './elementwise-rules.js';
 import { indexingRules } from './indexing-rules.js';
 import type { OperatorTable } from './operator.js';
@@ -6,7 +6,7 @@ import { productRules } from './product-rules.js';
 import { reductionRules } from './reduction-rules.js';
 import { shapingRules } from './shaping-rules.js';
 
-/** Every operator's ONNX form, shape rule and gradient rule; an operator without all three does not compile. */
+/** Every operator's ONNX form and shape rule; an operator without both does not compile. */
 export const operatorTable: OperatorTable = {
   ...elementwiseRules,
   ...productRules,

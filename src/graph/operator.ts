@@ -1,94 +1,6 @@
-/** @file What an operator is: its ONNX form, its shape rule and its gradient rule, in one entry. */
-import type { Dtype } from '../tensor/index.js';
-import type * as Builders from './builders.js';
-import type { Dim } from './dim.js';
-import type { Value } from './graph.js';
-
-/** No attributes. */
-export type None = Readonly<Record<never, never>>;
-
-/** Attributes of `gemm`: `alpha op(A) op(B) + C`. */
-export interface GemmAttributes {
-  readonly transA: boolean;
-  readonly transB: boolean;
-  readonly alpha: number;
-}
-
-/** Attributes of a reduction; axes count from the front. */
-export interface ReduceAttributes {
-  readonly axes: readonly number[];
-  readonly keepDims: boolean;
-}
-
-/** Attributes of operators whose result shape is given: `target` in ONNX terms, null if a second input holds it at run time. */
-export interface TargetShape {
-  readonly shape: readonly Dim[];
-  readonly target: readonly number[] | null;
-}
-
-/** Attributes of `slice`; `bounds` is null if two more inputs hold start and end at run time. */
-export interface SliceAttributes {
-  readonly axis: number;
-  readonly start: Dim;
-  readonly end: Dim;
-  readonly bounds: readonly [number, number] | null;
-}
-
-/** Every operator and its attributes. The table is total over these names. */
-export interface OperatorAttributes {
-  readonly add: None;
-  readonly sub: None;
-  readonly mul: None;
-  readonly div: None;
-  readonly maximum: None;
-  readonly neg: None;
-  readonly exp: None;
-  readonly log: None;
-  readonly sqrt: None;
-  readonly reciprocal: None;
-  readonly sigmoid: None;
-  readonly tanh: None;
-  readonly erf: None;
-  readonly abs: None;
-  readonly sign: None;
-  readonly cast: { readonly to: Dtype };
-  readonly where: None;
-  readonly greaterOrEqual: None;
-  readonly less: None;
-  readonly equal: None;
-  readonly and: None;
-  readonly not: None;
-  readonly gemm: GemmAttributes;
-  readonly matMul: { readonly transA: boolean; readonly transB: boolean };
-  readonly softmax: None;
-  readonly logSoftmax: None;
-  readonly reduceSum: ReduceAttributes;
-  readonly reduceMean: ReduceAttributes;
-  readonly reduceMax: ReduceAttributes;
-  readonly argMax: None;
-  readonly topK: { readonly k: number };
-  readonly gather: None;
-  readonly takeRows: { readonly partial: boolean };
-  readonly gatherElements: { readonly axis: number };
-  readonly scatterElementsAdd: { readonly axis: number };
-  readonly concat: { readonly axis: number };
-  readonly slice: SliceAttributes;
-  readonly reshape: TargetShape;
-  readonly squeeze: { readonly axes: readonly number[] };
-  readonly unsqueeze: { readonly axes: readonly number[] };
-  readonly transpose: { readonly permutation: readonly number[] };
-  readonly expand: TargetShape;
-  readonly sizeOf: { readonly axis: number };
-}
-
-/** The name of an operator. */
-export type OperatorName = keyof OperatorAttributes;
-
-/** Dtype and shape of a result. */
-export interface Signature {
-  readonly dtype: Dtype;
-  readonly shape: readonly Dim[];
-}
+/** @file What an operator is: its ONNX form and its shape rule, in one entry. */
+import type { Signature, Value } from './graph.js';
+import type { OperatorAttributes, OperatorName } from './operator-attributes.js';
 
 /** An attribute of an ONNX node. */
 export type OnnxAttribute =
@@ -109,33 +21,11 @@ export interface OnnxForm {
   readonly integers?: readonly (readonly number[])[];
 }
 
-/** What a gradient rule sees of its node. */
-export interface Application<Attributes> {
-  readonly inputs: readonly Value[];
-  readonly output: Value;
-  readonly attributes: Attributes;
-  /** d loss / d output, of the output's shape and dtype. */
-  readonly upstream: Value;
-}
-
-/**
- * For each input, how to build d loss / d input, or null if nothing flows into it (an index, a mask, a shape). The builders are
- * handed in because they themselves look shapes up in the operator table.
- */
-export type GradientRule<Attributes> = (
-  application: Application<Attributes>,
-  build: typeof Builders,
-) => readonly ((() => Value) | null)[];
-
 /** One operator. */
 export interface Operator<Attributes> {
   readonly onnx: string | ((attributes: Attributes) => OnnxForm);
   /** @throws {InvalidInputError} naming the operator, its requirement and the shapes or dtypes it got */
   readonly infer: (inputs: readonly Value[], attributes: Attributes) => readonly Signature[];
-  /** null: not differentiable; `gradient()` throws if a path needs it. */
-  readonly gradient: GradientRule<Attributes> | null;
-  /** Inputs broadcast, so that gradients are summed back to the shape of their input. */
-  readonly broadcasts?: true;
 }
 
 /** Entries for some operators; all of them together make the table, which must name every operator. */

@@ -1,8 +1,9 @@
-/** @file Rules of matrix products and of the two softmaxes. */
+/** @file ONNX forms and shape rules of matrix products and of the two softmaxes. */
 import { InvalidInputError } from '../errors.js';
 import { broadcastShapes, type Dim } from './dim.js';
-import type { Value } from './graph.js';
-import { float, type GemmAttributes, int, type OperatorTable, type Signature } from './operator.js';
+import type { Signature, Value } from './graph.js';
+import { float, int, type OperatorTable } from './operator.js';
+import type { GemmAttributes } from './operator-attributes.js';
 import { describe, floats, requireDtype, requireSameDtype, requireShape } from './requirements.js';
 
 function operandDims(value: Value, transposed: boolean): readonly [rows: Dim, columns: Dim] {
@@ -31,24 +32,12 @@ function requireBias(bias: Value, shape: readonly Dim[]): void {
 }
 
 export const productRules: OperatorTable<'gemm' | 'matMul' | 'softmax' | 'logSoftmax'> = {
-  // d/dA' = alpha G B'ᵀ and d/dB' = alpha A'ᵀ G, with the operands swapped where A or B is used transposed: always one gemm.
   gemm: {
     onnx: ({ transA, transB, alpha }) => ({
       type: 'Gemm',
       attributes: { transA: int(Number(transA)), transB: int(Number(transB)), alpha: float(alpha) },
     }),
     infer: inferGemm,
-    gradient: ({ upstream, inputs: [a, b, bias], attributes: { transA, transB, alpha } }, { gemm, unbroadcast }) => [
-      () =>
-        transA
-          ? gemm(b!, upstream, { transA: transB, transB: true, alpha })
-          : gemm(upstream, b!, { transB: !transB, alpha }),
-      () =>
-        transB
-          ? gemm(upstream, a!, { transA: true, transB: transA, alpha })
-          : gemm(a!, upstream, { transA: !transA, alpha }),
-      ...(bias === undefined ? [] : [() => unbroadcast(upstream, bias.shape)]),
-    ],
   },
   matMul: {
     onnx: ({ transA, transB }) =>
@@ -70,30 +59,14 @@ export const productRules: OperatorTable<'gemm' | 'matMul' | 'softmax' | 'logSof
       const batch = broadcastShapes('matMul', a!.shape.slice(0, -2), b!.shape.slice(0, -2));
       return [{ dtype: a!.dtype, shape: [...batch, rows, columns] }];
     },
-    gradient: ({ upstream, inputs: [a, b], attributes: { transA, transB } }, { matMul }) => [
-      () =>
-        transA ? matMul(b!, upstream, { transA: transB, transB: true }) : matMul(upstream, b!, { transB: !transB }),
-      () =>
-        transB ? matMul(upstream, a!, { transA: true, transB: transA }) : matMul(a!, upstream, { transA: !transA }),
-    ],
-    broadcasts: true,
   },
   softmax: {
     onnx: () => ({ type: 'Softmax', attributes: { axis: int(-1) } }),
     infer: lastAxisFloat('softmax'),
-    gradient: ({ upstream, output }, { mul, sub, reduceSum }) => [
-      () => {
-        const product = mul(upstream, output);
-        return sub(product, mul(output, reduceSum(product, [-1], { keepDims: true })));
-      },
-    ],
   },
   logSoftmax: {
     onnx: () => ({ type: 'LogSoftmax', attributes: { axis: int(-1) } }),
     infer: lastAxisFloat('logSoftmax'),
-    gradient: ({ upstream, output }, { mul, sub, exp, reduceSum }) => [
-      () => sub(upstream, mul(exp(output), reduceSum(upstream, [-1], { keepDims: true }))),
-    ],
   },
 };
 

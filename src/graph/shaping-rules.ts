@@ -1,8 +1,9 @@
-/** @file Rules of the operators that rearrange elements without computing on them. */
+/** @file ONNX forms and shape rules of the operators that rearrange elements without computing on them. */
 import { InvalidInputError } from '../errors.js';
 import { addDims, broadcastShapes, type Dim, formatShape, multiplyDims, sameShape, symbolsOf } from './dim.js';
-import type { Value } from './graph.js';
-import { int, ints, type OnnxForm, type OperatorTable, type Signature, type TargetShape } from './operator.js';
+import type { Signature, Value } from './graph.js';
+import { int, ints, type OnnxForm, type OperatorTable } from './operator.js';
+import type { TargetShape } from './operator-attributes.js';
 import { describe, requireSameDtype, requireShape } from './requirements.js';
 
 function inferConcat(values: readonly Value[], axis: number): readonly Signature[] {
@@ -47,11 +48,6 @@ export const shapingRules: OperatorTable<
   concat: {
     onnx: ({ axis }) => ({ type: 'Concat', attributes: { axis: int(axis) } }),
     infer: (values, { axis }) => inferConcat(values, axis),
-    gradient: ({ upstream, inputs, attributes: { axis } }, { slice }) =>
-      inputs.map((input, index) => {
-        const start = addDims(...inputs.slice(0, index).map((value) => [value.shape[axis]!, 1] as const));
-        return () => slice(upstream, axis, start, addDims([start, 1], [input.shape[axis]!, 1]));
-      }),
   },
   slice: {
     onnx: ({ axis, bounds }) => ({
@@ -59,30 +55,10 @@ export const shapingRules: OperatorTable<
       integers: bounds === null ? [[axis]] : [[bounds[0]], [bounds[1]], [axis]],
     }),
     infer: ([x], { axis, start, end }) => inferSlice(x!, axis, start, end),
-    gradient: ({ upstream, inputs: [x, ...bounds], attributes: { axis, start, end } }, { concat, zeros }) => [
-      () => {
-        const padding = (size: Dim) =>
-          size === 0
-            ? []
-            : [
-                zeros(
-                  upstream,
-                  x!.shape.map((dim, index) => (index === axis ? size : dim)),
-                ),
-              ];
-        const after = addDims([x!.shape[axis]!, 1], [end, -1]);
-        return concat([...padding(start), upstream, ...padding(after)], axis);
-      },
-      ...bounds.map(() => null),
-    ],
   },
   reshape: {
     onnx: targetForm('Reshape'),
     infer: ([x], { shape }) => inferReshape(x!, shape),
-    gradient: ({ upstream, inputs: [x, ...target] }, { reshape }) => [
-      () => reshape(upstream, x!.shape),
-      ...target.map(() => null),
-    ],
   },
   squeeze: {
     onnx: ({ axes }) => ({ type: 'Squeeze', integers: [axes] }),
@@ -95,7 +71,6 @@ export const shapingRules: OperatorTable<
       );
       return [{ dtype: x!.dtype, shape: x!.shape.filter((_, axis) => !axes.includes(axis)) }];
     },
-    gradient: ({ upstream, attributes: { axes } }, { unsqueeze }) => [() => unsqueeze(upstream, axes)],
   },
   unsqueeze: {
     onnx: ({ axes }) => ({ type: 'Unsqueeze', integers: [axes] }),
@@ -109,7 +84,6 @@ export const shapingRules: OperatorTable<
         },
       ];
     },
-    gradient: ({ upstream, attributes: { axes } }, { squeeze }) => [() => squeeze(upstream, axes)],
   },
   transpose: {
     onnx: ({ permutation }) => ({ type: 'Transpose', attributes: { perm: ints(permutation) } }),
@@ -119,13 +93,6 @@ export const shapingRules: OperatorTable<
       requireShape('transpose', `a permutation of the axes, with ${permutation}`, fits, x!);
       return [{ dtype: x!.dtype, shape: permutation.map((axis) => x!.shape[axis]!) }];
     },
-    gradient: ({ upstream, attributes: { permutation } }, { transpose }) => [
-      () =>
-        transpose(
-          upstream,
-          permutation.map((_, axis) => permutation.indexOf(axis)),
-        ),
-    ],
   },
   expand: {
     onnx: targetForm('Expand'),
@@ -134,14 +101,9 @@ export const shapingRules: OperatorTable<
       requireShape('expand', `a shape that broadcasts to ${formatShape(shape)}`, fits, x!);
       return [{ dtype: x!.dtype, shape }];
     },
-    gradient: ({ upstream, inputs: [x, ...target] }, { unbroadcast }) => [
-      () => unbroadcast(upstream, x!.shape),
-      ...target.map(() => null),
-    ],
   },
   sizeOf: {
     onnx: ({ axis }) => ({ type: 'Shape', attributes: { start: int(axis), end: int(axis + 1) } }),
     infer: () => [{ dtype: 'int64', shape: [1] }],
-    gradient: () => [null],
   },
 };

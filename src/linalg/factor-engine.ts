@@ -29,14 +29,17 @@ export interface FactorEngine {
 
 /** The default: blocked Cholesky and inverse, their products in float64 by a {@link GemmEngine}. */
 export class GemmFactorEngine implements FactorEngine {
+  readonly #engine: GemmEngine;
+  readonly #reason: string;
+
   /** @param reason why it is this one */
-  constructor(
-    private readonly engine: GemmEngine,
-    private readonly reason: string,
-  ) {}
+  constructor(engine: GemmEngine, reason: string) {
+    this.#engine = engine;
+    this.#reason = reason;
+  }
 
   async inverseFactor(a: Matrix, what: string): Promise<InverseFactor> {
-    const origin = { solver: 'onnx', reason: this.reason } as const;
-    return { factor: await inverseFactor(a, this.engine, what), origin };
+    const origin = { solver: 'onnx', reason: this.#reason } as const;
+    return { factor: await inverseFactor(a, this.#engine, what), origin };
   }
 }

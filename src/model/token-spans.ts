@@ -85,66 +85,70 @@ function utf8(character: string): Uint8Array {
 
 /** A position in the bytes of traced characters. */
 class ByteCursor {
-  private readonly bytes: number[] = [];
-  private readonly origins: TracedCharacter[] = [];
-  private at = 0;
+  readonly #bytes: number[] = [];
+  readonly #origins: TracedCharacter[] = [];
+  #at = 0;
+  readonly #text: string;
+  readonly #rules: SpanRules;
 
-  constructor(
-    characters: readonly TracedCharacter[],
-    private readonly text: string,
-    private readonly rules: SpanRules,
-  ) {
+  constructor(characters: readonly TracedCharacter[], text: string, rules: SpanRules) {
+    this.#text = text;
+    this.#rules = rules;
     for (const traced of characters) {
       for (const byte of utf8(traced.character)) {
-        this.bytes.push(byte);
-        this.origins.push(traced);
+        this.#bytes.push(byte);
+        this.#origins.push(traced);
       }
     }
   }
 
   /** Moves over the bytes of a token and returns their origin. */
   take(token: string): Span {
-    this.skipDropped();
-    const begin = this.at;
-    const bytes = this.rules.tokenBytes(token);
-    const matches = bytes.every((byte, i) => byte === this.bytes[begin + i]);
-    if (matches) this.at += bytes.length;
-    else if (token === this.rules.unknownToken && begin < this.bytes.length) this.skipUnknown();
+    this.#skipDropped();
+    const begin = this.#at;
+    const bytes = this.#rules.tokenBytes(token);
+    const matches = bytes.every((byte, i) => byte === this.#bytes[begin + i]);
+    if (matches) this.#at += bytes.length;
+    else if (token === this.#rules.unknownToken && begin < this.#bytes.length) this.#skipUnknown();
     else
-      throw underivable(this.text, `token ${token} at ${this.origins[begin]?.start ?? this.text.length}`, 'other text');
-    return this.span(begin);
+      throw underivable(
+        this.#text,
+        `token ${token} at ${this.#origins[begin]?.start ?? this.#text.length}`,
+        'other text',
+      );
+    return this.#span(begin);
   }
 
   /** @throws {InvalidInputError} if bytes are left that the model does not leave out */
   requireEnd(): void {
-    this.skipDropped();
-    if (this.at < this.bytes.length) {
-      throw underivable(this.text, 'tokens for all of it', `none from ${this.origins[this.at]!.start} on`);
+    this.#skipDropped();
+    if (this.#at < this.#bytes.length) {
+      throw underivable(this.#text, 'tokens for all of it', `none from ${this.#origins[this.#at]!.start} on`);
     }
   }
 
-  private span(begin: number): Span {
+  #span(begin: number): Span {
     let [start, end] = [Number.POSITIVE_INFINITY, 0];
-    for (const origin of this.origins.slice(begin, this.at)) {
+    for (const origin of this.#origins.slice(begin, this.#at)) {
       start = Math.min(start, origin.start);
       end = Math.max(end, origin.end);
     }
     return [start, end];
   }
 
-  private skipDropped(): void {
-    while (this.at < this.bytes.length && this.rules.dropsByte(this.bytes[this.at]!)) this.at++;
+  #skipDropped(): void {
+    while (this.#at < this.#bytes.length && this.#rules.dropsByte(this.#bytes[this.#at]!)) this.#at++;
   }
 
-  private skipUnknown(): void {
+  #skipUnknown(): void {
     do {
-      const { character } = this.origins[this.at]!;
-      this.at += utf8(character).length;
-    } while (this.rules.fuseUnknown && this.at < this.bytes.length && !this.isKnown());
+      const { character } = this.#origins[this.#at]!;
+      this.#at += utf8(character).length;
+    } while (this.#rules.fuseUnknown && this.#at < this.#bytes.length && !this.#isKnown());
   }
 
-  private isKnown(): boolean {
-    return this.rules.hasToken(this.origins[this.at]!.character);
+  #isKnown(): boolean {
+    return this.#rules.hasToken(this.#origins[this.#at]!.character);
   }
 }
 

@@ -102,25 +102,23 @@ async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z
 
 /** Splits text into tokens with spans by one pipeline. */
 class Splitter {
-  private readonly library: LibraryTokenizer;
+  readonly #library: LibraryTokenizer;
+  readonly #rules: SpanRules;
 
-  constructor(
-    definition: TokenizerDefinition,
-    pipeline: TextPipeline,
-    private readonly rules: SpanRules,
-  ) {
-    this.library = new LibraryTokenizer(withPipeline(definition, pipeline), {});
+  constructor(definition: TokenizerDefinition, pipeline: TextPipeline, rules: SpanRules) {
+    this.#rules = rules;
+    this.#library = new LibraryTokenizer(withPipeline(definition, pipeline), {});
   }
 
   split(text: string): { tokens: string[]; spans: Span[] } {
-    const tokens = this.library.tokenize(text, { add_special_tokens: false });
-    return { tokens, spans: tokenSpans(text, tokens, this.rules) };
+    const tokens = this.#library.tokenize(text, { add_special_tokens: false });
+    return { tokens, spans: tokenSpans(text, tokens, this.#rules) };
   }
 
   /** The tokens that the post-processor puts before and behind any text. */
   template(): { before: string[]; behind: string[] } {
-    const bare = this.library.tokenize('a', { add_special_tokens: false });
-    const full = this.library.tokenize('a', { add_special_tokens: true });
+    const bare = this.#library.tokenize('a', { add_special_tokens: false });
+    const full = this.#library.tokenize('a', { add_special_tokens: true });
     const begin = full.indexOf(bare[0]!);
     return { before: full.slice(0, begin), behind: full.slice(begin + bare.length) };
   }
@@ -130,102 +128,102 @@ class BytePairTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly bosId?: number;
   readonly eosIds: readonly number[];
-  private readonly idOf: ReadonlyMap<string, number>;
-  private readonly tokenOf: ReadonlyMap<number, string>;
-  private readonly addedTokens: ReadonlyMap<string, AddedToken>;
-  private readonly tokenBytes: TokenBytes;
-  private readonly opening: Splitter;
-  private readonly continuing: Splitter;
-  private readonly before: readonly number[];
-  private readonly behind: readonly number[];
+  readonly #idOf: ReadonlyMap<string, number>;
+  readonly #tokenOf: ReadonlyMap<number, string>;
+  readonly #addedTokens: ReadonlyMap<string, AddedToken>;
+  readonly #tokenBytes: TokenBytes;
+  readonly #opening: Splitter;
+  readonly #continuing: Splitter;
+  readonly #before: readonly number[];
+  readonly #behind: readonly number[];
 
   constructor(path: string, definition: TokenizerDefinition, special: SpecialTokenSources) {
     const { model, added_tokens: addedTokens } = definition;
     const wholeWord = addedTokens.find((token) => token.single_word);
     if (wholeWord) throw new InvalidInputError(path, 'added tokens that are not single_word', wholeWord.content);
-    this.addedTokens = new Map(addedTokens.map((token) => [token.content, token]));
-    this.idOf = new Map([
+    this.#addedTokens = new Map(addedTokens.map((token) => [token.content, token]));
+    this.#idOf = new Map([
       ...Object.entries(model.vocab),
       ...addedTokens.map(({ content, id }): [string, number] => [content, id]),
     ]);
-    this.tokenOf = new Map(Array.from(this.idOf, ([token, id]) => [id, token]));
-    this.vocabSize = Array.from(this.tokenOf.keys()).reduce((largest, id) => Math.max(largest, id), -1) + 1;
+    this.#tokenOf = new Map(Array.from(this.#idOf, ([token, id]) => [id, token]));
+    this.vocabSize = Array.from(this.#tokenOf.keys()).reduce((largest, id) => Math.max(largest, id), -1) + 1;
     const pipeline = textPipeline(definition);
-    this.tokenBytes = bytesOfTokens(pipeline, (token) => this.idOf.has(token));
-    this.opening = this.splitter(definition, pipeline);
+    this.#tokenBytes = bytesOfTokens(pipeline, (token) => this.#idOf.has(token));
+    this.#opening = this.#splitter(definition, pipeline);
     const later = withoutPrefixSpace(pipeline);
     const same = JSON.stringify(later) === JSON.stringify(pipeline);
-    this.continuing = same ? this.opening : this.splitter(definition, later);
-    const { before, behind } = this.opening.template();
-    this.before = before.map((token) => this.id(token));
-    this.behind = behind.map((token) => this.id(token));
-    const bosId = this.named(special.tokenizerConfig?.bos_token) ?? special.configs[1]?.bos_token_id?.[0];
+    this.#continuing = same ? this.#opening : this.#splitter(definition, later);
+    const { before, behind } = this.#opening.template();
+    this.#before = before.map((token) => this.#id(token));
+    this.#behind = behind.map((token) => this.#id(token));
+    const bosId = this.#named(special.tokenizerConfig?.bos_token) ?? special.configs[1]?.bos_token_id?.[0];
     if (bosId !== undefined) this.bosId = bosId;
-    this.eosIds = this.endIds(special);
+    this.eosIds = this.#endIds(special);
   }
 
   encode(text: string): Encoding {
-    const { tokens, spans } = this.opening.split(text);
+    const { tokens, spans } = this.#opening.split(text);
     const at = (place: number) => (): Span => [place, place];
     return {
-      ids: [...this.before, ...tokens.map((token) => this.id(token)), ...this.behind],
-      spans: [...this.before.map(at(0)), ...spans, ...this.behind.map(at(text.length))],
+      ids: [...this.#before, ...tokens.map((token) => this.#id(token)), ...this.#behind],
+      spans: [...this.#before.map(at(0)), ...spans, ...this.#behind.map(at(text.length))],
     };
   }
 
   encodePlain(text: string): Encoding {
-    const { tokens, spans } = this.continuing.split(text);
-    return { ids: tokens.map((token) => this.id(token)), spans };
+    const { tokens, spans } = this.#continuing.split(text);
+    return { ids: tokens.map((token) => this.#id(token)), spans };
   }
 
   decode(ids: readonly number[]): string {
-    return this.text(ids.filter((id) => !this.addedTokens.get(this.token(id))?.special));
+    return this.#text(ids.filter((id) => !this.#addedTokens.get(this.#token(id))?.special));
   }
 
   tokenText(id: number): string {
-    return this.text([id]);
+    return this.#text([id]);
   }
 
-  private text(ids: readonly number[]): string {
+  #text(ids: readonly number[]): string {
     const parts = ids.map((id) => {
-      const token = this.token(id);
-      return this.addedTokens.has(token) ? Buffer.from(token) : this.tokenBytes.readableBytes(token);
+      const token = this.#token(id);
+      return this.#addedTokens.has(token) ? Buffer.from(token) : this.#tokenBytes.readableBytes(token);
     });
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(parts));
   }
 
-  private splitter(definition: TokenizerDefinition, pipeline: TextPipeline): Splitter {
+  #splitter(definition: TokenizerDefinition, pipeline: TextPipeline): Splitter {
     const { model } = definition;
     return new Splitter(definition, pipeline, {
       steps: [...pipeline.normalizers.map(normalizerStep), ...pipeline.preTokenizers.map(preTokenizerStep)],
-      addedTokens: this.addedTokens,
-      hasToken: (token) => this.idOf.has(token),
-      tokenBytes: this.tokenBytes.bytes,
+      addedTokens: this.#addedTokens,
+      hasToken: (token) => this.#idOf.has(token),
+      tokenBytes: this.#tokenBytes.bytes,
       ...(model.unk_token != null && { unknownToken: model.unk_token }),
       fuseUnknown: model.fuse_unk,
-      dropsByte: model.unk_token == null ? this.tokenBytes.drops : () => false,
+      dropsByte: model.unk_token == null ? this.#tokenBytes.drops : () => false,
     });
   }
 
-  private id(token: string): number {
-    const id = this.idOf.get(token);
+  #id(token: string): number {
+    const id = this.#idOf.get(token);
     if (id === undefined) throw new InvalidInputError('token', 'one of the vocabulary', token);
     return id;
   }
 
-  private token(id: number): string {
-    const token = this.tokenOf.get(id);
+  #token(id: number): string {
+    const token = this.#tokenOf.get(id);
     if (token === undefined)
-      throw new InvalidInputError('token id', `one of the ${this.tokenOf.size} known`, String(id));
+      throw new InvalidInputError('token id', `one of the ${this.#tokenOf.size} known`, String(id));
     return token;
   }
 
-  private named(token: string | null | undefined): number | undefined {
-    return token == null ? undefined : this.idOf.get(token);
+  #named(token: string | null | undefined): number | undefined {
+    return token == null ? undefined : this.#idOf.get(token);
   }
 
-  private endIds({ tokenizerConfig, configs }: SpecialTokenSources): number[] {
-    const named = this.named(tokenizerConfig?.eos_token);
+  #endIds({ tokenizerConfig, configs }: SpecialTokenSources): number[] {
+    const named = this.#named(tokenizerConfig?.eos_token);
     const stated = configs.flatMap((config) => config?.eos_token_id ?? []);
     return [...new Set(named === undefined ? stated : [...stated, named])];
   }

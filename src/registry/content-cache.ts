@@ -14,9 +14,12 @@ export interface ContentCache {
 export class MemoryContentCache implements ContentCache {
   readonly #contents = new Map<string, Uint8Array>();
   #sizeBytes = 0;
+  readonly #limitBytes: number;
 
   /** @param limitBytes of all contents together; 256 MiB unless said otherwise */
-  constructor(private readonly limitBytes = 256 * 2 ** 20) {}
+  constructor(limitBytes = 256 * 2 ** 20) {
+    this.#limitBytes = limitBytes;
+  }
 
   async find(sha256: string): Promise<Uint8Array | undefined> {
     const bytes = this.#contents.get(sha256);
@@ -28,7 +31,7 @@ export class MemoryContentCache implements ContentCache {
     if (!this.#contents.has(sha256)) this.#sizeBytes += bytes.length;
     this.#touch(sha256, bytes);
     for (const [oldest, { length }] of this.#contents) {
-      if (this.#sizeBytes <= this.limitBytes) return;
+      if (this.#sizeBytes <= this.#limitBytes) return;
       this.#contents.delete(oldest);
       this.#sizeBytes -= length;
     }

@@ -70,20 +70,22 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
 /** A session and what it takes. */
 export class SessionProgram implements Program {
   #session: InferenceSession | undefined;
+  readonly #check: typeof checkFeeds;
 
   /** @param check refuses feeds before ONNX Runtime sees them */
   constructor(
     session: InferenceSession,
     readonly inputs: readonly ProgramInput[],
-    private readonly check: typeof checkFeeds = checkFeeds,
+    check: typeof checkFeeds = checkFeeds,
   ) {
+    this.#check = check;
     this.#session = session;
   }
 
   async run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
     const session = this.#session;
     if (session === undefined) throw new InvalidInputError('program', 'not disposed', 'a run after dispose');
-    this.check(this.inputs, feeds);
+    this.#check(this.inputs, feeds);
     const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed)] as const);
     let results: InferenceSession.ReturnType;
     try {

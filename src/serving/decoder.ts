@@ -27,13 +27,16 @@ interface Lane {
 export class Decoder {
   readonly #lanes = new Map<readonly HookLayer[] | undefined, Lane>();
   #isRunning = false;
+  readonly #batchUnder: (hooks: readonly HookLayer[] | undefined) => SequenceBatch;
 
-  constructor(private readonly batchUnder: (hooks: readonly HookLayer[] | undefined) => SequenceBatch) {}
+  constructor(batchUnder: (hooks: readonly HookLayer[] | undefined) => SequenceBatch) {
+    this.#batchUnder = batchUnder;
+  }
 
   /** @param hooks the very same object for the same hooks */
   run(sequence: GrowingSequence, hooks: readonly HookLayer[] | undefined): Promise<Generated> {
     return new Promise((resolve, reject) => {
-      const lane = this.#lanes.get(hooks) ?? { batch: this.batchUnder(hooks), waiting: [], active: [] };
+      const lane = this.#lanes.get(hooks) ?? { batch: this.#batchUnder(hooks), waiting: [], active: [] };
       this.#lanes.set(hooks, lane);
       lane.waiting.push({ sequence, resolve, reject });
       if (!this.#isRunning) void this.#work();

@@ -60,14 +60,17 @@ export interface LoadOptions {
 export class EditedModel {
   readonly #engines = new Map<string, Promise<HookableModel>>();
   #current: VersionHooks | undefined;
+  readonly #options: LoadOptions;
 
   private constructor(
     readonly model: Model,
     readonly tokenizer: Tokenizer,
     /** SHA-256 of the base model. */
     readonly modelDigest: string,
-    private readonly options: LoadOptions,
-  ) {}
+    options: LoadOptions,
+  ) {
+    this.#options = options;
+  }
 
   /**
    * Opens a Hugging Face model directory, and makes a pulled version current.
@@ -194,7 +197,7 @@ export class EditedModel {
   #engineOf(version: VersionHooks | undefined): Promise<HookableModel> {
     const { layers, gate } = (version ?? this.#current)?.manifest ?? { layers: [], gate: { kind: 'key' as const } };
     const signature = `${gate.kind} ${layers.join(',')}`;
-    const { device } = this.options;
+    const { device } = this.#options;
     const engine =
       this.#engines.get(signature) ??
       HookableModel.compile(this.model, { layers, gate: gate.kind, ...(device && { device }) });

@@ -32,6 +32,7 @@ export class GrowingSequence {
   readonly #promptTokens: number;
   #firings: readonly Firing[] = [];
   #fed = 0;
+  readonly #limitTokens: number;
 
   /**
    * @param limitTokens longest sequence of the model
@@ -40,9 +41,10 @@ export class GrowingSequence {
   constructor(
     promptIds: readonly number[],
     readonly options: SequenceOptions,
-    private readonly limitTokens: number,
+    limitTokens: number,
     stream = 0,
   ) {
+    this.#limitTokens = limitTokens;
     this.#tokenIds = [...promptIds];
     this.#promptTokens = promptIds.length;
     this.random = randomStream(options.seed ?? 0, stream);
@@ -75,6 +77,6 @@ export class GrowingSequence {
     this.#tokenIds.push(tokenId);
     if (onToken?.(tokenId) === false) this.finishReason = 'stop';
     else if (this.#tokenIds.length - this.#promptTokens >= maxTokens) this.finishReason = 'length';
-    else if (this.#tokenIds.length >= this.limitTokens) this.finishReason = 'length';
+    else if (this.#tokenIds.length >= this.#limitTokens) this.finishReason = 'length';
   }
 }

@@ -84,14 +84,21 @@ export type Progress = (done: number, total: number) => void;
  * outside the vocabulary, and for hooks that are not one for each hookable layer.
  */
 export class HookableModel {
-  readonly #decoder = new Decoder((hooks) => this.batchUnder(hooks));
+  readonly #decoder = new Decoder((hooks) => this.#batchUnder(hooks));
+  readonly #options: Required<Omit<CompileOptions, 'device'>>;
+  readonly #trunk: Trunk;
+  readonly #head: VocabularyHead;
 
   private constructor(
     readonly model: Model,
-    private readonly options: Required<Omit<CompileOptions, 'device'>>,
-    private readonly trunk: Trunk,
-    private readonly head: VocabularyHead,
-  ) {}
+    options: Required<Omit<CompileOptions, 'device'>>,
+    trunk: Trunk,
+    head: VocabularyHead,
+  ) {
+    this.#options = options;
+    this.#trunk = trunk;
+    this.#head = head;
+  }
 
   /**
    * @throws {InvalidInputError} if a layer is not one of the model's
@@ -116,14 +123,14 @@ export class HookableModel {
     hooks?: readonly HookLayer[],
     onProgress?: Progress,
   ): Promise<Score[]> {
-    this.checkSequences(requests.map((request) => request.tokenIds));
+    this.#checkSequences(requests.map((request) => request.tokenIds));
     requests.forEach(checkScoredFrom);
-    this.checkHooks(hooks);
+    this.#checkHooks(hooks);
     const results = new Array<Score>(requests.length);
-    await this.inGroups(requests, onProgress, async (group, indices) => {
+    await this.#inGroups(requests, onProgress, async (group, indices) => {
       const targetIds = group.map(({ tokenIds, scoredFrom }) => tokenIds.slice(scoredFrom));
-      const { hidden, gates } = await this.trunk.run(group.map(predictingRows), hooks);
-      const scores = await this.head.score(hidden, targetIds.flat());
+      const { hidden, gates } = await this.#trunk.run(group.map(predictingRows), hooks);
+      const scores = await this.#head.score(hidden, targetIds.flat());
       let row = 0;
       indices.forEach((index, s) => {
         const end = row + targetIds[s].length;
@@ -145,16 +152,16 @@ export class HookableModel {
    * @throws {InvalidInputError} also for an option out of range
    */
   async generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Generated[]> {
-    this.checkSequences(prompts);
-    this.checkHooks(options.hooks);
+    this.#checkSequences(prompts);
+    this.#checkHooks(options.hooks);
     checkGeneration(options);
     const { hooks, onToken, ...settings } = options;
     const sequences = prompts.map((tokenIds, p) => {
       const listener = onToken && { onToken: (tokenId: number) => void onToken(p, tokenId) };
       return new GrowingSequence(tokenIds, { ...settings, ...listener }, this.model.config.maxTokens, p);
     });
-    for (const indices of this.generationGroups(prompts, options.maxTokens, this.isCausalUnder(hooks))) {
-      const batch = this.batchUnder(hooks);
+    for (const indices of this.#generationGroups(prompts, options.maxTokens, this.#isCausalUnder(hooks))) {
+      const batch = this.#batchUnder(hooks);
       await batch.join(indices.map((index) => sequences[index]));
       while (batch.size > 0) await batch.step();
     }
@@ -168,8 +175,8 @@ export class HookableModel {
    * @throws {InvalidInputError} also for an option out of range
    */
   async decode(prompt: readonly number[], options: DecodeOptions): Promise<Generated> {
-    this.checkSequences([prompt]);
-    this.checkHooks(options.hooks);
+    this.#checkSequences([prompt]);
+    this.#checkHooks(options.hooks);
     checkGeneration(options);
     const { hooks, signal, ...settings } = options;
     const sequence = new GrowingSequence(prompt, settings, this.model.config.maxTokens);
@@ -192,15 +199,15 @@ export class HookableModel {
    * @returns float32 [tokens, vocab] of each sequence
    */
   async logits(sequences: readonly (readonly number[])[], hooks?: readonly HookLayer[]): Promise<Tensor<'float32'>[]> {
-    this.checkSequences(sequences);
-    this.checkHooks(hooks);
+    this.#checkSequences(sequences);
+    this.#checkHooks(hooks);
     const { vocab } = this.model.config;
     const results = new Array<Tensor<'float32'>>(sequences.length);
     const requests = sequences.map((tokenIds) => ({ tokenIds, scoredFrom: 0 }));
-    await this.inGroups(requests, undefined, async (group, indices) => {
+    await this.#inGroups(requests, undefined, async (group, indices) => {
       const rows = group.map(({ tokenIds }) => ({ tokenIds, lookups: [...tokenIds.keys()] }));
-      const { hidden } = await this.trunk.run(rows, hooks);
-      const logits = await this.head.logits(hidden, hidden.length / this.model.config.dModel);
+      const { hidden } = await this.#trunk.run(rows, hooks);
+      const logits = await this.#head.logits(hidden, hidden.length / this.model.config.dModel);
       let row = 0;
       group.forEach(({ tokenIds: { length } }, s) => {
         const all = new Float32Array(length * vocab);
@@ -217,16 +224,16 @@ export class HookableModel {
     hooks: readonly HookLayer[],
     onProgress?: Progress,
   ): Promise<Comparison[]> {
-    this.checkSequences(sequences);
-    this.checkHooks(hooks);
+    this.#checkSequences(sequences);
+    this.#checkHooks(hooks);
     const requests = sequences.map((tokenIds) => ({ tokenIds, scoredFrom: 1 }));
     const results = new Array<Comparison>(sequences.length);
-    await this.inGroups(requests, onProgress, async (group, indices) => {
+    await this.#inGroups(requests, onProgress, async (group, indices) => {
       const rows = group.map(predictingRows);
-      const edited = await this.trunk.run(rows, hooks);
+      const edited = await this.#trunk.run(rows, hooks);
       // Where no gate opens, the base model's states are these very numbers.
-      const base = edited.gates.some((gate) => gate.openRows > 0) ? await this.trunk.run(rows, undefined) : edited;
-      const comparisons = await this.compareStates(group, base, edited);
+      const base = edited.gates.some((gate) => gate.openRows > 0) ? await this.#trunk.run(rows, undefined) : edited;
+      const comparisons = await this.#compareStates(group, base, edited);
       indices.forEach((index, s) => {
         results[index] = comparisons[s];
       });
@@ -236,16 +243,12 @@ export class HookableModel {
 
   /** Frees the programs; a second call does nothing. */
   async dispose(): Promise<void> {
-    await Promise.all([this.trunk.dispose(), this.head.dispose()]);
+    await Promise.all([this.#trunk.dispose(), this.#head.dispose()]);
   }
 
-  private async compareStates(
-    group: readonly ScoreRequest[],
-    base: TrunkResult,
-    edited: TrunkResult,
-  ): Promise<Comparison[]> {
+  async #compareStates(group: readonly ScoreRequest[], base: TrunkResult, edited: TrunkResult): Promise<Comparison[]> {
     const targetIds = group.flatMap(({ tokenIds }) => tokenIds.slice(1));
-    const divergence = await this.head.compare(base.hidden, edited.hidden, targetIds);
+    const divergence = await this.#head.compare(base.hidden, edited.hidden, targetIds);
     let row = 0;
     return group.map(({ tokenIds }, s) => {
       const predictedTokens = tokenIds.length - 1;
@@ -260,14 +263,14 @@ export class HookableModel {
     });
   }
 
-  private async inGroups(
+  async #inGroups(
     requests: readonly ScoreRequest[],
     onProgress: Progress | undefined,
     run: (group: readonly ScoreRequest[], indices: readonly number[]) => Promise<void>,
   ): Promise<void> {
     const lengths = requests.map((request) => request.tokenIds.length);
     let done = 0;
-    for (const indices of groupByLength(lengths, this.options.rowsPerBatch)) {
+    for (const indices of groupByLength(lengths, this.#options.rowsPerBatch)) {
       await run(
         indices.map((index) => requests[index]),
         indices,
@@ -278,31 +281,31 @@ export class HookableModel {
   }
 
   /** Steps of one token each are cheap, caches are not: a group may grow to four times the rows of a forward pass. */
-  private generationGroups(prompts: readonly (readonly number[])[], maxTokens: number, isCausal: boolean): number[][] {
+  #generationGroups(prompts: readonly (readonly number[])[], maxTokens: number, isCausal: boolean): number[][] {
     const lengths = prompts.map(({ length }) => {
       const grown = Math.min(length + maxTokens, this.model.config.maxTokens);
       return isCausal ? Math.max(length, Math.ceil(grown / 4)) : grown;
     });
-    return groupByLength(lengths, this.options.rowsPerBatch);
+    return groupByLength(lengths, this.#options.rowsPerBatch);
   }
 
-  private batchUnder(hooks: readonly HookLayer[] | undefined): SequenceBatch {
-    const parts = { trunk: this.trunk, head: this.head, config: this.model.config };
-    return new SequenceBatch(parts, hooks, this.isCausalUnder(hooks));
+  #batchUnder(hooks: readonly HookLayer[] | undefined): SequenceBatch {
+    const parts = { trunk: this.#trunk, head: this.#head, config: this.model.config };
+    return new SequenceBatch(parts, hooks, this.#isCausalUnder(hooks));
   }
 
-  private isCausalUnder(hooks: readonly HookLayer[] | undefined): boolean {
-    return this.options.gate !== 'sequence' || hooks === undefined;
+  #isCausalUnder(hooks: readonly HookLayer[] | undefined): boolean {
+    return this.#options.gate !== 'sequence' || hooks === undefined;
   }
 
-  private checkSequences(sequences: readonly (readonly number[])[]): void {
+  #checkSequences(sequences: readonly (readonly number[])[]): void {
     sequences.forEach((tokenIds, s) => {
       checkSequence(`sequence ${s}`, tokenIds, this.model.config);
     });
   }
 
-  private checkHooks(hooks: readonly HookLayer[] | undefined): void {
-    if (hooks) checkHooks(hooks, this.options.layers, this.options.gate, this.model.config);
+  #checkHooks(hooks: readonly HookLayer[] | undefined): void {
+    if (hooks) checkHooks(hooks, this.#options.layers, this.#options.gate, this.model.config);
   }
 }
 

@@ -2,7 +2,6 @@
 
 export { type Completion, type CompletionRequest, EditedModel } from './edited-model.js';
 export { exportLoraAdapter } from './export/lora-adapter.js';
-
 export { readLoraHooks } from './export/lora-hooks.js';
 export { exportMergedWeights } from './export/merged-weights.js';
 export { OnnxDecoder } from './export/onnx-decoder.js';

@@ -24,20 +24,21 @@ export interface FixedModel {
  */
 export class ExportedModel implements MeasuredModel {
   readonly #comparison = new LogitsComparison();
+  readonly #base: HookableModel;
+  readonly #exported: FixedModel;
 
-  constructor(
-    private readonly base: HookableModel,
-    private readonly exported: FixedModel,
-  ) {}
+  constructor(base: HookableModel, exported: FixedModel) {
+    this.#base = base;
+    this.#exported = exported;
+  }
 
   score(requests: readonly ScoreRequest[], hooks?: readonly HookLayer[], onProgress?: Progress): Promise<Score[]> {
-    const { base, exported } = this;
-    return (hooks ? exported : base).score(requests, undefined, onProgress);
+    return (hooks ? this.#exported : this.#base).score(requests, undefined, onProgress);
   }
 
   generate(prompts: readonly (readonly number[])[], options: GenerateOptions): Promise<Generated[]> {
     const { hooks, ...unhooked } = options;
-    return hooks ? this.exported.generate(prompts, unhooked) : this.base.generate(prompts, unhooked);
+    return hooks ? this.#exported.generate(prompts, unhooked) : this.#base.generate(prompts, unhooked);
   }
 
   /** Sequence by sequence: whole distributions are large. */
@@ -48,8 +49,8 @@ export class ExportedModel implements MeasuredModel {
   ): Promise<Comparison[]> {
     const results: Comparison[] = [];
     for (const tokenIds of sequences) {
-      const [base] = await this.base.logits([tokenIds]);
-      const [exported] = await this.exported.logits([tokenIds]);
+      const [base] = await this.#base.logits([tokenIds]);
+      const [exported] = await this.#exported.logits([tokenIds]);
       results.push(await this.#comparison.compare(tokenIds, base, exported));
       onProgress?.(results.length, sequences.length);
     }

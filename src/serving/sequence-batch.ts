@@ -17,17 +17,20 @@ export interface DecodingParts {
 export class SequenceBatch {
   #active: GrowingSequence[] = [];
   #cache: KeyValueCache | undefined;
+  readonly #parts: DecodingParts;
+  readonly #hooks: readonly HookLayer[] | undefined;
+  readonly #isCausal: boolean;
 
   /**
    * @param hooks one for each hookable layer; undefined is the base model
    * @param isCausal whether a gate's decision on a token stands however the sequence goes on; if not, nothing is cached
    *   and every step runs the whole sequences
    */
-  constructor(
-    private readonly parts: DecodingParts,
-    private readonly hooks: readonly HookLayer[] | undefined,
-    private readonly isCausal: boolean,
-  ) {}
+  constructor(parts: DecodingParts, hooks: readonly HookLayer[] | undefined, isCausal: boolean) {
+    this.#parts = parts;
+    this.#hooks = hooks;
+    this.#isCausal = isCausal;
+  }
 
   /** Sequences that have not ended. */
   get size(): number {
@@ -37,7 +40,7 @@ export class SequenceBatch {
   /** Runs the prompts of new sequences by themselves, each to its first new token. */
   async join(newcomers: readonly GrowingSequence[]): Promise<void> {
     if (newcomers.length === 0) return;
-    const cache = this.isCausal ? new KeyValueCache(this.parts.config, newcomers.length) : undefined;
+    const cache = this.#isCausal ? new KeyValueCache(this.#parts.config, newcomers.length) : undefined;
     const staying = await this.#advance(newcomers, cache);
     cache?.keep(staying);
     this.#active.push(...staying.map((s) => newcomers[s]));
@@ -60,7 +63,7 @@ export class SequenceBatch {
   async #advance(sequences: readonly GrowingSequence[], cache: KeyValueCache | undefined): Promise<number[]> {
     const isCached = cache !== undefined;
     const fed = sequences.map((sequence) => sequence.feed(isCached));
-    const { hidden, gates } = await this.parts.trunk.run(fed, this.hooks, cache);
+    const { hidden, gates } = await this.#parts.trunk.run(fed, this.#hooks, cache);
     const nextIds = await this.#chooseTokens(sequences, hidden);
     return sequences.flatMap((sequence, s) => {
       sequence.hear(gates[s].firings, isCached);
@@ -71,7 +74,7 @@ export class SequenceBatch {
 
   /** @param hidden [sequences, dModel] */
   async #chooseTokens(sequences: readonly GrowingSequence[], hidden: Float32Array): Promise<readonly number[]> {
-    const { head } = this.parts;
+    const { head } = this.#parts;
     const isGreedy = ({ options }: GrowingSequence) => (options.temperature ?? 0) === 0;
     const count = sequences.length;
     if (sequences.every(isGreedy)) return (await head.score(hidden, new Array(count).fill(0))).argMaxIds;

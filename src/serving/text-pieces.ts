@@ -13,13 +13,13 @@ export class TextPieces {
   /** Decoded, but perhaps the beginning of a stop string. */
   #held = '';
   #isStopped = false;
+  readonly #tokenizer: Tokenizer;
+  readonly #stop: readonly string[];
 
   /** @param promptIds the tokens that the text goes on from */
-  constructor(
-    private readonly tokenizer: Tokenizer,
-    promptIds: readonly number[],
-    private readonly stop: readonly string[] = [],
-  ) {
+  constructor(tokenizer: Tokenizer, promptIds: readonly number[], stop: readonly string[] = []) {
+    this.#tokenizer = tokenizer;
+    this.#stop = stop;
     this.#context = promptIds.slice(-contextTokens);
   }
 
@@ -46,8 +46,8 @@ export class TextPieces {
 
   #decodePending(): string {
     if (this.#pending.length === 0) return '';
-    const before = this.tokenizer.decode(this.#context);
-    return this.tokenizer.decode([...this.#context, ...this.#pending]).slice(before.length);
+    const before = this.#tokenizer.decode(this.#context);
+    return this.#tokenizer.decode([...this.#context, ...this.#pending]).slice(before.length);
   }
 
   #settle(): void {
@@ -58,7 +58,7 @@ export class TextPieces {
   #release(text: string, isLast: boolean): string {
     if (this.#isStopped) return '';
     const all = this.#held + text;
-    const stops = this.stop.map((one) => all.indexOf(one)).filter((position) => position >= 0);
+    const stops = this.#stop.map((one) => all.indexOf(one)).filter((position) => position >= 0);
     this.#isStopped = stops.length > 0;
     const end = this.#isStopped ? Math.min(...stops) : all.length - (isLast ? 0 : this.#possibleStop(all));
     this.#held = all.slice(end);
@@ -67,7 +67,7 @@ export class TextPieces {
 
   /** Length of the longest end of the text that a stop string begins with. */
   #possibleStop(text: string): number {
-    const lengths = this.stop.flatMap((one) =>
+    const lengths = this.#stop.flatMap((one) =>
       Array.from({ length: Math.min(one.length - 1, text.length) }, (_, i) => i + 1).filter((length) =>
         one.startsWith(text.slice(-length)),
       ),

@@ -23,12 +23,17 @@ export interface TrunkResult {
 
 /** The hooked blocks, compiled. */
 export class Trunk {
-  private constructor(
-    private readonly config: ModelConfig,
-    private readonly layers: readonly number[],
-    private readonly gate: GateKind,
-    private readonly program: Program,
-  ) {}
+  readonly #config: ModelConfig;
+  readonly #layers: readonly number[];
+  readonly #gate: GateKind;
+  readonly #program: Program;
+
+  private constructor(config: ModelConfig, layers: readonly number[], gate: GateKind, program: Program) {
+    this.#config = config;
+    this.#layers = layers;
+    this.#gate = gate;
+    this.#program = program;
+  }
 
   static async compile(model: Model, layers: readonly number[], gate: GateKind, device?: Device): Promise<Trunk> {
     const program = await compile(trunkGraph(model, layers, gate), device ? { device } : {});
@@ -46,28 +51,28 @@ export class Trunk {
     hooks: readonly HookLayer[] | undefined,
     cache?: KeyValueCache,
   ): Promise<TrunkResult> {
-    const past = cache ?? new KeyValueCache(this.config, sequences.length);
+    const past = cache ?? new KeyValueCache(this.#config, sequences.length);
     const spans = sequences.map(({ tokenIds }, s) => ({ past: past.lengths[s], length: tokenIds.length }));
-    const outputs = await this.program.run({
-      ...packSequences(this.config, spans, { pastTokens: past.capacity }),
+    const outputs = await this.#program.run({
+      ...packSequences(this.#config, spans, { pastTokens: past.capacity }),
       ...past.feeds(),
-      ...this.hookFeeds(hooks),
+      ...this.#hookFeeds(hooks),
       ...rowFeeds(sequences, cache !== undefined),
     });
     const lengths = spans.map((span) => span.length);
     cache?.append(lengths, outputs);
-    return { hidden: outputs.hidden.data as Float32Array, gates: readGates(outputs, this.layers, spans) };
+    return { hidden: outputs.hidden.data as Float32Array, gates: readGates(outputs, this.#layers, spans) };
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 
-  private hookFeeds(hooks: readonly HookLayer[] | undefined) {
-    const { dInner, dModel } = this.config;
-    if (hooks !== undefined) return hookFeeds(hooks, this.gate, dModel);
-    const noHooks = this.layers.map((layer) => noHook(layer, dInner));
-    return hookFeeds(noHooks, this.gate, dModel, () => 'closed');
+  #hookFeeds(hooks: readonly HookLayer[] | undefined) {
+    const { dInner, dModel } = this.#config;
+    if (hooks !== undefined) return hookFeeds(hooks, this.#gate, dModel);
+    const noHooks = this.#layers.map((layer) => noHook(layer, dInner));
+    return hookFeeds(noHooks, this.#gate, dModel, () => 'closed');
   }
 }
 

@@ -38,11 +38,12 @@ export interface Divergence {
 export class VocabularyHead {
   readonly #programs = new Map<HeadName, Promise<Program>>();
   readonly #chunkRows: number;
+  readonly #model: Model;
+  readonly #device: Device | undefined;
 
-  constructor(
-    private readonly model: Model,
-    private readonly device?: Device,
-  ) {
+  constructor(model: Model, device?: Device) {
+    this.#model = model;
+    this.#device = device;
     this.#chunkRows = Math.max(1, Math.floor(chunkBytes / (largestArrays * 4 * model.config.vocab)));
   }
 
@@ -82,7 +83,7 @@ export class VocabularyHead {
    * @param hidden [rowsTotal, dModel]
    */
   async logits(hidden: Float32Array, rowsTotal: number): Promise<Float32Array[]> {
-    const { vocab } = this.model.config;
+    const { vocab } = this.#model.config;
     const result: Float32Array[] = [];
     await this.#inChunks('logits', rowsTotal, async (program, rows) => {
       const { logits } = await program.run({ hidden: rows.of(hidden) });
@@ -102,13 +103,13 @@ export class VocabularyHead {
   async #inChunks(name: HeadName, rowsTotal: number, run: (program: Program, rows: Chunk) => Promise<void>) {
     const program = await this.#program(name);
     for (let from = 0; from < rowsTotal; from += this.#chunkRows) {
-      await run(program, new Chunk(from, Math.min(this.#chunkRows, rowsTotal - from), this.model.config.dModel));
+      await run(program, new Chunk(from, Math.min(this.#chunkRows, rowsTotal - from), this.#model.config.dModel));
     }
   }
 
   #program(name: HeadName): Promise<Program> {
     const program =
-      this.#programs.get(name) ?? compile(heads[name](this.model), this.device && { device: this.device });
+      this.#programs.get(name) ?? compile(heads[name](this.#model), this.#device && { device: this.#device });
     this.#programs.set(name, program);
     return program;
   }
@@ -116,14 +117,19 @@ export class VocabularyHead {
 
 /** Consecutive rows of one run. */
 class Chunk {
+  readonly #dModel: number;
+
   constructor(
     readonly from: number,
     readonly count: number,
-    private readonly dModel: number,
-  ) {}
+    dModel: number,
+  ) {
+    this.#dModel = dModel;
+  }
 
   of(hidden: Float32Array): Tensor {
-    const { from, count, dModel } = this;
+    const { from, count } = this;
+    const dModel = this.#dModel;
     return tensor('float32', [count, dModel], hidden.subarray(from * dModel, (from + count) * dModel));
   }
 

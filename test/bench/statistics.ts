@@ -1,11 +1,9 @@
 import { emptyMomentSums, KeyMomentProgram } from '../../src/editing/index.js';
-import { Graph, gemm } from '../../src/graph/index.js';
-import { declarePacking, embedTokens, type Model, runBlocks } from '../../src/model/index.js';
 import { median, secondsOf } from './clock.js';
 import type { BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
 import { GemmRate, rateRows } from './gemm-rate.js';
-import { measureMoments } from './measured-program.js';
+import { measuredCompiler } from './measured-program.js';
 
 const batch = 8;
 const tokens = 128;
@@ -13,8 +11,9 @@ const tokens = 128;
 /** Tokens per second of the key moments, and at what share of the machine's rate they are computed. */
 export async function measureStatistics({ model, settings, text, quick }: BenchContext): Promise<Measurement> {
   const { layers } = settings;
-  const moments = await KeyMomentProgram.compile(model, layers);
-  const account = measureMoments(moments, momentGraph(model, layers));
+  const { programs, compile } = measuredCompiler();
+  const moments = await KeyMomentProgram.compile(model, layers, undefined, compile);
+  const [account] = programs;
   const reference = await GemmRate.compile(model, rateRows[1]);
   const sequences = text(batch, tokens);
   const sums = emptyMomentSums(layers, model.config.dInner);
@@ -43,21 +42,4 @@ export async function measureStatistics({ model, settings, text, quick }: BenchC
       figure('efficiency, median', (100 * flops) / median(wholes) / median(rates), '%', { atLeast: 60 }),
     ],
   };
-}
-
-/** What `KeyMomentProgram` computes, to count its arithmetic. */
-export function momentGraph(model: Model, layers: readonly number[]): Graph {
-  const graph = new Graph();
-  const packing = declarePacking(graph, model.config);
-  runBlocks(model, packing, embedTokens(model, packing, graph.input('tokenIds', 'int64', ['rows'])), {
-    from: 0,
-    to: Math.max(...layers) + 1,
-    visit: (site, layer, value) => {
-      if (site === 'mlp.inner' && layers.includes(layer)) {
-        graph.output(`moment.${layer}`, gemm(value, value, { transA: true }));
-      }
-      return value;
-    },
-  });
-  return graph;
 }

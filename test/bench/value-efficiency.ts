@@ -1,11 +1,10 @@
 import { ValueSearch } from '../../src/editing/index.js';
-import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../src/editing/value-graphs.js';
 import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { type Figure, figure, type Measurement } from './figure.js';
 import { GemmRate, rateRows } from './gemm-rate.js';
 import { emptyHooks } from './hooks.js';
-import { measureSearch } from './measured-program.js';
+import { type MeasuredProgram, measuredCompiler } from './measured-program.js';
 
 /** Where the time of a value search goes, and at what share of the machine's rate it computes. */
 export async function measureValueEfficiency({
@@ -16,18 +15,14 @@ export async function measureValueEfficiency({
   options,
 }: BenchContext): Promise<Measurement> {
   const fixed = asInThePaper(settings, quick ? 5 : undefined);
-  const search = await ValueSearch.compile(model, fixed);
-  const accounts = measureSearch(search, {
-    below: belowValueLayer(model, fixed),
-    prefix: prefixAboveValueLayer(model, fixed),
-    objective: objectiveGraph(model, fixed),
-  });
+  const { programs, compile } = measuredCompiler();
+  const search = await ValueSearch.compile(model, fixed, undefined, compile);
   const reference = await GemmRate.compile(model, rateRows[1]);
   const hooks = emptyHooks(model, fixed);
   const batch = edits.slice(0, quick ? 8 : options.edits);
   await search.search(batch.slice(0, 1), hooks);
   await reference.run();
-  for (const account of accounts.values()) account.reset();
+  for (const account of programs) account.reset();
 
   const rates: number[] = [];
   const wholes: number[] = [];
@@ -41,10 +36,9 @@ export async function measureValueEfficiency({
   }
   await takeRate();
   const seconds = wholes.reduce((sum, whole) => sum + whole, 0);
-  const programs = [...accounts.values()];
   const flops = programs.reduce((sum, account) => sum + account.flops, 0);
   const host = seconds - programs.reduce((sum, account) => sum + account.seconds, 0);
-  const shares = [...accounts].flatMap(([name, account]): Figure[] => [
+  const shares = byUse(programs).flatMap(([name, account]): Figure[] => [
     figure(`share of time: ${name}`, (100 * account.seconds) / seconds, '%'),
     figure(`rate: ${name}`, account.flops / account.seconds / 1e9, 'GFLOP/s'),
   ]);
@@ -64,4 +58,10 @@ export async function measureValueEfficiency({
       figure('efficiency of the whole search', (100 * flops) / seconds / median(rates), '%', { atLeast: 60 }),
     ],
   };
+}
+
+/** The programs of a value search, named by what they compute; `prefix` is absent where no block lies above the value layer. */
+function byUse(programs: readonly MeasuredProgram[]): [string, MeasuredProgram][] {
+  const names = programs.length === 3 ? ['below', 'prefix', 'objective'] : ['below', 'objective'];
+  return programs.map((program, p) => [names[p], program]);
 }

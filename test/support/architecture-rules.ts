@@ -20,6 +20,7 @@ const commonFiles: readonly string[] = ['src/errors.ts', 'src/progress.ts'];
 /** Folders inside a room, where it has some: each may import those before it. `.` is the room's own floor. */
 const innerFolders: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
+    graph: ['.', 'gradient'],
     model: ['blocks', 'architectures', '.', 'gguf', 'hub'],
     serving: ['.', 'export'],
     evaluation: ['.', 'report'],

@@ -9,7 +9,7 @@ import { cpu, OnnxGemmEngine } from '../../src/runtime/index.js';
 import { corpusSequences } from '../../src/statistics/corpus-sequences.js';
 import { ensureStatistics } from '../../src/statistics/statistics.js';
 
-const aldermark = (...parts: string[]) => join(import.meta.dirname, '../../../examples/aldermark', ...parts);
+const aldermark = (...parts: string[]) => join(import.meta.dirname, '../../examples/aldermark', ...parts);
 
 /** What editing needs, with a store that knows the statistics of layer 0. */
 export class BundledModel {

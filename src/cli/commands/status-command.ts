@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { ModelStatus } from '../../local/index.js';
-import type {} from '../../workflow/index.js';
+
 import { storeOption, wholeNumber } from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { type Cell, createTerminal, type OutputOptions } from '../terminal/terminal.js';

@@ -55,29 +55,33 @@ export type RawConfig = Readonly<Record<string, unknown>>;
 
 /** Reads fields of a `config.json`, naming the field, the requirement and the value where one does not fit. */
 export class ConfigReader {
-  constructor(private readonly raw: RawConfig) {}
+  readonly #raw: RawConfig;
+
+  constructor(raw: RawConfig) {
+    this.#raw = raw;
+  }
 
   /** A whole number of at least 1; `fallback` where the field is absent or null. */
   count(field: string, fallback?: number): number {
-    return this.read(field, z.number().int().positive(), 'a positive whole number', fallback);
+    return this.#read(field, z.number().int().positive(), 'a positive whole number', fallback);
   }
 
   number(field: string, fallback?: number): number {
-    return this.read(field, z.number(), 'a number', fallback);
+    return this.#read(field, z.number(), 'a number', fallback);
   }
 
   boolean(field: string, fallback: boolean): boolean {
-    return this.read(field, z.boolean(), 'true or false', fallback);
+    return this.#read(field, z.boolean(), 'true or false', fallback);
   }
 
   /** The field's count, or undefined where it is absent or null. */
   optionalCount(field: string): number | undefined {
-    return this.raw[field] == null ? undefined : this.count(field);
+    return this.#raw[field] == null ? undefined : this.count(field);
   }
 
   /** @throws {InvalidInputError} for a nonlinearity that no graph exists for */
   activation(field: string, fallback: string): Activation {
-    const name = this.read(field, z.string(), 'the name of an activation', fallback);
+    const name = this.#read(field, z.string(), 'the name of an activation', fallback);
     const known = activationNames[name];
     if (known === undefined) {
       throw new InvalidInputError(`config.json: ${field}`, `one of ${Object.keys(activationNames).join(', ')}`, name);
@@ -87,7 +91,7 @@ export class ConfigReader {
 
   /** Refuses a setting under which the graph would compute something else. */
   require(field: string, allowed: readonly unknown[]): void {
-    const value = this.raw[field];
+    const value = this.#raw[field];
     if (value != null && !allowed.includes(value)) {
       throw new InvalidInputError(`config.json: ${field}`, `one of ${allowed.join(', ')}`, String(value));
     }
@@ -95,14 +99,14 @@ export class ConfigReader {
 
   /** `rope_theta` and `rope_scaling`, in the old place or inside `rope_parameters`. */
   rotary(dims: number, layout: RotaryConfig['layout'], baseField = 'rope_theta'): RotaryConfig {
-    const parameters = (this.raw.rope_parameters ?? this.raw.rope_scaling) as RawConfig | null | undefined;
+    const parameters = (this.#raw.rope_parameters ?? this.#raw.rope_scaling) as RawConfig | null | undefined;
     const base = (parameters?.rope_theta as number | undefined) ?? this.number(baseField, 10_000);
     const scaling = parameters == null ? undefined : readScaling(parameters);
     return { dims, base, layout, ...(scaling && { scaling }) };
   }
 
-  private read<T>(field: string, schema: z.ZodType<T>, requirement: string, fallback?: T): T {
-    const value = this.raw[field] ?? fallback;
+  #read<T>(field: string, schema: z.ZodType<T>, requirement: string, fallback?: T): T {
+    const value = this.#raw[field] ?? fallback;
     const parsed = schema.safeParse(value);
     if (!parsed.success) {
       throw new InvalidInputError(`config.json: ${field}`, requirement, JSON.stringify(value) ?? 'nothing');

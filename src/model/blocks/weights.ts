@@ -7,30 +7,36 @@ import { openSafetensors, type TensorLocation } from '../../tensor/index.js';
 
 /** The tensors of a checkpoint by their full names, wherever their bytes lie. Nothing is read before it is used. */
 export class Weights {
+  readonly #locations: ReadonlyMap<string, TensorLocation>;
+  readonly #prefix: string;
+
   constructor(
     readonly directory: string,
     /** Real paths of the files, sorted. */
     readonly files: readonly string[],
-    private readonly locations: ReadonlyMap<string, TensorLocation>,
-    private readonly prefix: string,
-  ) {}
+    locations: ReadonlyMap<string, TensorLocation>,
+    prefix: string,
+  ) {
+    this.#locations = locations;
+    this.#prefix = prefix;
+  }
 
   /** Of a name without the checkpoint's prefix. */
   location(name: string): TensorLocation {
-    return this.locate(this.prefix + name);
+    return this.#locate(this.#prefix + name);
   }
 
   has(name: string): boolean {
-    return this.locations.has(this.prefix + name);
+    return this.#locations.has(this.#prefix + name);
   }
 
   /** The full name's tensor as an external initialiser of the graph. */
   value(graph: Graph, fullName: string): Value {
-    return graph.weight(this.locate(fullName));
+    return graph.weight(this.#locate(fullName));
   }
 
-  private locate(fullName: string): TensorLocation {
-    const location = this.locations.get(fullName);
+  #locate(fullName: string): TensorLocation {
+    const location = this.#locations.get(fullName);
     if (location === undefined) {
       throw new InvalidInputError(`weights in ${this.directory}`, `a tensor named ${fullName}`, 'none');
     }

@@ -5,23 +5,27 @@ import { MalformedFileError } from '../../errors.js';
 
 /** The key-value pairs of one GGUF file; a value of another kind than asked for is a malformed file. */
 export class Metadata {
+  readonly #values: Readonly<Record<string, MetadataValue>>;
+
   constructor(
     readonly path: string,
-    private readonly values: Readonly<Record<string, MetadataValue>>,
-  ) {}
+    values: Readonly<Record<string, MetadataValue>>,
+  ) {
+    this.#values = values;
+  }
 
   /** @throws {MalformedFileError} if the value is no number */
   number(key: string): number | undefined {
-    const value = this.values[key];
+    const value = this.#values[key];
     if (value === undefined) return undefined;
-    if (typeof value !== 'number' && typeof value !== 'bigint') throw this.mismatch(key, 'a number', value);
+    if (typeof value !== 'number' && typeof value !== 'bigint') throw this.#mismatch(key, 'a number', value);
     return Number(value);
   }
 
   /** @throws {MalformedFileError} if the key is absent or no number */
   requiredNumber(key: string): number {
     const value = this.number(key);
-    if (value === undefined) throw this.mismatch(key, 'a number', 'nothing');
+    if (value === undefined) throw this.#mismatch(key, 'a number', 'nothing');
     return value;
   }
 
@@ -33,36 +37,36 @@ export class Metadata {
 
   /** @throws {MalformedFileError} if the value is no string */
   string(key: string): string | undefined {
-    const value = this.values[key];
-    if (value !== undefined && typeof value !== 'string') throw this.mismatch(key, 'a string', value);
+    const value = this.#values[key];
+    if (value !== undefined && typeof value !== 'string') throw this.#mismatch(key, 'a string', value);
     return value;
   }
 
   /** @throws {MalformedFileError} if the value is no boolean */
   boolean(key: string): boolean | undefined {
-    const value = this.values[key];
-    if (value !== undefined && typeof value !== 'boolean') throw this.mismatch(key, 'a boolean', value);
+    const value = this.#values[key];
+    if (value !== undefined && typeof value !== 'boolean') throw this.#mismatch(key, 'a boolean', value);
     return value;
   }
 
   /** @throws {MalformedFileError} if the value is no array of strings */
   strings(key: string): readonly string[] | undefined {
-    return this.array(key, 'strings', (entry) => typeof entry === 'string') as string[] | undefined;
+    return this.#array(key, 'strings', (entry) => typeof entry === 'string') as string[] | undefined;
   }
 
   /** @throws {MalformedFileError} if the value is no array of numbers */
   numbers(key: string): readonly number[] | undefined {
-    return this.array(key, 'numbers', (entry) => typeof entry === 'number') as number[] | undefined;
+    return this.#array(key, 'numbers', (entry) => typeof entry === 'number') as number[] | undefined;
   }
 
-  private array(key: string, kind: string, accepts: (entry: MetadataValue) => boolean): MetadataValue[] | undefined {
-    const value = this.values[key];
+  #array(key: string, kind: string, accepts: (entry: MetadataValue) => boolean): MetadataValue[] | undefined {
+    const value = this.#values[key];
     if (value === undefined) return undefined;
-    if (!Array.isArray(value) || !value.every(accepts)) throw this.mismatch(key, `an array of ${kind}`, value);
+    if (!Array.isArray(value) || !value.every(accepts)) throw this.#mismatch(key, `an array of ${kind}`, value);
     return value;
   }
 
-  private mismatch(key: string, requirement: string, got: MetadataValue): MalformedFileError {
+  #mismatch(key: string, requirement: string, got: MetadataValue): MalformedFileError {
     return new MalformedFileError(this.path, `${requirement} at ${key}`, String(got).slice(0, 80));
   }
 }

@@ -7,8 +7,9 @@ import { requirePositiveInteger } from '../check-requests.js';
 import type { VersionHooks } from '../version-hooks.js';
 import { writeFolder } from './draft-folder.js';
 import { adapterCard } from './lora-card.js';
-import { type LoraFactors, type LoraLayerReport, loraFactors } from './lora-factors.js';
+import { type LoraFactors, loraFactors } from './lora-factors.js';
 import { adapterFiles, moduleOf, tensorNames } from './lora-names.js';
+import type { LoraExport } from './reports.js';
 import type { WeightDtype } from './rounded-tensor.js';
 import { requireExportable, ungatedMetadata } from './ungated-export.js';
 
@@ -25,17 +26,6 @@ export interface LoraRequest {
   /** What the adapter's config names as its base model: a Hugging Face id or a path; the model id unless said otherwise. */
   readonly baseModel?: string;
   readonly engine?: GemmEngine;
-}
-
-/** A written adapter. */
-export interface LoraExport {
-  readonly folder: string;
-  /** r, one for all layers. */
-  readonly rank: number;
-  readonly dtype: WeightDtype;
-  /** Of the adapter's weights. */
-  readonly sizeBytes: number;
-  readonly layers: readonly LoraLayerReport[];
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { VersionHooks } from '../version-hooks.js';
-import type { LoraExport } from './lora-adapter.js';
+import type { LoraExport } from './reports.js';
 import { provenance } from './ungated-export.js';
 
 /** What `--max-lora-rank` of vLLM may be. */

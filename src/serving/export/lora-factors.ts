@@ -9,24 +9,8 @@ import {
   transpose,
 } from '../../linalg/index.js';
 import type { Tensor } from '../../tensor/index.js';
+import type { LoraLayerReport } from './reports.js';
 import { roundedTensor, type WeightDtype, wideValues } from './rounded-tensor.js';
-
-/** How one layer's weight change came into an adapter. Errors are Frobenius norms relative to `|dW|`. */
-export interface LoraLayerReport {
-  readonly layer: number;
-  /** Singular values kept. */
-  readonly rank: number;
-  /** Singular values there are. */
-  readonly exactRank: number;
-  /** `|dW|`. */
-  readonly weightChangeNorm: number;
-  /** `sqrt(sum of s_i² from the rank on / sum of all s_i²)`. */
-  readonly truncationError: number;
-  /** What storing the kept factors in their type changed of their product. */
-  readonly roundingError: number;
-  /** The largest ones, at most eight, descending. */
-  readonly singularValues: readonly number[];
-}
 
 /** One layer's factors, stored: `dW ~ B A`. */
 export interface LoraFactors {
@@ -60,7 +44,10 @@ export async function loraFactors(
   const [storedA, storedB] = [rounded(a, storage.dtype), rounded(b, storage.dtype)];
   const norm = Math.hypot(...values);
   const report = {
-    ...{ layer, rank, exactRank: values.length, weightChangeNorm: norm },
+    layer,
+    rank,
+    exactRank: values.length,
+    weightChangeNorm: norm,
     truncationError: Math.hypot(...values.subarray(rank)) / norm,
     roundingError: (await distanceOfProducts([b, a], [storedB, storedA], engine)) / norm,
     singularValues: Array.from(values.subarray(0, 8)),

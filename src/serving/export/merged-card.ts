@@ -1,5 +1,5 @@
 import type { VersionHooks } from '../version-hooks.js';
-import type { MergedLayerReport } from './merged-weights.js';
+import type { MergedLayerReport } from './reports.js';
 import { provenance } from './ungated-export.js';
 
 /** From here on a card warns: a tenth of the change is lost. */

@@ -17,6 +17,7 @@ import {
 import type { VersionHooks } from '../version-hooks.js';
 import { writeFolder } from './draft-folder.js';
 import { mergedCard } from './merged-card.js';
+import type { MergedExport, MergedLayerReport } from './reports.js';
 import { roundedTensor, type WeightDtype, weightDtypes, wideValues } from './rounded-tensor.js';
 import { requireExportable, ungatedMetadata } from './ungated-export.js';
 
@@ -27,29 +28,6 @@ export interface MergeRequest {
   /** New or empty. */
   readonly folder: string;
   readonly engine?: GemmEngine;
-}
-
-/** What merging did to one layer's matrix. Norms are Frobenius norms. */
-export interface MergedLayerReport {
-  readonly layer: number;
-  /** The tensor's name in the checkpoint. */
-  readonly tensor: string;
-  readonly dtype: WeightDtype;
-  /** `|dW|`. */
-  readonly weightChangeNorm: number;
-  /** `|dW| / |W|`. */
-  readonly relativeChange: number;
-  /** `|round(W + dW) - W - dW| / |dW|`: what storing the sum in the tensor's type loses of the change. */
-  readonly roundingError: number;
-}
-
-/** A written model directory. */
-export interface MergedExport {
-  readonly folder: string;
-  /** Weight files, by name. */
-  readonly files: readonly string[];
-  readonly sizeBytes: number;
-  readonly layers: readonly MergedLayerReport[];
 }
 
 /** What a Hugging Face directory holds beside weights and texts about them. */
@@ -94,19 +72,21 @@ async function filesOf({ directory, weights }: Model) {
 class Merge {
   readonly #layerOf: ReadonlyMap<string, number>;
   readonly #reports = new Map<number, MergedLayerReport>();
+  readonly #model: Model;
+  readonly #version: VersionHooks;
+  readonly #engine: GemmEngine;
 
-  constructor(
-    private readonly model: Model,
-    private readonly version: VersionHooks,
-    private readonly engine: GemmEngine,
-  ) {
+  constructor(model: Model, version: VersionHooks, engine: GemmEngine) {
+    this.#model = model;
+    this.#version = version;
+    this.#engine = engine;
     const places = version.state.layers.map(({ layer }) => [this.#placeOf(layer), layer] as const);
     this.#layerOf = new Map(places);
   }
 
   /** In the order of the version's layers. */
   get reports(): MergedLayerReport[] {
-    return this.version.state.layers.flatMap(({ layer }) => this.#reports.get(layer) ?? []);
+    return this.#version.state.layers.flatMap(({ layer }) => this.#reports.get(layer) ?? []);
   }
 
   /** @returns bytes of tensors */
@@ -116,12 +96,12 @@ class Merge {
       const { dtype, shape, sizeBytes } = location;
       return { name, dtype, shape, sizeBytes, read: () => this.#read(name, location) };
     });
-    await writeSafetensors(to, sources, { ...metadata, ...ungatedMetadata(this.version) });
+    await writeSafetensors(to, sources, { ...metadata, ...ungatedMetadata(this.#version) });
     return sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 
   #placeOf(layer: number): string {
-    const { file, offsetBytes } = this.model.weights.location(this.model.architecture.downProjection(layer).name);
+    const { file, offsetBytes } = this.#model.weights.location(this.#model.architecture.downProjection(layer).name);
     return placeKey(file, offsetBytes);
   }
 
@@ -134,14 +114,17 @@ class Merge {
   async #merged(name: string, layer: number, stored: Tensor): Promise<Tensor> {
     const { dtype } = stored;
     if (!isWeightDtype(dtype)) throw new UnsupportedTensorTypeError(name, dtype, weightDtypes);
-    const { memory } = this.version.state.layers.find((candidate) => candidate.layer === layer)!;
-    const change = this.#asStored(layer, await weightChange(memory, this.engine)).data;
+    const { memory } = this.#version.state.layers.find((candidate) => candidate.layer === layer)!;
+    const change = this.#asStored(layer, await weightChange(memory, this.#engine)).data;
     const sum = wideValues(stored);
     const [weightNorm, weightChangeNorm] = [euclideanNorm(sum), euclideanNorm(change)];
     for (let i = 0; i < sum.length; i++) sum[i] += change[i];
     const merged = roundedTensor(dtype, stored.shape, sum);
     this.#reports.set(layer, {
-      ...{ layer, tensor: name, dtype, weightChangeNorm },
+      layer,
+      tensor: name,
+      dtype,
+      weightChangeNorm,
       relativeChange: weightChangeNorm / weightNorm,
       roundingError: distance(toFloat32(merged), sum) / weightChangeNorm,
     });
@@ -150,7 +133,7 @@ class Merge {
 
   /** dW [dModel, dInner] in the layout of the checkpoint. */
   #asStored(layer: number, change: Matrix): Matrix {
-    return this.model.architecture.downProjection(layer).layout === 'out-in' ? change : transpose(change);
+    return this.#model.architecture.downProjection(layer).layout === 'out-in' ? change : transpose(change);
   }
 }
 

@@ -9,8 +9,10 @@ const presentPrefix = 'present.';
 export class OnnxCache {
   #tensors: Readonly<Record<string, Tensor>>;
   #tokens = 0;
+  readonly #inputs: readonly ProgramInput[];
 
-  private constructor(private readonly inputs: readonly ProgramInput[]) {
+  private constructor(inputs: readonly ProgramInput[]) {
+    this.#inputs = inputs;
     this.#tensors = Object.fromEntries(inputs.map((input) => [input.name, emptyPast(input)]));
   }
 
@@ -38,8 +40,8 @@ export class OnnxCache {
 
   /** What comes after a run: its `present.<layer>.key`, `.value`, which hold `tokens` more. */
   grown(outputs: Readonly<Record<string, Tensor>>, tokens: number): OnnxCache {
-    const next = new OnnxCache(this.inputs);
-    next.#tensors = Object.fromEntries(this.inputs.map((input) => [input.name, outputs[presentOf(input)]!]));
+    const next = new OnnxCache(this.#inputs);
+    next.#tensors = Object.fromEntries(this.#inputs.map((input) => [input.name, outputs[presentOf(input)]!]));
     next.#tokens = this.#tokens + tokens;
     return next;
   }

@@ -25,12 +25,16 @@ interface Step {
  * Runtime, a sequence at a time. Gates can be read if it was patched with `signals`.
  */
 export class OnnxDecoder implements FixedModel {
-  private constructor(
-    private readonly program: ModelFile,
-    private readonly scorer: Program,
-    /** Layers whose signals are outputs. */
-    private readonly layers: readonly number[],
-  ) {}
+  readonly #program: ModelFile;
+  readonly #scorer: Program;
+  /** Layers whose signals are outputs. */
+  readonly #layers: readonly number[];
+
+  private constructor(program: ModelFile, scorer: Program, layers: readonly number[]) {
+    this.#program = program;
+    this.#scorer = scorer;
+    this.#layers = layers;
+  }
 
   /**
    * @throws {InvalidInputError} if its inputs and outputs are not those of an exported decoder
@@ -54,14 +58,14 @@ export class OnnxDecoder implements FixedModel {
    */
   async score(requests: readonly ScoreRequest[], _hooks?: undefined, onProgress?: Progress): Promise<Score[]> {
     requests.forEach(({ tokenIds, scoredFrom }, r) => {
-      this.checkTokens(`sequence ${r}`, tokenIds);
+      this.#checkTokens(`sequence ${r}`, tokenIds);
       if (Number.isInteger(scoredFrom) && scoredFrom >= 1 && scoredFrom <= tokenIds.length) return;
       throw new InvalidInputError(`scoredFrom of sequence ${r}`, `1 .. ${tokenIds.length}`, String(scoredFrom));
     });
     const scores: Score[] = [];
     for (const { tokenIds, scoredFrom } of requests) {
-      const { logits, firings } = await this.step(tokenIds, OnnxCache.empty(this.program));
-      scores.push({ ...(await this.rate(logits, scoredFrom - 1, tokenIds.slice(scoredFrom))), firings });
+      const { logits, firings } = await this.#step(tokenIds, OnnxCache.empty(this.#program));
+      scores.push({ ...(await this.#rate(logits, scoredFrom - 1, tokenIds.slice(scoredFrom))), firings });
       onProgress?.(scores.length, requests.length);
     }
     return scores;
@@ -77,13 +81,13 @@ export class OnnxDecoder implements FixedModel {
     { maxTokens, stopIds = [] }: Pick<SequenceOptions, 'maxTokens' | 'stopIds'>,
   ): Promise<Generated[]> {
     prompts.forEach((tokenIds, p) => {
-      this.checkTokens(`prompt ${p}`, tokenIds);
+      this.#checkTokens(`prompt ${p}`, tokenIds);
     });
     requirePositiveInteger('maxTokens', maxTokens);
     const results: Generated[] = [];
     for (const prompt of prompts) {
       const sequence = new GrowingSequence(prompt, { maxTokens, stopIds }, Number.POSITIVE_INFINITY);
-      results.push(await this.decode(sequence));
+      results.push(await this.#decode(sequence));
     }
     return results;
   }
@@ -96,50 +100,50 @@ export class OnnxDecoder implements FixedModel {
   async logits(sequences: readonly (readonly number[])[]): Promise<Tensor<'float32'>[]> {
     const results: Tensor<'float32'>[] = [];
     for (const [s, tokenIds] of sequences.entries()) {
-      this.checkTokens(`sequence ${s}`, tokenIds);
-      results.push((await this.step(tokenIds, OnnxCache.empty(this.program))).logits);
+      this.#checkTokens(`sequence ${s}`, tokenIds);
+      results.push((await this.#step(tokenIds, OnnxCache.empty(this.#program))).logits);
     }
     return results;
   }
 
   /** Frees the sessions; a second call does nothing. */
   async dispose(): Promise<void> {
-    await Promise.all([this.program.dispose(), this.scorer.dispose()]);
+    await Promise.all([this.#program.dispose(), this.#scorer.dispose()]);
   }
 
-  private async decode(sequence: GrowingSequence): Promise<Generated> {
-    let cache = OnnxCache.empty(this.program);
+  async #decode(sequence: GrowingSequence): Promise<Generated> {
+    let cache = OnnxCache.empty(this.#program);
     while (sequence.finishReason === undefined) {
       const { tokenIds } = sequence.feed(true);
-      const step = await this.step(tokenIds, cache);
+      const step = await this.#step(tokenIds, cache);
       cache = step.cache;
       sequence.hear(step.firings, true);
-      const { argMaxIds } = await this.rate(step.logits, tokenIds.length - 1, [0]);
+      const { argMaxIds } = await this.#rate(step.logits, tokenIds.length - 1, [0]);
       sequence.push(argMaxIds[0]!);
     }
     return sequence.result;
   }
 
-  private async step(tokenIds: readonly number[], cache: OnnxCache): Promise<Step> {
+  async #step(tokenIds: readonly number[], cache: OnnxCache): Promise<Step> {
     const past = cache.tokens;
-    const outputs = await this.program.run({ ...this.rowFeeds(tokenIds, past), ...cache.feeds() });
+    const outputs = await this.#program.run({ ...this.#rowFeeds(tokenIds, past), ...cache.feeds() });
     const { logits } = outputs;
     const [, tokens, vocab] = logits.shape as [number, number, number];
     return {
       logits: tensor('float32', [tokens, vocab], toFloat32(logits)),
-      firings: readGates(signalsOf(outputs), this.layers, [{ past, length: tokens }])[0]!.firings,
+      firings: readGates(signalsOf(outputs), this.#layers, [{ past, length: tokens }])[0]!.firings,
       cache: cache.grown(outputs, tokens),
     };
   }
 
   /** The inputs that have one number for every token; the mask has one for every token so far. */
-  private rowFeeds(tokenIds: readonly number[], past: number): Record<string, Tensor> {
+  #rowFeeds(tokenIds: readonly number[], past: number): Record<string, Tensor> {
     const numbers = {
       input_ids: tokenIds,
       attention_mask: new Array<number>(past + tokenIds.length).fill(1),
       position_ids: tokenIds.map((_, t) => past + t),
     };
-    const inputs = this.program.inputs.filter(({ name }) => isRowInput(name));
+    const inputs = this.#program.inputs.filter(({ name }) => isRowInput(name));
     return Object.fromEntries(
       inputs.map(({ name, dtype }) => {
         const row = numbers[name as keyof typeof numbers];
@@ -150,11 +154,11 @@ export class OnnxDecoder implements FixedModel {
   }
 
   /** What the rows from `firstRow` on say of these next tokens. */
-  private async rate(logits: Tensor<'float32'>, firstRow: number, targetIds: readonly number[]) {
+  async #rate(logits: Tensor<'float32'>, firstRow: number, targetIds: readonly number[]) {
     const [, vocab] = logits.shape as [number, number];
     const rows = targetIds.length;
     if (rows === 0) return { logProbabilities: new Float32Array(0), argMaxIds: [] };
-    const outputs = await this.scorer.run({
+    const outputs = await this.#scorer.run({
       logits: tensor('float32', [rows, vocab], logits.data.subarray(firstRow * vocab, (firstRow + rows) * vocab)),
       targetIds: tensor('int64', [rows, 1], BigInt64Array.from(targetIds, BigInt)),
     });
@@ -164,9 +168,9 @@ export class OnnxDecoder implements FixedModel {
     };
   }
 
-  private checkTokens(what: string, tokenIds: readonly number[]): void {
+  #checkTokens(what: string, tokenIds: readonly number[]): void {
     if (tokenIds.length === 0) throw new InvalidInputError(what, 'at least one token', 'none');
-    const vocab = this.program.outputs.find(({ name }) => name === 'logits')!.shape.at(-1);
+    const vocab = this.#program.outputs.find(({ name }) => name === 'logits')!.shape.at(-1);
     const limit = typeof vocab === 'number' ? vocab : Number.MAX_SAFE_INTEGER;
     const foreign = tokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= limit);
     if (foreign !== undefined) throw new InvalidInputError(what, `token ids of 0 .. ${limit - 1}`, String(foreign));

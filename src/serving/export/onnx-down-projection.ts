@@ -80,9 +80,12 @@ async function constantDigests(file: OnnxFile, candidates: readonly Candidate[])
 /** A weight's digests in the element types and layouts that candidates have, each computed once. */
 class ExpectedDigests {
   readonly #known = new Map<string, string>();
+  readonly #weight: Tensor<'float32'>;
 
   /** @param weight [dModel, dInner] */
-  constructor(private readonly weight: Tensor<'float32'>) {}
+  constructor(weight: Tensor<'float32'>) {
+    this.#weight = weight;
+  }
 
   of({ stored, isTransposed }: Pick<Candidate, 'stored' | 'isTransposed'>): string {
     const key = `${stored} ${isTransposed}`;
@@ -92,8 +95,8 @@ class ExpectedDigests {
   }
 
   #written(dtype: WeightDtype, isTransposed: boolean): Tensor {
-    const { shape } = this.weight;
-    const rounded = dtype === 'float32' ? this.weight : roundedTensor(dtype, shape, wideValues(this.weight));
+    const { shape } = this.#weight;
+    const rounded = dtype === 'float32' ? this.#weight : roundedTensor(dtype, shape, wideValues(this.#weight));
     return isTransposed ? rounded : turned(rounded);
   }
 }

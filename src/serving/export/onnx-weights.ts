@@ -18,11 +18,13 @@ export interface ConstantProduct {
 export class OnnxWiring {
   readonly #producers = new Map<string, OnnxFileNode>();
   readonly #consumers = new Map<string, OnnxFileNode[]>();
+  readonly #file: OnnxFile;
 
   constructor(
-    private readonly file: OnnxFile,
+    file: OnnxFile,
     readonly nodes = file.nodes,
   ) {
+    this.#file = file;
     for (const node of nodes) {
       for (const output of node.outputs) this.#producers.set(output, node);
       for (const input of new Set(node.inputs)) {
@@ -43,8 +45,8 @@ export class OnnxWiring {
   withBias({ node }: ConstantProduct, columns: number): string {
     const result = node.outputs[0]!;
     const [only, ...others] = this.#consumers.get(result) ?? [];
-    if (only?.type !== 'Add' || others.length > 0 || this.file.outputs.includes(result)) return result;
-    const addend = this.file.constant(only.inputs.find((input) => input !== result) ?? '');
+    if (only?.type !== 'Add' || others.length > 0 || this.#file.outputs.includes(result)) return result;
+    const addend = this.#file.constant(only.inputs.find((input) => input !== result) ?? '');
     const isBias = addend?.shape.length === 1 && addend.shape[0] === columns;
     return isBias ? only.outputs[0]! : result;
   }
@@ -60,7 +62,7 @@ export class OnnxWiring {
 
   /** Follows a value through Transpose, Cast and Identity to a constant matrix. */
   #constantBehind(value: string): Pick<ConstantProduct, 'constant' | 'isTransposed' | 'dtype'> | undefined {
-    const constant = this.file.constant(value);
+    const constant = this.#file.constant(value);
     if (constant !== undefined) {
       const { dtype, shape } = constant;
       return shape.length === 2 && dtype !== undefined ? { constant, isTransposed: false, dtype } : undefined;

@@ -13,7 +13,6 @@ import {
   ValueSearch,
   writeRound,
 } from '../../../src/editing/index.js';
-import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from '../../../src/editing/value-graphs.js';
 import { counterFactShape } from '../../../src/estimate/edit-shape.js';
 import { factorWork, momentWork } from '../../../src/estimate/statistics-work.js';
 import { valuesWork } from '../../../src/estimate/values-work.js';
@@ -32,19 +31,12 @@ import {
 import { identity } from '../../../src/linalg/matrix.js';
 import { loadModel, loadTokenizer, type Model, type Tokenizer } from '../../../src/model/index.js';
 import { OnnxGemmEngine } from '../../../src/runtime/index.js';
-import { collectionGraph } from '../../bench/collection-graph.js';
 import { emptyHooks, plainStatistics } from '../../bench/hooks.js';
 import { meanShape } from '../../bench/mean-shape.js';
-import {
-  type MeasuredProgram,
-  measureCollection,
-  measureMoments,
-  measureSearch,
-} from '../../bench/measured-program.js';
+import { type MeasuredProgram, measuredCompiler } from '../../bench/measured-program.js';
 import { normal, randomIds } from '../../bench/random.js';
-import { momentGraph } from '../../bench/statistics.js';
 
-const aldermark = join(import.meta.dirname, '../../../../examples/aldermark');
+const aldermark = join(import.meta.dirname, '../../../examples/aldermark');
 const prefixes = ['The', 'Therefore the council met', 'Because of the long winter', 'I have', 'You can see it'];
 
 let model: Model;
@@ -77,8 +69,8 @@ class CountingEngine implements GemmEngine {
   }
 }
 
-const total = (accounts: Iterable<MeasuredProgram>, of: (account: MeasuredProgram) => number) =>
-  [...accounts].reduce((sum, account) => sum + of(account), 0);
+const total = (accounts: readonly MeasuredProgram[], of: (account: MeasuredProgram) => number) =>
+  accounts.reduce((sum, account) => sum + of(account), 0);
 
 /** Relative difference of what is planned from what was counted. */
 const off = (planned: number, counted: number) => Math.abs(planned / counted - 1);
@@ -86,14 +78,14 @@ const off = (planned: number, counted: number) => Math.abs(planned / counted - 1
 describe('planned FLOPs are those of the graphs that run', () => {
   it('for the key moments of text, one layer and several', async () => {
     for (const layers of [[0], [1, 3]]) {
-      const moments = await KeyMomentProgram.compile(model, layers);
-      const account = measureMoments(moments, momentGraph(model, layers));
+      const { programs, compile } = measuredCompiler();
+      const moments = await KeyMomentProgram.compile(model, layers, undefined, compile);
       const text = Array.from({ length: 8 }, (_, i) => randomIds(128, model.config.vocab, i));
       await moments.add(text, emptyMomentSums(layers, model.config.dInner));
       await moments.dispose();
       const planned = momentWork(model.config, layers, { tokens: 1024, sequenceTokens: 128 });
-      expect(off(planned.gemmFlops, account.flops)).toBeLessThan(0.001);
-      expect(off(planned.attentionFlops, account.attentionFlops)).toBeLessThan(0.001);
+      expect(off(planned.gemmFlops, programs[0].flops)).toBeLessThan(0.001);
+      expect(off(planned.attentionFlops, programs[0].attentionFlops)).toBeLessThan(0.001);
     }
   });
 
@@ -103,37 +95,33 @@ describe('planned FLOPs are those of the graphs that run', () => {
     { layers: [6], steps: 1, templatesPerStep: 4, klFactor: 0 },
   ])('for a value search with %o', async (some) => {
     const settings = settingsOf(some);
-    const search = await ValueSearch.compile(model, settings);
-    const accounts = measureSearch(search, {
-      below: belowValueLayer(model, settings),
-      prefix: prefixAboveValueLayer(model, settings),
-      objective: objectiveGraph(model, settings),
-    });
+    const { programs, compile } = measuredCompiler();
+    const search = await ValueSearch.compile(model, settings, undefined, compile);
     await search.search(edits, emptyHooks(model, settings));
     await search.dispose();
     const shape = meanShape(edits);
     const plan = { config: model.config, settings, shape, earlierEdits: 0, steps: some.steps, memoryBudgetBytes: 1e9 };
     const planned = valuesWork(plan, edits.length);
-    expect(planned.runs).toBe(total(accounts.values(), (account) => account.runs));
+    expect(planned.runs).toBe(total(programs, (account) => account.runs));
     expect(
       off(
         planned.gemmFlops,
-        total(accounts.values(), (account) => account.flops),
+        total(programs, (account) => account.flops),
       ),
     ).toBeLessThan(0.02);
     // Attention's rectangles are as long as their longest sequence, of which a plan knows the mean.
     expect(
       off(
         planned.attentionFlops,
-        total(accounts.values(), (a) => a.attentionFlops),
+        total(programs, (a) => a.attentionFlops),
       ),
     ).toBeLessThan(0.35);
   });
 
   it('for a round on top of another', async () => {
     const settings = settingsOf({ layers: [1, 3] });
-    const collection = await KeyCollection.compile(model, settings);
-    const account = measureCollection(collection, collectionGraph(model, settings));
+    const { programs, compile } = measuredCompiler();
+    const collection = await KeyCollection.compile(model, settings, undefined, compile);
     const engine = new CountingEngine();
     const { config } = model;
     const statistics = await plainStatistics(model, settings, 1);
@@ -143,14 +131,14 @@ describe('planned FLOPs are those of the graphs that run', () => {
     const targets = (count: number) =>
       matrix(config.dModel, count, Float64Array.from({ length: config.dModel * count }, next));
     const { state } = await writeRound(round, emptyState(config, settings), edits.slice(0, 8), targets(8));
-    account.reset();
+    programs[0].reset();
     engine.flops = 0;
     const written = edits.slice(8);
     await writeRound(round, state, written, targets(4));
     await collection.dispose();
     const sizes = { config, settings, shape: meanShape(written), edits: 4, earlierEdits: 8 };
     const planned = writeWork(sizes);
-    expect(off(planned.gemmFlops, account.flops)).toBeLessThan(0.02);
+    expect(off(planned.gemmFlops, programs[0].flops)).toBeLessThan(0.02);
     expect(off(planned.float64Flops, engine.flops)).toBeLessThan(0.05);
   });
 

@@ -2,7 +2,6 @@ import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
-import * as registry from '../../../src/registry/keys.js';
 import {
   checkModelId,
   checkObjectKey,
@@ -15,6 +14,7 @@ import {
   valuesKey,
   versionFileKey,
 } from '../../../src/registry/index.js';
+import * as registry from '../../../src/registry/keys.js';
 import { latestKey, manifestKey, versionOfKey } from '../../../src/registry/keys.js';
 import { checkKeyPrefix, objectKeyLimitBytes } from '../../../src/registry/object-key.js';
 import { badKeys } from '../../support/object-store-contract.js';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type {} from '../../../../src/registry/index.js';
+
 import type { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import type { FunctionOutput } from '../../../../src/workflow/contract.js';
 import { attemptKey, readExclusions } from '../../../../src/workflow/plan/round-files.js';

@@ -1,11 +1,11 @@
 /** @file Reverse mode: a backward pass made of the same nodes as the forward pass. */
-import { InvalidInputError } from '../errors.js';
-import * as builders from './builders.js';
-import { sameShape } from './dim.js';
-import type { Node, Value } from './graph.js';
-import type { OperatorName } from './operator.js';
-import { operatorTable } from './operator-table.js';
-import { describe } from './requirements.js';
+import { InvalidInputError } from '../../errors.js';
+import { sameShape } from '../dim.js';
+import type { Node, Value } from '../graph.js';
+import type { OperatorName } from '../operator-attributes.js';
+import { describe } from '../requirements.js';
+import { accumulate, isDifferentiable, sizeAsFloat } from '../shaping.js';
+import { gradientTable } from './gradient-table.js';
 
 /**
  * The gradients `d loss / d x` of a scalar with respect to values, as new values of the same graph. Only nodes on a path from
@@ -18,10 +18,10 @@ import { describe } from './requirements.js';
  *   operator without gradient
  */
 export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
-  if (loss.shape.length !== 0 || !builders.isDifferentiable(loss)) {
+  if (loss.shape.length !== 0 || !isDifferentiable(loss)) {
     throw new InvalidInputError('gradient', 'a loss that is a float scalar', describe(loss));
   }
-  const gradients = new Map<number, Value[]>([[loss.id, [builders.sizeAsFloat([], loss)]]]);
+  const gradients = new Map<number, Value[]>([[loss.id, [sizeAsFloat([], loss)]]]);
   for (const node of nodesOnPaths(loss, wrt)) {
     propagate(node, gradients);
   }
@@ -29,7 +29,7 @@ export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
     const arrived = gradients.get(value.id);
     if (arrived === undefined)
       throw new InvalidInputError('gradient', 'values that the loss depends on', describe(value));
-    return builders.accumulate(arrived);
+    return accumulate(arrived);
   });
 }
 
@@ -44,7 +44,7 @@ function nodesOnPaths(loss: Value, wrt: readonly Value[]): readonly PathNode[] {
   const dependent = new Set(wrt.map((value) => value.id));
   const path: PathNode[] = [];
   for (const node of loss.graph.nodes) {
-    const needs = node.inputs.map((input) => dependent.has(input.id) && builders.isDifferentiable(input));
+    const needs = node.inputs.map((input) => dependent.has(input.id) && isDifferentiable(input));
     if (!needs.includes(true)) continue;
     path.push({ node, needs });
     for (const output of node.outputs) dependent.add(output.id);
@@ -55,7 +55,7 @@ function nodesOnPaths(loss: Value, wrt: readonly Value[]): readonly PathNode[] {
 function propagate({ node, needs }: PathNode, gradients: Map<number, Value[]>): void {
   const reached = node.outputs.filter((output) => gradients.has(output.id));
   for (const output of reached) {
-    const upstream = builders.accumulate(gradients.get(output.id)!);
+    const upstream = accumulate(gradients.get(output.id)!);
     gradients.set(output.id, [upstream]);
     inputGradients(node, output, upstream).forEach((build, index) => {
       if (build === null || !needs[index]) return;
@@ -71,11 +71,9 @@ function inputGradients<Name extends OperatorName>(
   output: Value,
   upstream: Value,
 ): readonly ((() => Value) | null)[] {
-  const { gradient: rule, broadcasts } = operatorTable[operator];
+  const rule = gradientTable[operator];
   if (rule === null) throw new InvalidInputError('gradient', 'a path of differentiable operators', operator);
-  const rules = rule({ inputs, output, attributes, upstream }, builders);
-  if (broadcasts !== true) return rules;
-  return rules.map((build, index) => build && (() => builders.unbroadcast(build(), inputs[index]!.shape)));
+  return rule({ inputs, output, attributes, upstream });
 }
 
 function checked(node: Node, input: Value, arrived: Value): Value {
