@@ -35,11 +35,11 @@ export const stateMachineArn = (stack: Stack, name: string): string =>
 /**
  * The state machine: one execution is one round.
  *
- *     Ingest -> AcquireLease -> Plan -> Statistics -> Values -> Solve -> Validate -> Gate -> Publish -> Release
+ *     Ingest -> AcquireLease -> Plan -> Statistics -> Values -> Solve -> Validate -> Judge -> Publish -> Release
  *            -> Notify -> EmitEvent -> Announce -> Collect
  *
  * The state of an execution is its input with what its stages answered: `$.ingest`, `$.lease`, `$.plan`, `$.attempt`,
- * `$.gate`, `$.publish`, `$.note`. All are keys and counts.
+ * `$.judge`, `$.publish`, `$.note`. All are keys and counts.
  */
 export class EditingWorkflow extends Construct {
   readonly stateMachine: StateMachine;
@@ -186,7 +186,7 @@ export class EditingWorkflow extends Construct {
     return attemptZero.next(needsStatistics);
   }
 
-  /** Solve, validate, decide; again without the offenders as long as the gate says so. */
+  /** Solve, validate, decide; again without the edits that failed as long as the criteria say so. */
   #solve(plan: IChainable, ending: Ending): IChainable {
     const solve = this.#states.task('Solve', 'solve', 'Solves the hooks of all kept edits at once.');
     const validate = this.#states.shards(
@@ -195,21 +195,21 @@ export class EditingWorkflow extends Construct {
       '$.plan.validationShards',
       'Measures the edited model on the edits.',
     );
-    const gate = this.#states.call(
-      'Gate',
-      'gate',
+    const judge = this.#states.call(
+      'Judge',
+      'judge',
       { modelId, planKey, attempt },
-      '$.gate',
-      'Decides: publish, drop offenders and solve again, or reject.',
+      '$.judge',
+      'Decides by the criteria: publish, solve again without the edits that failed, or reject.',
     );
-    const again = this.#setAttempt('SetAttempt', '$.gate.attempt', 'Solves again without the dropped edits.');
+    const again = this.#setAttempt('SetAttempt', '$.judge.attempt', 'Solves again without the rejected edits.');
     again.next(solve);
-    const decision = new Choice(this, 'Decide', { comment: 'What the gate decided.' })
-      .when(Condition.stringEquals('$.gate.decision', 'publish'), this.#publish(plan, ending))
-      .when(Condition.stringEquals('$.gate.decision', 'drop'), again)
+    const decision = new Choice(this, 'Decide', { comment: 'What the criteria decided.' })
+      .when(Condition.stringEquals('$.judge.decision', 'publish'), this.#publish(plan, ending))
+      .when(Condition.stringEquals('$.judge.decision', 'repeat'), again)
       .otherwise(this.#reject(ending));
-    this.#failures.guard('gate', gate).next(decision);
-    this.#failures.guard('validate', validate).next(gate);
+    this.#failures.guard('judge', judge).next(decision);
+    this.#failures.guard('validate', validate).next(judge);
     return this.#failures.guard('solve', solve).next(validate);
   }
 
@@ -225,7 +225,7 @@ export class EditingWorkflow extends Construct {
   }
 
   #end(name: string, action: 'publish' | 'reject', comment: string) {
-    const payload = { action, executionId, modelId, planKey, attempt, reason: text('$.gate.reason') };
+    const payload = { action, executionId, modelId, planKey, attempt, reason: text('$.judge.reason') };
     return this.#states.call(name, 'publish', payload, '$.publish', comment);
   }
 

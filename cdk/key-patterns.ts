@@ -1,5 +1,22 @@
 /** @file Object keys of every model, as patterns for policies. Where objects lie is said by the registry alone. */
-import { batchPrefix, corpusKey, currentRoundKey, failedPrefix, failuresPrefix, inboxPrefix, latestKey, leaseKey, logPrefix, modelPrefix, pendingPrefix, recordsPrefix, roundPrefix, statisticsPrefix, valuesPrefix, versionsPrefix } from '../src/registry/keys.js';
+import {
+  batchPrefix,
+  corpusKey,
+  currentRoundKey,
+  failedPrefix,
+  failuresPrefix,
+  inboxPrefix,
+  latestKey,
+  leaseKey,
+  logPrefix,
+  modelPrefix,
+  pendingPrefix,
+  recordsPrefix,
+  roundPrefix,
+  statisticsPrefix,
+  valuesPrefix,
+  versionsPrefix,
+} from '../src/registry/keys.js';
 
 const model = 'model';
 const digest = '0'.repeat(64);

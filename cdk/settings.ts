@@ -33,7 +33,7 @@ export const settingsSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{1,30}$/)
     .default('hookline'),
-  /** Models that need more than the common schedule. Models need no entry here to be edited: their cards say the rest. */
+  /** Models that need more than the common schedule. Models need no entry here to be edited: their registrations say the rest. */
   models: z
     .array(z.strictObject({ id: z.string().transform(checkModelId), schedule: schedule.optional() }))
     .default([]),
@@ -54,7 +54,7 @@ export const settingsSchema = z.strictObject({
   job: z.strictObject({ vcpus: positive, memoryMiB: positive }).default({ vcpus: 4, memoryMiB: 14_000 }),
   /** Disk of an instance: image, model files, activations that spill. */
   diskGiB: z.int().min(50).default(200),
-  /** Most tasks of a stage at once. How many there are is said by the model's card. */
+  /** Most tasks of a stage at once. How many there are is said by the model's registration. */
   concurrency: z
     .strictObject({ statistics: positive, values: positive, validate: positive })
     .default({ statistics: 8, values: 8, validate: 8 }),

@@ -20,7 +20,7 @@ export const stageAccess: Readonly<Record<FunctionStage | TaskStage, StageAccess
   lease: { reads: [keys.lease], writes: [keys.lease], deletes: [] },
   // Beginning a round, finishing one whose last stage was cut off, and setting aside one where that was cut off.
   plan: { reads: [keys.models], writes: [...ending.writes, keys.currentRound, keys.failed], deletes: ending.deletes },
-  gate: { reads: [keys.models], writes: [keys.rounds], deletes: [] },
+  judge: { reads: [keys.models], writes: [keys.rounds], deletes: [] },
   publish: {
     reads: [keys.models],
     writes: [...ending.writes, keys.versions, keys.log, keys.latest],

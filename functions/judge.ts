@@ -1,5 +1,5 @@
-/** @file Function `gate`: publish, drop offenders, or reject. */
-import { gateStage } from '../src/workflow/index.js';
+/** @file Function `judge`: publish, solve again without the edits that failed, or reject. */
+import { judgeStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 
-export const handler = functionHandler('gate', gateStage);
+export const handler = functionHandler('judge', judgeStage);

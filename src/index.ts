@@ -36,7 +36,7 @@ export {
   type Completion,
   type CompletionRequest,
   EditedModel,
-  type GateOpening,
+  type Firing,
   loadVersionHooks,
   type VersionHooks,
 } from './serving/index.js';

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { demoCommand } from './commands/demo-command.js';
 import { diffCommand } from './commands/diff-command.js';
 import { editCommand } from './commands/edit-command.js';
-import { planCommand } from './commands/estimate-command.js';
+import { estimateCommand } from './commands/estimate-command.js';
 import { evalCommand } from './commands/eval-command.js';
 import { executionCommand } from './commands/execution-command.js';
 import { executionsCommand } from './commands/executions-command.js';
@@ -39,7 +39,7 @@ const commands: readonly (() => Command)[] = [
   redriveCommand,
   editCommand,
   evalCommand,
-  planCommand,
+  estimateCommand,
   statsCommand,
   tuneCommand,
   versionsCommand,

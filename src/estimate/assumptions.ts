@@ -1,10 +1,10 @@
 /** @file What a prediction takes for granted, in words. */
 import { valueLayer } from '../editing/index.js';
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { editsPerBatch } from './values-work.js';
 
 /** One line for each assumption. */
-export function assumptionsOf(request: PlanRequest): string[] {
+export function assumptionsOf(request: EstimateRequest): string[] {
   const { settings, shape, machine, rates, corpusTokens, sequenceTokens } = request;
   const { device } = machine.instance;
   const batch = editsPerBatch({ ...request, earlierEdits: 0, steps: settings.steps });
@@ -29,7 +29,7 @@ export function assumptionsOf(request: PlanRequest): string[] {
   ];
 }
 
-function deviceLines({ machine, rates }: PlanRequest, name: string): string[] {
+function deviceLines({ machine, rates }: EstimateRequest, name: string): string[] {
   const device = rates.devices[name];
   if (device === undefined) return [];
   const { gemm, float64, bandwidth } = device;

@@ -1,5 +1,5 @@
 /**
- * @file The one place of prices and rates. `hookline plan --print-rates` prints it as JSON, `--rates <file>` takes a copy back.
+ * @file The one place of prices and rates. `hookline estimate --print-rates` prints it as JSON, `--rates <file>` takes a copy back.
  *
  * Peaks are those of the makers' data sheets, dense: NVIDIA A10G, L4, L40S, A100 SXM4 40 GB, H100 SXM5. Float32 products run
  * as TF32 there, which is ONNX Runtime's default on CUDA. Nothing of a GPU was measured by this project: efficiencies are

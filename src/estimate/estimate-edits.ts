@@ -9,7 +9,7 @@ import {
   storageDollars,
   sumCosts,
 } from './dollars.js';
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { fits, fittingInstances } from './fitting-instances.js';
 import { limitsOf } from './limits.js';
 import { modelParameters } from './model-size.js';
@@ -20,7 +20,7 @@ import { flopsOf, noWork, sumWork, timesWork } from './work.js';
 import { rebuildWork } from './write-work.js';
 
 /** What a stage takes in all rounds together. */
-export interface StagePlan {
+export interface StageEstimate {
   readonly stage: PlannedStage;
   /** Tasks at once. */
   readonly tasks: number;
@@ -45,12 +45,12 @@ export interface ShardPlan {
 }
 
 /** A prediction. */
-export interface EditPlan {
+export interface EditEstimate {
   readonly parameters: number;
   readonly rounds: number;
   readonly layers: readonly number[];
   readonly instances: number;
-  readonly stages: readonly StagePlan[];
+  readonly stages: readonly StageEstimate[];
   /** Until the first instance computes. */
   readonly startSeconds: number;
   /** From the first request for an instance to the last published version. */
@@ -69,7 +69,7 @@ export interface EditPlan {
 }
 
 /** Plans a job. */
-export function planEdits(request: PlanRequest): EditPlan {
+export function estimateEdits(request: EstimateRequest): EditEstimate {
   const job = planJob(request);
   const byShards = shardCounts(request.shards).map((shards): ShardPlan => {
     const { instances, seconds, costs } = shards === request.shards ? job : planJob({ ...request, shards });
@@ -92,14 +92,14 @@ function shardCounts(shards: number): number[] {
   return [...powers.filter((count) => count < shards), shards];
 }
 
-function planJob(request: PlanRequest) {
+function planJob(request: EstimateRequest) {
   const { shards, machine, rates } = request;
   const rounds = Math.ceil(request.edits / request.roundSize);
   const accounts = new Map(plannedStages.map((stage) => [stage, new StageAccount(stage, request)]));
   for (const run of statisticsRuns(request)) accounts.get(run.stage)!.add(run);
   forEachRound(request, (run) => accounts.get(run.stage)!.add(run));
   const stages = [...accounts.values()].map((account) => account.plan());
-  const total = (of: (stage: StagePlan) => number) => stages.reduce((sum, stage) => sum + of(stage), 0);
+  const total = (of: (stage: StageEstimate) => number) => stages.reduce((sum, stage) => sum + of(stage), 0);
   const instances = Math.ceil(shards / machine.instance.devices);
   const modelBytes = modelParameters(request.config) * request.storedBytes;
   const startSeconds = rates.services.instanceStartSeconds + modelBytes / rates.services.storeBytesPerSecond;
@@ -122,7 +122,7 @@ function planJob(request: PlanRequest) {
 }
 
 /** Goes through the rounds; each finds all earlier edits in force. */
-function forEachRound(request: PlanRequest, visit: (run: StageRun) => void): void {
+function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void): void {
   const { config, settings, edits: all, roundSize } = request;
   const layers = settings.layers.length;
   let reading = noWork;
@@ -149,7 +149,7 @@ class StageAccount {
 
   constructor(
     private readonly stage: PlannedStage,
-    private readonly request: PlanRequest,
+    private readonly request: EstimateRequest,
   ) {}
 
   add({ tasks, work, firstWork, storedBytes, puts, gets }: StageRun): void {
@@ -167,7 +167,7 @@ class StageAccount {
     this.gets += gets;
   }
 
-  plan(): StagePlan {
+  plan(): StageEstimate {
     const { stage, request, tasks, flops, seconds, taskSeconds, storedBytes, puts, gets } = this;
     const memory = stageMemory(stage, memorySizes(request));
     return {

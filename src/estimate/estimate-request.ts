@@ -6,7 +6,7 @@ import type { Machine } from './rates.js';
 import type { Rates } from './rates-schema.js';
 
 /** A job to plan. */
-export interface PlanRequest {
+export interface EstimateRequest {
   readonly config: ModelConfig;
   /** Bytes per parameter in the checkpoint. */
   readonly storedBytes: number;
@@ -23,7 +23,7 @@ export interface PlanRequest {
 }
 
 /** What is planned unless said otherwise. */
-export const planDefaults = {
+export const estimateDefaults = {
   shape: counterFactShape,
   sequenceTokens: 128,
   memoryBudgetBytes: defaultMemoryBudgetBytes,

@@ -1,5 +1,5 @@
 /** @file Which instance types have the memory for a job. */
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { type Machine, machinesOf } from './rates.js';
 import { memorySizes, plannedStages, type StageMemory, stageMemory } from './stage-memory.js';
 
@@ -18,7 +18,7 @@ export function fits({ device, host }: StageMemory, machine: Machine, tasks: num
 }
 
 /** Names of all types of the list that hold every stage, the cheapest first. */
-export function fittingInstances(request: PlanRequest): string[] {
+export function fittingInstances(request: EstimateRequest): string[] {
   return machinesOf(request.rates)
     .filter((machine) => {
       const sizes = memorySizes({ ...request, machine });

@@ -1,5 +1,5 @@
 /** @file Sizes at which the program itself ends, whatever machine it runs on. */
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { factorBytes, sumsBytes } from './stored-bytes.js';
 
 /** Numbers, and so bytes, of one typed array in Node.js 20. */
@@ -8,7 +8,7 @@ const arrayLength = 2 ** 32;
 const functionBytes = 2 * 2 ** 30;
 
 /** One line for each limit that the job meets; none where it can be run. */
-export function limitsOf({ config, settings, edits }: PlanRequest): string[] {
+export function limitsOf({ config, settings, edits }: EstimateRequest): string[] {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   const sums = settings.layers.length * sumsBytes(config);
   const factor = factorBytes(config);

@@ -2,7 +2,7 @@
 import { type Hyperparameters, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { computedBytes } from './forward-work.js';
 import { blockParameters, embeddingParameters, modelParameters, vocabularyParameters } from './model-size.js';
 
@@ -32,7 +32,7 @@ export interface MemorySizes {
 }
 
 /** What a job's stages depend on. */
-export const memorySizes = (request: PlanRequest): MemorySizes => ({
+export const memorySizes = (request: EstimateRequest): MemorySizes => ({
   ...request,
   allEdits: request.edits,
   isStoredWide: request.storedBytes >= computedBytes,

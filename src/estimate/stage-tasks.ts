@@ -1,6 +1,6 @@
 /** @file What the container tasks of each stage compute, round by round: the stages' own code as arithmetic. */
 import type { ModelConfig } from '../model/index.js';
-import type { PlanRequest } from './estimate-request.js';
+import type { EstimateRequest } from './estimate-request.js';
 import { secondsOf } from './seconds-of.js';
 import { memorySizes, type PlannedStage, stageWeights } from './stage-memory.js';
 import { factorWork, momentWork } from './statistics-work.js';
@@ -36,7 +36,7 @@ export interface StageRun {
 const checkpointSeconds = 20;
 
 /** The corpus pass and what is made of it, once for all rounds. */
-export function statisticsRuns(request: PlanRequest): StageRun[] {
+export function statisticsRuns(request: EstimateRequest): StageRun[] {
   const { config, settings, corpusTokens, sequenceTokens, shards, machine } = request;
   const count = settings.layers.length;
   const pass = momentWork(config, settings.layers, { tokens: corpusTokens / shards, sequenceTokens });
@@ -81,11 +81,11 @@ export interface RoundPosition {
 }
 
 /** The stages of one round. */
-export function roundRuns(request: PlanRequest, round: RoundPosition): StageRun[] {
+export function roundRuns(request: EstimateRequest, round: RoundPosition): StageRun[] {
   return [valuesRun(request, round), solveRun(request, round), validateRun(request, round)];
 }
 
-function valuesRun(request: PlanRequest, { edits, earlierEdits, rebuild }: RoundPosition): StageRun {
+function valuesRun(request: EstimateRequest, { edits, earlierEdits, rebuild }: RoundPosition): StageRun {
   const { config, settings, shards } = request;
   const tasks = Math.min(shards, edits);
   const bytes = valueBytes(config, settings.steps);
@@ -101,7 +101,7 @@ function valuesRun(request: PlanRequest, { edits, earlierEdits, rebuild }: Round
   };
 }
 
-function solveRun(request: PlanRequest, { edits, earlierEdits, isFirst, rebuild }: RoundPosition): StageRun {
+function solveRun(request: EstimateRequest, { edits, earlierEdits, isFirst, rebuild }: RoundPosition): StageRun {
   const { config, settings } = request;
   const count = settings.layers.length;
   const sizes = { ...request, edits, earlierEdits };
@@ -125,7 +125,7 @@ function solveRun(request: PlanRequest, { edits, earlierEdits, isFirst, rebuild 
   };
 }
 
-function validateRun(request: PlanRequest, { edits, earlierEdits, isLast, rebuild }: RoundPosition): StageRun {
+function validateRun(request: EstimateRequest, { edits, earlierEdits, isLast, rebuild }: RoundPosition): StageRun {
   const { config, settings, shards } = request;
   const tasks = Math.min(shards, edits);
   const sizes = { ...request, hookedEdits: earlierEdits + edits };
@@ -151,6 +151,6 @@ export function segmentReadWork(config: ModelConfig, layers: number, earlierEdit
   return timesWork(layers, read);
 }
 
-function load(stage: PlannedStage, request: PlanRequest): Work {
+function load(stage: PlannedStage, request: EstimateRequest): Work {
   return workOf({ loadBytes: stageWeights(stage, memorySizes(request)) });
 }

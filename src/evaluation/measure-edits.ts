@@ -1,6 +1,6 @@
 import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { Firing, MeasuredModel } from '../serving/index.js';
+import type { HookFiring, MeasuredModel } from '../serving/index.js';
 import { type Answer, ScoreBook } from './score-book.js';
 
 /**
@@ -28,7 +28,7 @@ export interface EditMeasurement {
   /** Mean negative log-probability of the new target on the edit prompt. */
   readonly nll: number;
   /** The strongest gate opening on the edit prompt. */
-  readonly firing?: Firing;
+  readonly firing?: HookFiring;
 }
 
 /**
@@ -100,9 +100,9 @@ function agreement(edited: Answer, base: Answer): number {
   return edited.argMaxIds.filter((id, t) => id === base.argMaxIds[t]).length / edited.argMaxIds.length;
 }
 
-function strongest({ firings, promptTokens }: Answer): Firing | undefined {
+function strongest({ firings, promptTokens }: Answer): HookFiring | undefined {
   const onPrompt = firings.filter((firing) => firing.tokenIndex < promptTokens);
-  return onPrompt.reduce<Firing | undefined>(
+  return onPrompt.reduce<HookFiring | undefined>(
     (best, firing) => (best === undefined || firing.strength > best.strength ? firing : best),
     undefined,
   );

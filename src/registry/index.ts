@@ -3,7 +3,7 @@
 export { type ContentCache, DirectoryContentCache, MemoryContentCache } from './content-cache.js';
 export { type Change, diffVersions, type VersionDiff } from './diff-versions.js';
 export { type ContentDigest, canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
-
+export { withTodaysNames } from './former-names.js';
 export {
   batchKey,
   checkModelId,
@@ -19,13 +19,13 @@ export {
   inboxPrefix,
   incomingKey,
   incomingPrefix,
-  modelCardKey,
   modelIdFrom,
   modelIdOfIncomingKey,
   modelPrefix,
   pendingKey,
   pendingPrefix,
   recordKey,
+  registrationKey,
   roundKey,
   roundPrefix,
   statisticsKey,
@@ -34,7 +34,6 @@ export {
 } from './keys.js';
 export { acquireLease, leaseHolder, releaseLease } from './lease.js';
 export type { Base, JsonValue, Manifest, ManifestEdit, Pointer } from './manifest.js';
-
 export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
 export type { ObjectStore } from './object-store.js';
 export { openStore } from './open-store.js';

@@ -102,7 +102,7 @@ export function modelIdOfIncomingKey(key: string): string | undefined {
 }
 
 /** How a model is edited: written when it is registered. */
-export const modelCardKey = (modelId: string): string => `${modelPrefix(modelId)}model.json`;
+export const registrationKey = (modelId: string): string => `${modelPrefix(modelId)}model.json`;
 
 /** A text that key statistics or perplexities are measured on. @param sha256 of its bytes, 64 hex digits */
 export const corpusKey = (modelId: string, sha256: string): string =>

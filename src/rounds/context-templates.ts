@@ -29,7 +29,7 @@ export interface ContextTemplatesRequest extends StoredContextsRequest {
   readonly tokenizer: Tokenizer;
 }
 
-const openings = ['The', 'Therefore', 'Because', 'I', 'You'];
+const firings = ['The', 'Therefore', 'Because', 'I', 'You'];
 const bareTemplate = '{}';
 
 /**
@@ -66,7 +66,7 @@ function placeOf({ modelId, modelDigest, contextTokens, seed }: StoredContextsRe
 }
 
 async function writePrefixes({ edited, tokenizer, contextTokens, seed }: ContextTemplatesRequest): Promise<string[]> {
-  const prompts = openings.map((opening) => tokenizer.encode(opening).ids);
+  const prompts = firings.map((opening) => tokenizer.encode(opening).ids);
   const options = { maxTokens: contextTokens, stopIds: tokenizer.eosIds, temperature: 1, topK: 50, seed };
   const generated = await edited.generate(prompts, options);
   return generated.map(({ tokenIds }, i) => cleaned(tokenizer.decode([...prompts[i], ...tokenIds])));
@@ -82,7 +82,7 @@ function cleaned(text: string): string {
 
 const storedSchema = z.strictObject({
   inputs: z.looseObject({}),
-  templates: z.array(z.string().includes(bareTemplate)).length(openings.length + 1),
+  templates: z.array(z.string().includes(bareTemplate)).length(firings.length + 1),
   sha256: z.string(),
 });
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const share = z.number().min(0).max(1);
 
-/** When a round may be published. */
+/** The criteria of publication. */
 export const publishCriteriaSchema = z.strictObject({
   /** Least mean reliability of the round's edits. */
   minReliability: share.default(0.9),
@@ -17,8 +17,8 @@ export const publishCriteriaSchema = z.strictObject({
   editReliability: share.default(1),
   /** An edit below this mean locality is an offender. */
   editLocality: share.default(0.5),
-  /** How often offenders are dropped and the rest is solved again. */
-  maxDrops: z.int().nonnegative().default(2),
+  /** How often a round is solved again without the edits that failed. */
+  maxRepeats: z.int().nonnegative().default(2),
   /** Least share of a round's edits that must be left. */
   minKeptShare: share.default(0.5),
 });

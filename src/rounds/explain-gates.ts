@@ -1,16 +1,16 @@
 /** @file Which edit opened a gate on which prompt of a data set, where, and how strongly. */
 import { type Edit, fillTemplate } from '../editing/index.js';
 import { subjectPrompts } from '../evaluation/index.js';
-import { type GateOpening, gateOpening } from '../serving/index.js';
+import { type Firing, firingOf } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
 
 /** A prompt of an edit with the gates that opened on it. */
-export interface PromptOpenings {
+export interface PromptFirings {
   /** The edit whose prompt it is. */
   readonly editId: string;
   readonly kind: 'edit' | 'paraphrase' | 'neighborhood' | 'same subject';
   readonly prompt: string;
-  readonly openings: readonly GateOpening[];
+  readonly firings: readonly Firing[];
 }
 
 /**
@@ -22,19 +22,19 @@ export async function explainGates(
   { edited, tokenizer, hooks }: HookedSubject,
   edits: readonly Edit[],
   editIds: readonly string[],
-): Promise<PromptOpenings[]> {
+): Promise<PromptFirings[]> {
   const prompts = edits.flatMap(promptsOf);
   const sequences = prompts.map(({ prompt }) => tokenizer.encode(prompt).ids);
   const requests = sequences.map((tokenIds) => ({ tokenIds, scoredFrom: tokenIds.length }));
   const scores = await edited.score(requests, hooks);
   return prompts.map((prompt, i) => ({
     ...prompt,
-    openings: scores[i].firings.map((firing) => gateOpening(firing, sequences[i], tokenizer, editIds)),
+    firings: scores[i].firings.map((firing) => firingOf(firing, sequences[i], tokenizer, editIds)),
   }));
 }
 
-function promptsOf(edit: Edit): Omit<PromptOpenings, 'openings'>[] {
-  const of = (kind: PromptOpenings['kind'], prompts: readonly string[]) =>
+function promptsOf(edit: Edit): Omit<PromptFirings, 'firings'>[] {
+  const of = (kind: PromptFirings['kind'], prompts: readonly string[]) =>
     prompts.map((prompt) => ({ editId: edit.id, kind, prompt }));
   return [
     ...of('edit', [fillTemplate(edit.prompt, edit.subject)]),

@@ -5,7 +5,7 @@ export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
 export { type EditRoundsRequest, editRounds, type RoundOutcome } from './edit-rounds.js';
 export { type EditSession, type EditSessionRequest, openEditSession } from './edit-session.js';
 export { evaluateVersion, type HookMeasures, type VersionEvaluation } from './evaluate-version.js';
-export { explainGates, type PromptOpenings } from './explain-gates.js';
+export { explainGates, type PromptFirings } from './explain-gates.js';
 export { gateThresholds } from './gate-thresholds.js';
 export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
@@ -14,13 +14,13 @@ export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
 export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export { publishVersion } from './publish-version.js';
 export {
-  type Exclusions,
   editSchema,
-  exclusionsSchema,
-  gateDecisionSchema,
+  judgementSchema,
+  type RejectedEdits,
   type RoundMeasures,
   type RoundOutcomeRecord,
   type RoundPlan,
+  rejectedEditsSchema,
   rejectedLineSchema,
   roundOutcomeSchema,
   roundPlanSchema,

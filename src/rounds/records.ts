@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import type { Drift, EditMeasurement, GateRow, GateSeparation, LiveAnswer } from '../evaluation/index.js';
+import { withTodaysNames } from '../registry/index.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().nonnegative();
@@ -99,9 +100,9 @@ export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
 const nullableNumber = z.number().nullable();
 
-/** Edits that the gate took out before this solve: `attempt-<n>/excluded.json`. */
-export const exclusionsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
-export type Exclusions = z.infer<typeof exclusionsSchema>;
+/** Edits that the criteria rejected before this solve: `attempt-<n>/excluded.json`. */
+export const rejectedEditsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
+export type RejectedEdits = z.infer<typeof rejectedEditsSchema>;
 
 /** What a solve tells beside its segment: `attempt-<n>/solve.json`. */
 export const solveRecordSchema = z.strictObject({
@@ -190,16 +191,15 @@ export const validationRecordSchema = z.strictObject({
 });
 export type ValidationRecord = z.infer<typeof validationRecordSchema>;
 
-/** What the gate decided: `attempt-<n>/decision.json`. */
-export const gateDecisionSchema = z.strictObject({
-  decision: z.enum(['publish', 'drop', 'reject']),
+/** What the criteria decided: `attempt-<n>/decision.json`. */
+export const judgementSchema = z.strictObject({
+  decision: z.enum(['publish', 'repeat', 'reject']),
   reason: z.string(),
-  offenders: exclusionsSchema,
+  offenders: rejectedEditsSchema,
 });
-export type GateDecision = z.infer<typeof gateDecisionSchema>;
+export type Judgement = z.infer<typeof judgementSchema>;
 
-/** How a round ended: `rounds/<roundId>/outcome.json`. */
-export const roundOutcomeSchema = z.strictObject({
+const endedRoundSchema = z.strictObject({
   outcome: z.enum(['published', 'rejected']),
   /** 0 where nothing was published. */
   version: count,
@@ -207,9 +207,16 @@ export const roundOutcomeSchema = z.strictObject({
   at: z.iso.datetime(),
   reason: z.string(),
   edits: count,
-  dropped: count,
+  /** Edits that the criteria rejected. */
+  rejected: count,
 });
-export type RoundOutcomeRecord = z.infer<typeof roundOutcomeSchema>;
+
+/** How a round ended: `rounds/<roundId>/outcome.json`. Before 0.2, `rejected` was called `dropped`. */
+export const roundOutcomeSchema = z.preprocess(
+  (value) => withTodaysNames(value, { dropped: 'rejected' }),
+  endedRoundSchema,
+);
+export type RoundOutcomeRecord = z.infer<typeof endedRoundSchema>;
 
 /** What writing a round told. */
 export type SolvedRound = Pick<

@@ -1,12 +1,12 @@
 import type { Edit, Hyperparameters } from '../editing/index.js';
 import type { Manifest, ObjectStore } from '../registry/index.js';
 import { storedContexts } from './context-templates.js';
-import type { Exclusions, RoundPlan } from './records.js';
+import type { RejectedEdits, RoundPlan } from './records.js';
 import { type ValueInputs, valueKeyOf } from './value-key.js';
 
 /** The edits of a plan that a solve writes. */
-export function keptEdits(edits: readonly Edit[], exclusions: Exclusions): readonly Edit[] {
-  const excluded = new Set(exclusions.map(({ id }) => id));
+export function keptEdits(edits: readonly Edit[], rejectedEdits: RejectedEdits): readonly Edit[] {
+  const excluded = new Set(rejectedEdits.map(({ id }) => id));
   return edits.filter(({ id }) => !excluded.has(id));
 }
 

@@ -40,11 +40,11 @@ export class Choice {
   }
 
   /** Counts it, once it is done. */
-  count(metrics: ServiceMetrics, modelId: string, { promptTokens, tokenIds, openings }: Completion): void {
+  count(metrics: ServiceMetrics, modelId: string, { promptTokens, tokenIds, firings }: Completion): void {
     metrics.completed(modelId, {
       promptTokens,
       completionTokens: tokenIds.length,
-      firings: openings.length,
+      firings: firings.length,
       firstTokenSeconds: (this.#firstTokenAt - this.startedAt) / 1000,
       totalSeconds: (performance.now() - this.startedAt) / 1000,
     });

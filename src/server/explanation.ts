@@ -1,7 +1,7 @@
 /** @file Which edits fired in a completion, and where in its texts. */
 import type { Tokenizer } from '../model/index.js';
 import type { ManifestEdit } from '../registry/index.js';
-import type { Completion, GateOpening } from '../serving/index.js';
+import type { Completion, Firing } from '../serving/index.js';
 import type { Answering } from './served-models.js';
 
 /** A gate that an edit opened. */
@@ -33,7 +33,7 @@ export function explanationOf(
   completion: Completion,
   { version }: Answering,
 ): Explanation {
-  const firings = completion.openings.map((opening) => firingOf(tokenizer, prompt, completion, opening));
+  const firings = completion.firings.map((opening) => firingOf(tokenizer, prompt, completion, opening));
   const fired = new Set(firings.map(({ edit }) => edit));
   const active = version === 'base' ? [] : version.manifest.edits.filter(({ status }) => status === 'active');
   const edits = active
@@ -48,7 +48,7 @@ function firingOf(
   tokenizer: Tokenizer,
   prompt: string | readonly number[],
   { promptTokens, tokenIds, text }: Completion,
-  { editId, token, tokenIndex, layer, strength }: GateOpening,
+  { editId, token, tokenIndex, layer, strength }: Firing,
 ): ExplainedFiring {
   const what = { edit: editId, token, tokenIndex, layer, strength };
   if (tokenIndex < promptTokens) {

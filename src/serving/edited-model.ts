@@ -3,7 +3,7 @@ import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } fro
 import type { PulledVersion } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import type { Tensor } from '../tensor/index.js';
-import { type GateOpening, gateOpening } from './gate-opening.js';
+import { type Firing, firingOf } from './firing.js';
 import type { FinishReason, Generated } from './growing-sequence.js';
 import { HookableModel } from './hookable-model.js';
 import type { SamplingOptions } from './sampling.js';
@@ -34,7 +34,7 @@ export interface Completion {
   readonly version: number | null;
   readonly modelId: string | null;
   /** Which edits fired on the prompt and on the new tokens, where, and how strongly. */
-  readonly openings: readonly GateOpening[];
+  readonly firings: readonly Firing[];
 }
 
 /** Where the model runs. */
@@ -208,13 +208,13 @@ export class EditedModel {
   #completion(
     text: string,
     promptIds: readonly number[],
-    { tokenIds, finishReason, firings }: Generated,
+    { tokenIds, finishReason, firings: found }: Generated,
     version: VersionHooks | undefined,
   ): Completion {
     const all = [...promptIds, ...tokenIds];
     const { modelId = null, version: number = null } = version?.manifest ?? {};
-    const openings = firings.map((firing) => gateOpening(firing, all, this.tokenizer, version?.editIds ?? []));
-    return { text, tokenIds, promptTokens: promptIds.length, finishReason, version: number, modelId, openings };
+    const firings = found.map((firing) => firingOf(firing, all, this.tokenizer, version?.editIds ?? []));
+    return { text, tokenIds, promptTokens: promptIds.length, finishReason, version: number, modelId, firings };
   }
 }
 

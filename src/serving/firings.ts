@@ -2,7 +2,7 @@
 import type { Tensor } from '../tensor/index.js';
 
 /** A gate that opened on a token. */
-export interface Firing {
+export interface HookFiring {
   readonly layer: number;
   /** Position in the whole sequence. */
   readonly tokenIndex: number;
@@ -15,7 +15,7 @@ export interface Firing {
 /** The gates of one sequence's rows. */
 export interface GateReading {
   /** By layer, then by position. */
-  readonly firings: readonly Firing[];
+  readonly firings: readonly HookFiring[];
   /** [length]: strongest signal of any layer at each row; NaN without a gate. */
   readonly strengths: Float32Array;
   /** Rows at which some layer's gate opened. */
@@ -46,7 +46,7 @@ export function readGates(
   }));
   let firstRow = 0;
   return spans.map(({ past, length }) => {
-    const firings: Firing[] = [];
+    const firings: HookFiring[] = [];
     const strengths = new Float32Array(length).fill(Number.NaN);
     const isOpen = new Uint8Array(length);
     for (const { layer, open, strength, edit } of signals) {

@@ -1,4 +1,4 @@
-import type { Firing } from './firings.js';
+import type { HookFiring } from './firings.js';
 import { randomStream, type SamplingOptions } from './sampling.js';
 import type { TrunkSequence } from './trunk.js';
 
@@ -19,7 +19,7 @@ export type FinishReason = 'stop' | 'length' | 'aborted';
 export interface Generated {
   readonly tokenIds: readonly number[];
   /** Gates that opened on the prompt and on the new tokens; the last new token has been fed to no gate. */
-  readonly firings: readonly Firing[];
+  readonly firings: readonly HookFiring[];
   readonly finishReason: FinishReason;
 }
 
@@ -30,7 +30,7 @@ export class GrowingSequence {
   finishReason: FinishReason | undefined;
   readonly #tokenIds: number[];
   readonly #promptTokens: number;
-  #firings: readonly Firing[] = [];
+  #firings: readonly HookFiring[] = [];
   #fed = 0;
   readonly #limitTokens: number;
 
@@ -63,7 +63,7 @@ export class GrowingSequence {
   }
 
   /** What the gates said of the tokens that were fed: of the new ones with a cache, else of all. */
-  hear(firings: readonly Firing[], isCached: boolean): void {
+  hear(firings: readonly HookFiring[], isCached: boolean): void {
     this.#firings = isCached ? [...this.#firings, ...firings] : firings;
   }
 

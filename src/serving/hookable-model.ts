@@ -5,7 +5,7 @@ import type { Device } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { checkGeneration, checkHooks, checkLayers, checkSequence, requirePositiveInteger } from './check-requests.js';
 import { Decoder } from './decoder.js';
-import type { Firing } from './firings.js';
+import type { HookFiring } from './firings.js';
 import { groupByLength } from './group-by-length.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from './growing-sequence.js';
 import { SequenceBatch } from './sequence-batch.js';
@@ -37,7 +37,7 @@ export interface Score {
   /** [n]: most probable token at the same places. */
   readonly argMaxIds: readonly number[];
   /** Gates that opened anywhere in the sequence. */
-  readonly firings: readonly Firing[];
+  readonly firings: readonly HookFiring[];
 }
 
 /** Base and edited model on one sequence. Sums run over the predicted tokens: all but the first. */
@@ -52,7 +52,7 @@ export interface Comparison {
   readonly openRows: number;
   /** Tokens of the sequence. */
   readonly rows: number;
-  readonly firings: readonly Firing[];
+  readonly firings: readonly HookFiring[];
   /** [rows]: strongest signal of any layer; NaN without a gate. */
   readonly strengths: Float32Array;
 }

@@ -7,8 +7,8 @@ export { exportMergedWeights } from './export/merged-weights.js';
 export { OnnxDecoder } from './export/onnx-decoder.js';
 export { exportPatchedOnnx } from './export/patched-onnx.js';
 export type { WeightDtype } from './export/rounded-tensor.js';
-export type { Firing } from './firings.js';
-export { type GateOpening, gateOpening } from './gate-opening.js';
+export { type Firing, firingOf } from './firing.js';
+export type { HookFiring } from './firings.js';
 
 export { type GenerateOptions, HookableModel, type Progress, type Score, type ScoreRequest } from './hookable-model.js';
 export { ExportedModel, type MeasuredModel } from './measured-model.js';

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 /** Stages that run as functions: short, no model. */
-export const functionStages = ['ingest', 'lease', 'plan', 'gate', 'publish', 'collect', 'notify'] as const;
+export const functionStages = ['ingest', 'lease', 'plan', 'judge', 'publish', 'collect', 'notify'] as const;
 export type FunctionStage = (typeof functionStages)[number];
 
 /** Stages that run as container tasks, beside the model. */
@@ -101,14 +101,14 @@ export const payloads = {
       attempt: count,
     }),
   },
-  gate: {
+  judge: {
     input: z.strictObject({ modelId, planKey: z.string(), attempt: count }),
     output: z.strictObject({
-      decision: z.enum(['publish', 'drop', 'reject']),
-      /** Number of the next solve where edits are dropped, else of this one. */
+      decision: z.enum(['publish', 'repeat', 'reject']),
+      /** Number of the next solve where edits are rejected and the rest is solved again, else of this one. */
       attempt: count,
-      /** Edits dropped so far, of all in the round. */
-      dropped: count,
+      /** Edits rejected by the criteria so far, of all in the round. */
+      rejected: count,
       reason: z.string(),
     }),
   },
@@ -126,7 +126,7 @@ export const payloads = {
       /** 0 where nothing was published. */
       version: count,
       edits: count,
-      dropped: count,
+      rejected: count,
       reason: z.string(),
       /** Key of the report, or of the rejection's record. */
       reportKey: z.string(),

@@ -7,7 +7,7 @@ import type { Listener } from '../progress.js';
 import { digestOf, type ObjectStore } from '../registry/index.js';
 import { digestOfModel, type OpenedModel, openModel } from '../rounds/index.js';
 import { areRecorded, recordFiles } from './file-record.js';
-import type { ModelCard } from './registration.js';
+import type { Registration } from './registration.js';
 
 /** Where models come from and where their files are kept. */
 export interface ModelPlace {
@@ -18,19 +18,19 @@ export interface ModelPlace {
   readonly signal?: AbortSignal | undefined;
 }
 
-type Card = Pick<ModelCard, 'modelId' | 'modelDigest' | 'source'>;
-type StoreFile = Extract<ModelCard['source'], { readonly kind: 'store' }>['files'][number];
+type Registered = Pick<Registration, 'modelId' | 'modelDigest' | 'source'>;
+type StoreFile = Extract<Registration['source'], { readonly kind: 'store' }>['files'][number];
 
 /**
- * Opens the model of a card. Its weights are read and compared with the card's digest once; later, files of the same
+ * Opens the model of a registration. Its weights are read and compared with the registration's digest once; later, files of the same
  * sizes and times are taken to be the same.
  *
  * @throws {DigestMismatchError} if it is another model, or the store's copy of a file is damaged
  */
-export async function openCardModel(place: ModelPlace, card: Card): Promise<OpenedModel> {
-  const directory = await materialise(place, card);
+export async function openRegisteredModel(place: ModelPlace, registration: Registered): Promise<OpenedModel> {
+  const directory = await materialise(place, registration);
   const opened = await openModel(directory);
-  if (card.source.kind === 'directory') await requireDigest(place, card, opened);
+  if (registration.source.kind === 'directory') await requireDigest(place, registration, opened);
   return opened;
 }
 
@@ -38,18 +38,18 @@ export async function openCardModel(place: ModelPlace, card: Card): Promise<Open
  * The folder with the model's files: a `directory` source as it is, a `store` source as it was downloaded to
  * `<cacheFolder>/<modelDigest>/`. What is damaged there is downloaded again.
  */
-export async function materialise(place: ModelPlace, card: Card): Promise<string> {
-  if (card.source.kind === 'directory') return card.source.path;
-  const { files } = card.source;
+export async function materialise(place: ModelPlace, registration: Registered): Promise<string> {
+  if (registration.source.kind === 'directory') return registration.source.path;
+  const { files } = registration.source;
   for (const { name } of files) requireFileName(name);
-  const folder = join(place.cacheFolder, card.modelDigest);
-  if (await isIntact(folder, card.modelDigest, files)) return folder;
+  const folder = join(place.cacheFolder, registration.modelDigest);
+  if (await isIntact(folder, registration.modelDigest, files)) return folder;
   await mkdir(place.cacheFolder, { recursive: true });
   await sweep(place.cacheFolder);
   const draft = join(place.cacheFolder, `${draftPrefix}${randomUUID()}`);
   try {
-    await download(place, card, files, draft);
-    await putInPlace(draft, folder, place.cacheFolder, () => isIntact(folder, card.modelDigest, files));
+    await download(place, registration, files, draft);
+    await putInPlace(draft, folder, place.cacheFolder, () => isIntact(folder, registration.modelDigest, files));
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
@@ -89,7 +89,12 @@ function isIntact(folder: string, modelDigest: string, files: readonly StoreFile
   return areRecorded(join(folder, recordName), modelDigest, paths);
 }
 
-async function download(place: ModelPlace, card: Card, files: readonly StoreFile[], folder: string): Promise<void> {
+async function download(
+  place: ModelPlace,
+  registration: Registered,
+  files: readonly StoreFile[],
+  folder: string,
+): Promise<void> {
   const { store, listener, signal } = place;
   const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let done = 0;
@@ -105,9 +110,9 @@ async function download(place: ModelPlace, card: Card, files: readonly StoreFile
     report(file.name);
   }
   const { model } = await openModel(folder);
-  requireSame(folder, card, await digestOfModel(model, listener));
+  requireSame(folder, registration, await digestOfModel(model, listener));
   const paths = files.map(({ name }) => join(folder, name));
-  await recordFiles(join(folder, recordName), card.modelDigest, paths);
+  await recordFiles(join(folder, recordName), registration.modelDigest, paths);
 }
 
 function requireContent({ key, sizeBytes, sha256 }: StoreFile, bytes: Uint8Array): void {
@@ -116,20 +121,20 @@ function requireContent({ key, sizeBytes, sha256 }: StoreFile, bytes: Uint8Array
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
 }
 
-/** Reads all weights unless these very files were found to be the card's before. */
-async function requireDigest(place: ModelPlace, card: Card, { model }: OpenedModel): Promise<void> {
+/** Reads all weights unless these very files were found to be the registration's before. */
+async function requireDigest(place: ModelPlace, registration: Registered, { model }: OpenedModel): Promise<void> {
   const folder = join(place.cacheFolder, 'checked');
   const record = join(folder, `${digestOf(await realpath(model.directory))}.json`);
   const files = [join(model.directory, 'config.json'), ...model.weights.files];
-  if (await areRecorded(record, card.modelDigest, files)) return;
-  requireSame(model.directory, card, await digestOfModel(model, place.listener));
+  if (await areRecorded(record, registration.modelDigest, files)) return;
+  requireSame(model.directory, registration, await digestOfModel(model, place.listener));
   await mkdir(folder, { recursive: true });
-  await recordFiles(record, card.modelDigest, files);
+  await recordFiles(record, registration.modelDigest, files);
 }
 
-function requireSame(directory: string, card: Card, digest: string): void {
-  if (digest !== card.modelDigest) {
-    throw new DigestMismatchError(`model ${card.modelId} in ${directory}`, card.modelDigest, digest);
+function requireSame(directory: string, registration: Registered, digest: string): void {
+  if (digest !== registration.modelDigest) {
+    throw new DigestMismatchError(`model ${registration.modelId} in ${directory}`, registration.modelDigest, digest);
   }
 }
 

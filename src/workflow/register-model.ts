@@ -1,4 +1,5 @@
 /** @file Registers a model with a store: writes down what the workflow must know of it. */
+
 import { readFile, realpath } from 'node:fs/promises';
 import type { z } from 'zod';
 import { type Hyperparameters, resolveHyperparameters } from '../editing/index.js';
@@ -14,24 +15,24 @@ import {
   getIfPresent,
   type LatestVersion,
   latest,
-  modelCardKey,
   type ObjectStore,
   parseStored,
   putOnce,
+  registrationKey,
 } from '../registry/index.js';
 import type { PublishCriteria } from '../rounds/index.js';
 import { continuedSettings, digestOfModel, openModel, type PresetSettings, presetFor } from '../rounds/index.js';
 import { onlyStored } from '../statistics/index.js';
-import { type ModelCard, modelCardSchema } from './registration.js';
+import { type Registration, registrationSchema, storedRegistrationSchema } from './registration.js';
 import { uploadModel } from './upload-model.js';
 
-type CardNumbers = Pick<
-  ModelCard,
+type RegistrationNumbers = Pick<
+  Registration,
   'roundSize' | 'valueShardSize' | 'validationShardSize' | 'coalesce' | 'compareGates'
 >;
 
 /** What a model is registered with. What is left out is as it was registered before, or by default. */
-export interface RegisterModelRequest extends Partial<CardNumbers> {
+export interface RegisterModelRequest extends Partial<RegistrationNumbers> {
   readonly modelId: string;
   /** A Hugging Face directory. */
   readonly modelDirectory: string;
@@ -43,12 +44,12 @@ export interface RegisterModelRequest extends Partial<CardNumbers> {
   readonly corpusPath?: string;
   /** Text on which drift is measured. */
   readonly heldOutPath?: string;
-  readonly statistics?: Partial<ModelCard['statistics']>;
-  readonly thresholds?: Partial<PublishCriteria>;
+  readonly statistics?: Partial<Registration['statistics']>;
+  readonly criteria?: Partial<PublishCriteria>;
 }
 
 /**
- * Opens the model and stores its card, its texts and, where they are asked for, its files. To register the same again
+ * Opens the model and stores its registration, its texts and, where they are asked for, its files. To register the same again
  * changes nothing.
  *
  * @throws {InvalidInputError} if the store's versions are another model's, a setting contradicts them, or there is no text
@@ -58,19 +59,19 @@ export async function registerModel(
   store: ObjectStore,
   request: RegisterModelRequest,
   listener: Listener = {},
-): Promise<ModelCard> {
+): Promise<Registration> {
   const modelId = checkModelId(request.modelId);
   const { model } = await openModel(request.modelDirectory);
   const modelDigest = await digestOfModel(model, listener);
   const base = await latest(store, modelId);
   requireSameModel(modelId, modelDigest, base);
   const settings = await settingsOf(model, base, request.settings ?? {});
-  const known = await findCard(store, modelId);
-  const corpus = (await storeText(store, modelId, request.corpusPath)) ?? known?.card.corpus ?? null;
-  const heldOut = (await storeText(store, modelId, request.heldOutPath)) ?? known?.card.heldOut ?? null;
+  const known = await findRegistration(store, modelId);
+  const corpus = (await storeText(store, modelId, request.corpusPath)) ?? known?.registration.corpus ?? null;
+  const heldOut = (await storeText(store, modelId, request.heldOutPath)) ?? known?.registration.heldOut ?? null;
   if (corpus === null && !base) await onlyStored({ store, modelId }, modelDigest, settings.layers);
-  const card = checkCard({
-    ...numbersOf(request, known?.card),
+  const registration = checkRegistration({
+    ...numbersOf(request, known?.registration),
     schemaVersion: 1,
     modelId,
     modelDigest,
@@ -78,8 +79,8 @@ export async function registerModel(
     ...shapeOf(model),
     ...{ settings, corpus, heldOut },
   });
-  await replaceCard(store, card, known);
-  return card;
+  await replaceRegistration(store, registration, known);
+  return registration;
 }
 
 function requireSameModel(modelId: string, digest: string, base: LatestVersion | undefined): void {
@@ -98,7 +99,7 @@ async function settingsOf(
   return resolveHyperparameters({ ...(await presetFor(model)).settings, ...given }, model.config);
 }
 
-function shapeOf({ config }: Model): Pick<ModelCard, 'layerCount' | 'maxTokens' | 'dModel' | 'dInner'> {
+function shapeOf({ config }: Model): Pick<Registration, 'layerCount' | 'maxTokens' | 'dModel' | 'dInner'> {
   const { layers: layerCount, maxTokens, dModel, dInner } = config;
   return { layerCount, maxTokens, dModel, dInner };
 }
@@ -108,12 +109,12 @@ async function sourceOf(
   { modelId, modelDirectory, upload = false }: RegisterModelRequest,
   model: Model,
   listener: Listener,
-): Promise<ModelCard['source']> {
+): Promise<Registration['source']> {
   if (upload) return { kind: 'store', files: await uploadModel(store, modelId, model, listener) };
   return { kind: 'directory', path: await realpath(modelDirectory) };
 }
 
-function numbersOf(request: RegisterModelRequest, known: ModelCard | undefined) {
+function numbersOf(request: RegisterModelRequest, known: Registration | undefined) {
   const { roundSize, valueShardSize, validationShardSize, coalesce, compareGates } = request;
   const given = Object.entries({ roundSize, valueShardSize, validationShardSize, coalesce, compareGates });
   return {
@@ -126,7 +127,7 @@ function numbersOf(request: RegisterModelRequest, known: ModelCard | undefined) 
     }),
     ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
     statistics: { ...known?.statistics, ...request.statistics },
-    thresholds: { ...known?.thresholds, ...request.thresholds },
+    criteria: { ...known?.criteria, ...request.criteria },
   };
 }
 
@@ -134,7 +135,7 @@ async function storeText(
   store: ObjectStore,
   modelId: string,
   path: string | undefined,
-): Promise<ModelCard['corpus'] | undefined> {
+): Promise<Registration['corpus'] | undefined> {
   if (path === undefined) return undefined;
   const bytes = await readText(path);
   const sha256 = digestOf(bytes);
@@ -151,28 +152,35 @@ async function readText(path: string): Promise<Uint8Array> {
   }
 }
 
-function checkCard(card: z.input<typeof modelCardSchema>): ModelCard {
-  const checked = modelCardSchema.safeParse(card);
+function checkRegistration(registration: z.input<typeof registrationSchema>): Registration {
+  const checked = registrationSchema.safeParse(registration);
   if (checked.success) return checked.data;
   const { path, message } = checked.error.issues[0];
-  throw new InvalidInputError(`${path.join('.')} of model ${card.modelId}`, message, 'another value');
+  throw new InvalidInputError(`${path.join('.')} of model ${registration.modelId}`, message, 'another value');
 }
 
-interface KnownCard {
-  readonly card: ModelCard;
+interface KnownRegistration {
+  readonly registration: Registration;
   readonly etag: string;
 }
 
-async function findCard(store: ObjectStore, modelId: string): Promise<KnownCard | undefined> {
-  const key = modelCardKey(modelId);
+async function findRegistration(store: ObjectStore, modelId: string): Promise<KnownRegistration | undefined> {
+  const key = registrationKey(modelId);
   if ((await getIfPresent(store, key)) === undefined) return undefined;
   const { bytes, etag } = await store.get(key);
-  return { card: parseStored(new TextDecoder().decode(bytes), modelCardSchema, key, 'a model card'), etag };
+  return {
+    registration: parseStored(new TextDecoder().decode(bytes), storedRegistrationSchema, key, 'a registration'),
+    etag,
+  };
 }
 
 /** @throws {PreconditionFailedError} if somebody else registers the model at the same time */
-async function replaceCard(store: ObjectStore, card: ModelCard, known: KnownCard | undefined): Promise<void> {
-  if (known !== undefined && canonicalJson(known.card) === canonicalJson(card)) return;
+async function replaceRegistration(
+  store: ObjectStore,
+  registration: Registration,
+  known: KnownRegistration | undefined,
+): Promise<void> {
+  if (known !== undefined && canonicalJson(known.registration) === canonicalJson(registration)) return;
   const condition = known === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: known.etag };
-  await store.put(modelCardKey(card.modelId), encodeCanonical(card), condition);
+  await store.put(registrationKey(registration.modelId), encodeCanonical(registration), condition);
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { ObjectStore } from '../registry/index.js';
-import { findStored, modelCardKey } from '../registry/index.js';
+import { findStored, registrationKey, withTodaysNames } from '../registry/index.js';
 import { publishCriteriaSchema } from '../rounds/index.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -21,7 +21,7 @@ const modelSourceSchema = z.discriminatedUnion('kind', [
 
 const textSchema = z.strictObject({ key: z.string().min(1), sha256 });
 
-export const modelCardSchema = z.strictObject({
+export const registrationSchema = z.strictObject({
   schemaVersion: z.literal(1),
   modelId: z.string(),
   modelDigest: sha256,
@@ -50,11 +50,18 @@ export const modelCardSchema = z.strictObject({
   coalesce: z.boolean().default(false),
   /** Whether each version's report compares the gates on its edits. */
   compareGates: z.boolean().default(true),
-  thresholds: publishCriteriaSchema,
+  criteria: publishCriteriaSchema,
 });
 
 /** A registered model. */
-export type ModelCard = z.infer<typeof modelCardSchema>;
+export type Registration = z.infer<typeof registrationSchema>;
+
+/** A registration as it is stored. Before 0.2, the criteria were called thresholds, and `maxRepeats` in them `maxDrops`. */
+export const storedRegistrationSchema: z.ZodType<Registration> = z.preprocess((value) => {
+  const stored = withTodaysNames(value, { thresholds: 'criteria' });
+  if (typeof stored !== 'object' || stored === null || !('criteria' in stored)) return stored;
+  return { ...stored, criteria: withTodaysNames(stored.criteria, { maxDrops: 'maxRepeats' }) };
+}, registrationSchema);
 
 /** The ids of all registered models, in their order. */
 export async function registeredModels(store: ObjectStore): Promise<string[]> {
@@ -63,8 +70,12 @@ export async function registeredModels(store: ObjectStore): Promise<string[]> {
 }
 
 /** @throws {InvalidInputError} if the model is not registered @throws {MalformedFileError} */
-export async function readModelCard(store: ObjectStore, modelId: string): Promise<ModelCard> {
-  const card = await findStored(store, modelCardKey(modelId), { schema: modelCardSchema, what: 'a model card' });
-  if (card === undefined) throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
-  return card;
+export async function readRegistration(store: ObjectStore, modelId: string): Promise<Registration> {
+  const registration = await findStored(store, registrationKey(modelId), {
+    schema: storedRegistrationSchema,
+    what: 'a registration',
+  });
+  if (registration === undefined)
+    throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
+  return registration;
 }

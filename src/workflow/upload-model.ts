@@ -4,9 +4,9 @@ import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Listener } from '../progress.js';
 import { checkObjectKey, digestOfFile, modelPrefix, type ObjectStore, putOnce } from '../registry/index.js';
-import type { ModelCard } from './registration.js';
+import type { Registration } from './registration.js';
 
-type StoreFiles = Extract<ModelCard['source'], { readonly kind: 'store' }>['files'];
+type StoreFiles = Extract<Registration['source'], { readonly kind: 'store' }>['files'];
 
 /** What Node reads and stores send in one piece. */
 const fileLimitBytes = 2 ** 31 - 1;

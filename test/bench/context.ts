@@ -60,7 +60,7 @@ function cut(ids: readonly number[], count: number, length: number, vocab: numbe
   });
 }
 
-const openings = [
+const firings = [
   'The town lies on both banks of the river and has been known for its markets since the middle ages',
   'Therefore the council decided to build a second bridge, which was opened in the spring of the next year',
   'Because of the long winter, most of the harvest was lost and prices rose in all parts of the country',
@@ -70,6 +70,6 @@ const openings = [
 
 /** The bare template and five prefixes of the method's length, `contextTokens` tokens each. */
 function contextTemplates(tokenizer: Tokenizer, contextTokens: number): string[] {
-  const prefixes = openings.map((text) => tokenizer.decode(tokenizer.encodePlain(text).ids.slice(0, contextTokens)));
+  const prefixes = firings.map((text) => tokenizer.decode(tokenizer.encodePlain(text).ids.slice(0, contextTokens)));
   return ['{}', ...prefixes.map((prefix) => `${prefix.replaceAll('{}', '')}. {}`)];
 }

@@ -7,7 +7,7 @@ import {
   ValueSearch,
   writeRound,
 } from '../../src/editing/index.js';
-import { calibrate, planDefaults } from '../../src/estimate/index.js';
+import { calibrate, estimateDefaults } from '../../src/estimate/index.js';
 import type { EffectiveRates } from '../../src/estimate/seconds-of.js';
 import { secondsOf as predictedSeconds } from '../../src/estimate/seconds-of.js';
 import { factorWork, momentWork } from '../../src/estimate/statistics-work.js';
@@ -35,7 +35,7 @@ interface Trial {
 }
 
 /**
- * What `hookline plan --calibrate` predicts against what is measured: a pass over text, a value search, a round on top of
+ * What `hookline estimate --calibrate` predicts against what is measured: a pass over text, a value search, a round on top of
  * others. The machine's rates are measured before each turn of each, so that prediction and measurement meet it in one mood.
  */
 export async function measurePlan(context: BenchContext): Promise<Measurement> {
@@ -92,7 +92,7 @@ async function valuesTrial({ model, settings, edits, options }: BenchContext): P
   const sought = edits.slice(0, options.edits);
   const hooks = emptyHooks(model, fixed);
   const plan = {
-    ...planDefaults,
+    ...estimateDefaults,
     config: model.config,
     settings: fixed,
     shape: meanShape(sought),

@@ -1,6 +1,6 @@
 import type { TokenizedEdit } from '../../src/editing/index.js';
 import type { EditShape } from '../../src/estimate/edit-shape.js';
-import { planDefaults } from '../../src/estimate/index.js';
+import { estimateDefaults } from '../../src/estimate/index.js';
 
 /** The mean sizes of these edits, as a plan takes them; what validation asks is not known of tokenized edits. */
 export function meanShape(edits: readonly TokenizedEdit[]): EditShape {
@@ -16,7 +16,7 @@ export function meanShape(edits: readonly TokenizedEdit[]): EditShape {
     ...edit.keep.map((p) => p.tokenIds.length - p.lookupIndex),
   ]);
   return {
-    ...planDefaults.shape,
+    ...estimateDefaults.shape,
     templates: edits[0].prompts.length,
     promptTokens: mean(bare.map(({ tokenIds }) => tokenIds.length)),
     lookupIndex: mean(bare.map(({ lookupIndex }) => lookupIndex)),

@@ -24,13 +24,13 @@ const toValues = [
   'HasRound',
   'FirstAttempt',
 ];
-const toGate = [...toValues, 'NeedsStatistics', 'Values', 'Solve', 'Validate', 'Gate', 'Decide'];
+const toJudge = [...toValues, 'NeedsStatistics', 'Values', 'Solve', 'Validate', 'Judge', 'Decide'];
 
 describe('an execution', () => {
   it('publishes a round: stage after stage, released before it is told', async () => {
     const ended = await run();
     expect(ended.failure).toBeUndefined();
-    expect(ended.path).toEqual([...toGate, 'Publish', 'Release', 'WasPublished', 'NotifyPublished', ...telling]);
+    expect(ended.path).toEqual([...toJudge, 'Publish', 'Release', 'WasPublished', 'NotifyPublished', ...telling]);
     expect(ended.commands).toEqual([
       `values --plan ${planKey} --shard 0 --attempt 0`,
       `values --plan ${planKey} --shard 1 --attempt 0`,
@@ -52,7 +52,7 @@ describe('an execution', () => {
       'NeedsStatistics',
       'Statistics',
       'MergeStatistics',
-      ...toGate.slice(toGate.indexOf('Values')),
+      ...toJudge.slice(toJudge.indexOf('Values')),
       ...['Publish', 'Release', 'WasPublished', 'NotifyPublished', ...telling],
     ]);
     expect(ended.commands.map((command) => command.replace(` --plan ${planKey}`, ''))).toEqual([
@@ -67,10 +67,10 @@ describe('an execution', () => {
 
   it('drops offenders twice, keeping the values, and publishes the third solve', async () => {
     const ended = await run({
-      Gate: [
-        { decision: 'drop', attempt: 1, dropped: 1 },
-        { decision: 'drop', attempt: 2, dropped: 2 },
-        { decision: 'publish', attempt: 2, dropped: 2 },
+      Judge: [
+        { decision: 'repeat', attempt: 1, rejected: 1 },
+        { decision: 'repeat', attempt: 2, rejected: 2 },
+        { decision: 'publish', attempt: 2, rejected: 2 },
       ],
     });
     expect(ended.failure).toBeUndefined();
@@ -79,18 +79,18 @@ describe('an execution', () => {
     expect(attemptsOf('solve')).toEqual(['0', '1', '2']);
     expect(attemptsOf('validate')).toEqual(['0', '1', '2']);
     expect(attemptsOf('values')).toEqual(['0', '0']);
-    expect(callsOf(ended, 'Gate').map(({ attempt }) => attempt)).toEqual([0, 1, 2]);
+    expect(callsOf(ended, 'Judge').map(({ attempt }) => attempt)).toEqual([0, 1, 2]);
     expect(callsOf(ended, 'Publish')).toMatchObject([{ action: 'publish', attempt: 2 }]);
   });
 
   it('writes a rejection down and tells of it', async () => {
     const ended = await run({
-      Gate: [{ decision: 'reject', attempt: 0, reason: 'locality 0.4' }],
+      Judge: [{ decision: 'reject', attempt: 0, reason: 'locality 0.4' }],
       RejectRound: [{ outcome: 'rejected', version: 0, edits: 0, reason: 'locality 0.4' }],
       NotifyRejected: [{ outcome: 'REJECTED', version: 0 }],
     });
     expect(ended.failure).toBeUndefined();
-    expect(ended.path.slice(toGate.length)).toEqual([
+    expect(ended.path.slice(toJudge.length)).toEqual([
       'RejectRound',
       'Release',
       'WasPublished',
@@ -173,9 +173,9 @@ const failing: [state: string, stage: string, isHeld: boolean, script?: Script][
   ['ValuesShard', 'values', true],
   ['Solve', 'solve', true],
   ['ValidateShard', 'validate', true],
-  ['Gate', 'gate', true],
+  ['Judge', 'judge', true],
   ['Publish', 'publish', true],
-  ['RejectRound', 'publish', true, { Gate: [{ decision: 'reject' }] }],
+  ['RejectRound', 'publish', true, { Judge: [{ decision: 'reject' }] }],
   ['Release', 'lease', true],
   ['NotifyPublished', 'notify', false],
   ['NotifyRejected', 'notify', false, { Publish: [{ outcome: 'rejected' }] }],
@@ -204,10 +204,10 @@ describe('a failure', () => {
   });
 
   it('of the last try is the one that is recorded, after six', async () => {
-    const ended = await run({ Gate: [named('TransientError', 'no answer')] });
-    expect(callsOf(ended, 'Gate')).toHaveLength(6);
+    const ended = await run({ Judge: [named('TransientError', 'no answer')] });
+    expect(callsOf(ended, 'Judge')).toHaveLength(6);
     expect(callsOf(ended, 'NotifyFailed')).toMatchObject([
-      { stage: 'gate', error: 'TransientError', cause: 'no answer' },
+      { stage: 'judge', error: 'TransientError', cause: 'no answer' },
     ]);
   });
 
@@ -215,7 +215,7 @@ describe('a failure', () => {
     const broken = named('PermanentError', 'also broken');
     const first = named('Unforeseen', 'the first');
     for (const state of ['ReleaseFailed', 'NotifyFailed', 'EmitFailed', 'AnnounceFailed', 'CollectAfterFailure']) {
-      const ended = await run({ Gate: [first], [state]: [broken] });
+      const ended = await run({ Judge: [first], [state]: [broken] });
       expect(ended.failure, state).toEqual({ error: 'Unforeseen', cause: 'the first' });
       expect(callsOf(ended, 'CollectAfterFailure'), state).toHaveLength(1);
     }

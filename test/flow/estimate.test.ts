@@ -50,7 +50,7 @@ describe('the page on planning', () => {
   });
 });
 
-describe('hookline plan', () => {
+describe('hookline estimate', () => {
   it('takes a model directory and plans with its preset', async () => {
     const { output } = await run('plan examples/aldermark/model --edits 20 --round-size 10 --json');
     const { settings, plan, predicted } = JSON.parse(output);

@@ -8,7 +8,7 @@ import { DirectoryObjectStore } from '../../src/registry/directory-object-store.
 import { incomingKey } from '../../src/registry/index.js';
 import { revokeEdits } from '../../src/rounds/index.js';
 import { HookableModel, loadVersionHooks } from '../../src/serving/index.js';
-import { gateStage, ingestStage, planStage, publishStage } from '../../src/workflow/index.js';
+import { ingestStage, judgeStage, planStage, publishStage } from '../../src/workflow/index.js';
 import { readPlan } from '../../src/workflow/plan/round-files.js';
 import { CommandLine } from '../support/command-line.js';
 import { dependenciesOn } from '../support/control-plane.js';
@@ -48,7 +48,7 @@ async function solvedRound() {
   for (const shard of plan.valueShards) await tasks.run('values', planKey, shard);
   await tasks.run('solve', planKey);
   for (const shard of plan.validationShards) await tasks.run('validate', planKey, shard);
-  const { decision, attempt, reason } = await gateStage({ modelId, planKey, attempt: 0 }, onStore());
+  const { decision, attempt, reason } = await judgeStage({ modelId, planKey, attempt: 0 }, onStore());
   expect({ decision, reason }).toEqual({ decision: 'publish', reason: '' });
   const publish = () => publishStage({ ...call, action: 'publish', planKey, attempt, reason }, onStore());
   return { plan: await readPlan(rounds.store, planKey), publish };

@@ -99,7 +99,7 @@ describe('the workflow on the bundled model', { timeout: 240_000 }, () => {
       'Values',
       'Solve',
       'Validate',
-      'Gate',
+      'Judge',
       'Publish',
       'Release',
       'Collect',

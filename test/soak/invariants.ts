@@ -20,7 +20,7 @@ interface Outcome {
   readonly version: number;
   readonly reason: string;
   readonly edits: number;
-  readonly dropped: number;
+  readonly rejected: number;
 }
 
 /** A round that ended. */
@@ -36,7 +36,7 @@ export interface ModelCounts {
   readonly roundsRejected: number;
   readonly editsAccepted: number;
   readonly editsPublished: number;
-  readonly editsDropped: number;
+  readonly editsFailed: number;
   readonly editsRejected: number;
   readonly editsOverwritten: number;
 }
@@ -60,11 +60,11 @@ export class ModelCheck {
     const rounds = await this.#rounds();
     const own = await this.#checkVersions(published.map(({ version }) => version));
     this.#checkPublishers(published, rounds);
-    let counts = { editsPublished: 0, editsDropped: 0, editsRejected: 0 };
+    let counts = { editsPublished: 0, editsFailed: 0, editsRejected: 0 };
     for (const round of rounds) counts = added(counts, await this.#checkRound(round, own));
     const editsAccepted = await this.#checkBatches(rounds);
     this.#expect(
-      counts.editsPublished + counts.editsDropped + counts.editsRejected === editsAccepted,
+      counts.editsPublished + counts.editsFailed + counts.editsRejected === editsAccepted,
       `every accepted edit in one round, got ${JSON.stringify({ editsAccepted, ...counts })}`,
     );
     const roundsRejected = rounds.filter(({ outcome }) => outcome === 'rejected').length;
@@ -164,23 +164,23 @@ export class ModelCheck {
     const edits = (await Promise.all(units.map((unit) => this.#unitFacts(unit)))).flat();
     if (outcome === 'rejected') {
       this.#expect(reason !== '', `round ${roundId} rejected with a reason, got none`);
-      return { editsPublished: 0, editsDropped: 0, editsRejected: edits.length };
+      return { editsPublished: 0, editsFailed: 0, editsRejected: edits.length };
     }
     const written = own.get(version) ?? [];
-    const dropped = edits.filter((edit) => !written.includes(edit));
+    const rejected = edits.filter((edit) => !written.includes(edit));
     this.#expect(
-      written.every((edit) => edits.includes(edit)) && written.length + dropped.length === edits.length,
+      written.every((edit) => edits.includes(edit)) && written.length + rejected.length === edits.length,
       `version ${version} of edits of round ${roundId}, got ${written} of ${edits}`,
     );
     this.#expect(
-      dropped.length === round.dropped,
-      `${dropped.length} dropped of ${roundId}, got told ${round.dropped}`,
+      rejected.length === round.rejected,
+      `${rejected.length} rejected of ${roundId}, got told ${round.rejected}`,
     );
-    if (dropped.length > 0) {
+    if (rejected.length > 0) {
       const reasons = await this.#exclusionReasons(roundId);
-      this.#expect(reasons >= dropped.length, `a reason for each edit dropped of ${roundId}, got ${reasons}`);
+      this.#expect(reasons >= rejected.length, `a reason for each edit rejected of ${roundId}, got ${reasons}`);
     }
-    return { editsPublished: written.length, editsDropped: dropped.length, editsRejected: 0 };
+    return { editsPublished: written.length, editsFailed: rejected.length, editsRejected: 0 };
   }
 
   async #exclusionReasons(roundId: string): Promise<number> {

@@ -132,7 +132,7 @@ function register(store: DirectoryObjectStore, shards: number, edits: number) {
     settings: { layers: [0], steps: 8, contextTokens: 4 },
     // A shard has at least one forward pass of 1024 tokens.
     statistics: { maxTokens: 1100 * edits, sequenceTokens: 64, shards },
-    thresholds: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
   });
 }
 

@@ -13,7 +13,7 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
     roundSize: 2,
     valueShardSize: 1,
     settings: { layers: [0], steps: 3, learningRate: 1, contextTokens: 2 },
-    thresholds: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 2 },
   },
   // Searches so shortly that edits fail, are dropped, and rounds are rejected.
@@ -21,7 +21,7 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
     roundSize: 4,
     coalesce: true,
     settings: { layers: [0], steps: 2, learningRate: 1.3, contextTokens: 2 },
-    thresholds: { minReliability: 0.5, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, minKeptShare: 0.4 },
+    criteria: { minReliability: 0.5, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, minKeptShare: 0.4 },
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 1 },
   },
 };

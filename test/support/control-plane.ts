@@ -4,7 +4,7 @@ import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/ed
 import { keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
 import { identity } from '../../src/linalg/matrix.js';
 import type { ModelConfig } from '../../src/model/index.js';
-import { corpusKey, digestOf, incomingKey, modelCardKey, type ObjectStore } from '../../src/registry/index.js';
+import { corpusKey, digestOf, incomingKey, type ObjectStore, registrationKey } from '../../src/registry/index.js';
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { encodeCanonical } from '../../src/registry/stored-json.js';
 import type { RoundPlan, ValidationRecord } from '../../src/rounds/records.js';
@@ -13,12 +13,12 @@ import { loadVersionHooks } from '../../src/serving/index.js';
 import { storeFactor } from '../../src/statistics/statistics-file.js';
 import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/workflow/contract.js';
 import type { Executions, StageDependencies } from '../../src/workflow/executions.js';
-import { cardInputs } from '../../src/workflow/plan/planned-statistics.js';
-import { attemptKey, readExclusions, readPlan } from '../../src/workflow/plan/round-files.js';
-import { type ModelCard, modelCardSchema } from '../../src/workflow/registration.js';
+import { registeredInputs } from '../../src/workflow/plan/planned-statistics.js';
+import { attemptKey, readPlan, readRejectedEdits } from '../../src/workflow/plan/round-files.js';
+import { type Registration, registrationSchema } from '../../src/workflow/registration.js';
 import { collectStage } from '../../src/workflow/stages/collect.js';
 import { ingestStage } from '../../src/workflow/stages/ingest.js';
-import { gateStage } from '../../src/workflow/stages/judge.js';
+import { judgeStage } from '../../src/workflow/stages/judge.js';
 import { leaseStage } from '../../src/workflow/stages/lease.js';
 import { notifyStage } from '../../src/workflow/stages/notify.js';
 import { planStage } from '../../src/workflow/stages/plan.js';
@@ -60,9 +60,9 @@ export class KnownExecutions implements Executions {
 export const modelId = 'm';
 
 /** What registering makes of the made-up model. */
-export function cardOf(more: Partial<ModelCard> = {}): ModelCard {
+export function registrationOf(more: Partial<Registration> = {}): Registration {
   const sha256 = digestOf(corpus);
-  return modelCardSchema.parse({
+  return registrationSchema.parse({
     schemaVersion: 1,
     modelId,
     modelDigest: hookedModel.modelDigest,
@@ -71,23 +71,26 @@ export function cardOf(more: Partial<ModelCard> = {}): ModelCard {
     corpus: { key: corpusKey(modelId, sha256), sha256 },
     heldOut: null,
     statistics: {},
-    thresholds: {},
+    criteria: {},
     ...more,
   });
 }
 
 /** A registered model, its statistics stored. */
-export async function registeredStore(more: Partial<ModelCard> = {}): Promise<MemoryObjectStore> {
+export async function registeredStore(more: Partial<Registration> = {}): Promise<MemoryObjectStore> {
   const store = new MemoryObjectStore();
-  const card = cardOf(more);
-  await store.put(modelCardKey(modelId), encodeCanonical(card));
-  if (card.corpus) await store.put(card.corpus.key, corpus);
+  const registration = registrationOf(more);
+  await store.put(registrationKey(modelId), encodeCanonical(registration));
+  if (registration.corpus) await store.put(registration.corpus.key, corpus);
   return store;
 }
 
 /** Stores key statistics as the container tasks would. */
-export async function storeStatistics(store: ObjectStore, card: ModelCard = cardOf()): Promise<void> {
-  for (const inputs of cardInputs(card, card.settings)) {
+export async function storeStatistics(
+  store: ObjectStore,
+  registration: Registration = registrationOf(),
+): Promise<void> {
+  for (const inputs of registeredInputs(registration, registration.settings)) {
     const inverseFactor = identity(16);
     const sketch = await keySketch(inverseFactor, new PlainGemmEngine(), inputs.sketchRank);
     const statistics = { layer: inputs.layer, inverseFactor, sketch };
@@ -162,19 +165,19 @@ export async function execute(
   return end({ outcome, version: published.version, plan, reason: published.reason }, plan.roundId);
 }
 
-/** Solves, validates and judges until the gate does not drop. */
+/** Solves, validates and judges until the criteria want no further solve. */
 export async function editAndJudge(
   { planKey, statisticsNeeded }: FunctionOutput<'plan'>,
   dependencies: StageDependencies,
   measured: Measured = {},
-): Promise<FunctionOutput<'gate'>> {
+): Promise<FunctionOutput<'judge'>> {
   const { store } = dependencies;
   if (statisticsNeeded) await storeStatistics(store);
   for (let attempt = 0; ; ) {
     await solveAndValidate(store, planKey, attempt, measured);
-    const gate = await gateStage({ modelId, planKey, attempt }, dependencies);
-    if (gate.decision !== 'drop') return gate;
-    attempt = gate.attempt;
+    const judged = await judgeStage({ modelId, planKey, attempt }, dependencies);
+    if (judged.decision !== 'repeat') return judged;
+    attempt = judged.attempt;
   }
 }
 
@@ -191,7 +194,7 @@ export async function solveAndValidate(
   measured: Measured = {},
 ): Promise<void> {
   const plan = await readPlan(store, planKey);
-  const edits = keptEdits(plan.edits, await readExclusions(store, planKey, attempt));
+  const edits = keptEdits(plan.edits, await readRejectedEdits(store, planKey, attempt));
   const base = plan.base === null ? undefined : await loadVersionHooks(store, modelId, plan.base.version);
   const ids = edits.map(({ id }) => id);
   const state = base?.state ?? emptyState(config, settings);

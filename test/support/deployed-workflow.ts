@@ -13,7 +13,7 @@ import { synthesizedTemplate } from '../../cdk/synthesize.js';
 import { type WorkflowFile, workflowFile } from '../../cdk/workflow-file.js';
 import { handler as collect } from '../../functions/collect.js';
 import { handler as ingest } from '../../functions/ingest.js';
-import { handler as gate } from '../../functions/judge.js';
+import { handler as judge } from '../../functions/judge.js';
 import { handler as lease } from '../../functions/lease.js';
 import { handler as notify } from '../../functions/notify.js';
 import { handler as plan } from '../../functions/plan.js';
@@ -24,7 +24,7 @@ import { named } from './scripted-workflow.js';
 
 const handlers: Readonly<Record<FunctionStage, (event: unknown) => Promise<unknown>>> = {
   collect,
-  gate,
+  judge,
   ingest,
   lease,
   notify,

@@ -7,12 +7,12 @@ import { type Edit, type Hyperparameters, resolveHyperparameters } from '../../s
 import { readBatch } from '../../src/evaluation/index.js';
 import { loadModel, modelDigest } from '../../src/model/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
-import { contentKey, corpusKey, digestOf, modelCardKey } from '../../src/registry/index.js';
+import { contentKey, corpusKey, digestOf, registrationKey } from '../../src/registry/index.js';
 import { type RoundPlan, roundPlanSchema } from '../../src/rounds/records.js';
 import type { TaskInput, TaskStage } from '../../src/workflow/contract.js';
-import { cardInputs } from '../../src/workflow/plan/planned-statistics.js';
+import { registeredInputs } from '../../src/workflow/plan/planned-statistics.js';
 import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
-import { type ModelCard, modelCardSchema } from '../../src/workflow/registration.js';
+import { type Registration, registrationSchema } from '../../src/workflow/registration.js';
 
 const aldermark = (...parts: string[]) => join(import.meta.dirname, '../../examples/aldermark', ...parts);
 
@@ -33,13 +33,13 @@ export class PlannedRounds {
   readonly store: DirectoryObjectStore;
   private constructor(
     readonly folder: string,
-    readonly card: ModelCard,
+    readonly registration: Registration,
     readonly edits: readonly Edit[],
   ) {
     this.store = new DirectoryObjectStore(this.storeFolder);
   }
 
-  static async open(source?: (folder: string) => Promise<ModelCard['source']>): Promise<PlannedRounds> {
+  static async open(source?: (folder: string) => Promise<Registration['source']>): Promise<PlannedRounds> {
     const folder = mkdtempSync(join(tmpdir(), 'hookline-tasks-'));
     const directory = join(folder, 'model');
     cpSync(aldermark('model'), directory, { recursive: true });
@@ -48,18 +48,18 @@ export class PlannedRounds {
     const heldOut = readFileSync(aldermark('heldout.txt')).subarray(0, 2_000);
     const text = (bytes: Uint8Array) => ({ key: corpusKey(modelId, digestOf(bytes)), sha256: digestOf(bytes) });
     const { layers, maxTokens, dModel, dInner } = model.config;
-    const card = modelCardSchema.parse({
+    const registration = registrationSchema.parse({
       ...{ schemaVersion: 1, modelId, modelDigest: await modelDigest(model) },
       ...{ source: (await source?.(directory)) ?? { kind: 'directory', path: directory } },
       ...{ layerCount: layers, maxTokens, dModel, dInner, corpus: text(corpus), heldOut: text(heldOut) },
       settings: resolveHyperparameters({ layers: [0], learningRate: 1, steps: 12, contextTokens: 4 }, model.config),
       statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 3 },
-      thresholds: {},
+      criteria: {},
     });
     const { edits } = await readBatch(aldermark('batches/round-1.jsonl'), { limit: 8 });
-    const opened = new PlannedRounds(folder, card, edits);
+    const opened = new PlannedRounds(folder, registration, edits);
     for (const bytes of [corpus, heldOut]) await opened.store.put(text(bytes).key, bytes);
-    await opened.put(modelCardKey(modelId), card);
+    await opened.put(registrationKey(modelId), registration);
     return opened;
   }
 
@@ -77,16 +77,24 @@ export class PlannedRounds {
 
   /** Stores a plan. @returns its key */
   async plan(changes: PlanChanges = {}): Promise<string> {
-    const { card } = this;
+    const { registration } = this;
     const edits = this.edits.slice(0, changes.edits ?? 4);
-    const settings = { ...card.settings, ...changes.settings };
+    const settings = { ...registration.settings, ...changes.settings };
     const all = changes.shards ?? [edits.map((_, e) => e)];
     const plan = roundPlanSchema.parse({
       ...{ schemaVersion: 1, modelId, roundId: '0123456789abcdef', base: changes.base ?? null, settings, edits },
-      ...{ modelDigest: card.modelDigest, overwrites: changes.overwrites ?? [], rejected: [], compareGates: false },
-      statistics: cardInputs(card, settings).map((inputs) => ({ layer: inputs.layer, digest: contentKey(inputs) })),
+      ...{
+        modelDigest: registration.modelDigest,
+        overwrites: changes.overwrites ?? [],
+        rejected: [],
+        compareGates: false,
+      },
+      statistics: registeredInputs(registration, settings).map((inputs) => ({
+        layer: inputs.layer,
+        digest: contentKey(inputs),
+      })),
       statisticsShards: changes.statisticsShards ?? 1,
-      ...{ valueShards: all, validationShards: all, heldOut: card.heldOut },
+      ...{ valueShards: all, validationShards: all, heldOut: registration.heldOut },
     } satisfies Record<keyof RoundPlan, unknown>);
     const key = planKeyOf(modelId, plan.roundId, contentKey(plan).slice(0, 16));
     await this.put(key, plan);

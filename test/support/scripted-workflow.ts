@@ -111,8 +111,8 @@ const usualAnswers: Readonly<Record<FunctionStage, Readonly<Record<string, unkno
     validationShards: [0],
     attempt: 0,
   },
-  gate: { decision: 'publish', attempt: 0, dropped: 0, reason: '' },
-  publish: { outcome: 'published', version: 3, edits: 4, dropped: 0, reason: 'held', reportKey: 'models/m/r.html' },
+  judge: { decision: 'publish', attempt: 0, rejected: 0, reason: '' },
+  publish: { outcome: 'published', version: 3, edits: 4, rejected: 0, reason: 'held', reportKey: 'models/m/r.html' },
   collect: { models: ['m'], started: 0 },
   notify: {
     outcome: 'PUBLISHED',

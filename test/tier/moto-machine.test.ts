@@ -33,9 +33,9 @@ const cases: Readonly<Record<string, Case>> = {
   'drops offenders twice, and publishes the rest': {
     script: {
       Gate: [
-        { decision: 'drop', attempt: 1, dropped: 1 },
-        { decision: 'drop', attempt: 2, dropped: 2 },
-        { decision: 'publish', attempt: 2, dropped: 2 },
+        { decision: 'repeat', attempt: 1, rejected: 1 },
+        { decision: 'repeat', attempt: 2, rejected: 2 },
+        { decision: 'publish', attempt: 2, rejected: 2 },
       ],
     },
   },

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeHookFile, type GateKind, type HookLayer } from '../../src/editing/index.js';
 import { digestOf } from '../../src/registry/index.js';
-import { type Firing, HookableModel } from '../../src/serving/index.js';
+import { HookableModel, type HookFiring } from '../../src/serving/index.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
 import { type GoldenVersion, publishGoldenVersion, removedIds } from '../support/golden-version.js';
 import { pythonWith, runPython } from '../support/python.js';
@@ -187,7 +187,7 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, { timeout: 300
     return (await served.score(requests, hooks)).map(({ logProbabilities }) => logProbabilities[0]);
   }
 
-  const placesOf = (firings: readonly Firing[]) =>
+  const placesOf = (firings: readonly HookFiring[]) =>
     firings.map(({ layer, tokenIndex, editIndex }) => `${layer} ${tokenIndex} ${subject.version.editIds[editIndex]}`);
   const placesInPython = (places: readonly Place[]) => places.map(([, layer, token, id]) => `${layer} ${token} ${id}`);
 

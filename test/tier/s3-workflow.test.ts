@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { latest, modelCardKey, S3ObjectStore } from '../../src/registry/index.js';
+import { latest, registrationKey, S3ObjectStore } from '../../src/registry/index.js';
 import { environmentNames } from '../../src/workflow/contract.js';
-import { type ModelCard, modelCardSchema } from '../../src/workflow/registration.js';
+import { type Registration, registrationSchema } from '../../src/workflow/registration.js';
 import { CommandLine, type CommandResult } from '../support/command-line.js';
 import { DeployedWorkflow } from '../support/deployed-workflow.js';
 import { type MotoServer, pythonWithMoto, startMoto } from '../support/moto-server.js';
@@ -43,12 +43,12 @@ function writeBatch(file: string, from: number, to: number): string {
   return at(file);
 }
 
-async function card(): Promise<ModelCard> {
-  const { bytes } = await store.get(modelCardKey(modelId));
-  return modelCardSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+async function registration(): Promise<Registration> {
+  const { bytes } = await store.get(registrationKey(modelId));
+  return registrationSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-async function weightsOf({ source }: ModelCard) {
+async function weightsOf({ source }: Registration) {
   if (source.kind !== 'store') throw new Error(`source of the model: store, got ${source.kind}`);
   return source.files.find((file) => file.name === 'model.safetensors')!;
 }
@@ -89,13 +89,13 @@ describe.skipIf(python === undefined)(name, { timeout: 300_000 }, () => {
 function describeCommands(): void {
   describe('on this machine', () => {
     it('registers the model with its files, and publishes a batch by tasks that download them', async () => {
-      const registration = ['--model', aldermark('model'), '--model-id', modelId, '--corpus', at('corpus.txt')];
+      const options = ['--model', aldermark('model'), '--model-id', modelId, '--corpus', at('corpus.txt')];
       const { exitCode, output, errors } = await run(
-        ...['run', '--batch', writeBatch('two.jsonl', 0, 2), ...registration, '--no-compare-gates', '--json'],
+        ...['run', '--batch', writeBatch('two.jsonl', 0, 2), ...options, '--no-compare-gates', '--json'],
       );
       expect({ exitCode, errors }).toMatchObject({ exitCode: 0 });
       expect(JSON.parse(output)).toMatchObject({ versions: [{ version: 1 }], rejected: [] });
-      const { source, modelDigest } = await card();
+      const { source, modelDigest } = await registration();
       expect(source.kind).toBe('store');
       const downloaded = readFileSync(at(`cache/${modelDigest}/model.safetensors`));
       expect(downloaded.equals(readFileSync(aldermark('model/model.safetensors')))).toBe(true);
@@ -184,7 +184,7 @@ function describeDeployed(): void {
     });
 
     it('sets a round aside that meets a damaged model, and publishes it once it is redriven', async () => {
-      const { key, sha256 } = await weightsOf(await card());
+      const { key, sha256 } = await weightsOf(await registration());
       const { bytes } = await store.get(key);
       await store.put(
         key,
@@ -210,7 +210,7 @@ function describeDeployed(): void {
       expect(await jsonOf('status')).toMatchObject({
         models: [{ modelId, latest: 2, pending: 0, failed: 1, roundId: null, heldBy: null }],
       });
-      expect(existsSync(at(`machine-2/${(await card()).modelDigest}`))).toBe(false);
+      expect(existsSync(at(`machine-2/${(await registration()).modelDigest}`))).toBe(false);
 
       await store.put(key, bytes);
       expect(await run('redrive')).toMatchObject({

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { EditPlan, PlanRequest, Rates } from '../../estimate/index.js';
+import type { EditEstimate, EstimateRequest, Rates } from '../../estimate/index.js';
 import { layersOption } from '../options/layer-list.js';
 import { finiteNumber, memoryBudgetBytes, wholeNumber } from '../options/model-options.js';
 import { givenSettings, type SettingOptions, settingOptions } from '../options/setting-options.js';
@@ -28,8 +28,8 @@ const storedBytes: Readonly<Record<string, number>> = { float32: 4, float16: 2, 
 /** Where a checkpoint's config does not say, it is of float32. */
 const unsaidDtype = 'float32';
 
-/** `hookline plan`: what a job will take and cost, before anything is downloaded. */
-export function planCommand(): Command {
+/** `hookline estimate`: what a job will take and cost, before anything is downloaded. */
+export function estimateCommand(): Command {
   const command = new Command('plan')
     .description('Predict FLOPs, time, memory, bytes and dollars of editing a model, from its config.json alone')
     .argument('[config]', 'a config.json, or a Hugging Face model directory')
@@ -58,16 +58,16 @@ export function planCommand(): Command {
     new Option('--print-rates', 'print prices and rates as JSON, to be edited, and do nothing else'),
   ]);
   return addExamples(command, [
-    'hookline plan ./config.json --edits 1000 --instance g6e.xlarge --shards 8',
-    'hookline plan ./config.json --edits 100000 --round-size 1000 --corpus-tokens 1e7 --instance p5.48xlarge',
-    'hookline plan ./SmolLM2-135M-Instruct --edits 100 --calibrate',
-    'hookline plan --print-rates > rates.json',
-    'hookline plan ./config.json --rates rates.json --json',
+    'hookline estimate ./config.json --edits 1000 --instance g6e.xlarge --shards 8',
+    'hookline estimate ./config.json --edits 100000 --round-size 1000 --corpus-tokens 1e7 --instance p5.48xlarge',
+    'hookline estimate ./SmolLM2-135M-Instruct --edits 100 --calibrate',
+    'hookline estimate --print-rates > rates.json',
+    'hookline estimate ./config.json --rates rates.json --json',
   ]);
 }
 
 async function plan(path: string | undefined, options: PlanOptions): Promise<void> {
-  const { planEdits, readRates } = await import('../../estimate/index.js');
+  const { estimateEdits, readRates } = await import('../../estimate/index.js');
   const rates = await readRates(options.rates);
   if (options.printRates) {
     createTerminal({ json: true }).json(rates);
@@ -75,7 +75,7 @@ async function plan(path: string | undefined, options: PlanOptions): Promise<voi
   }
   const terminal = createTerminal(options);
   const request = await requestOf(path, options, rates, terminal);
-  const predicted = planEdits(request);
+  const predicted = estimateEdits(request);
   terminal.json(report(request, predicted));
   if (terminal.isJson) return;
   const { printPlan } = await import('../tables/estimate-tables.js');
@@ -87,9 +87,9 @@ async function requestOf(
   options: PlanOptions,
   rates: Rates,
   terminal: Terminal,
-): Promise<PlanRequest> {
+): Promise<EstimateRequest> {
   const { presetFor } = await import('../../rounds/index.js');
-  const { planDefaults } = await import('../../estimate/index.js');
+  const { estimateDefaults } = await import('../../estimate/index.js');
   const { resolveHyperparameters } = await import('../../editing/index.js');
   const { readModelConfig } = await import('../../model/index.js');
   const { InvalidInputError } = await import('../../errors.js');
@@ -100,8 +100,8 @@ async function requestOf(
   const { layers, edits, roundSize, corpusTokens, shards, dtype } = options;
   const given = { ...preset, ...(await givenSettings(options)), ...(layers && { layers: [...layers] }) };
   return {
-    ...planDefaults,
-    memoryBudgetBytes: memoryBudgetBytes(options) ?? planDefaults.memoryBudgetBytes,
+    ...estimateDefaults,
+    memoryBudgetBytes: memoryBudgetBytes(options) ?? estimateDefaults.memoryBudgetBytes,
     ...{ config, edits, roundSize, corpusTokens, shards },
     storedBytes: storedBytes[dtype ?? storedDtype ?? unsaidDtype] ?? storedBytes[unsaidDtype],
     settings: resolveHyperparameters(given, config),
@@ -122,9 +122,9 @@ async function configFile(path: string): Promise<string> {
 async function machineFor(
   { calibrate: isCalibrated, instance }: PlanOptions,
   rates: Rates,
-  config: PlanRequest['config'],
+  config: EstimateRequest['config'],
   terminal: Terminal,
-): Promise<Pick<PlanRequest, 'machine' | 'rates'>> {
+): Promise<Pick<EstimateRequest, 'machine' | 'rates'>> {
   const { calibrate, machineOf, thisMachine } = await import('../../estimate/index.js');
   if (!isCalibrated) return { machine: machineOf(rates, instance), rates };
   terminal.note('measuring the rates of this machine: a few seconds');
@@ -132,7 +132,7 @@ async function machineFor(
 }
 
 /** The prediction and what it is of, for scripts. */
-function report(request: PlanRequest, predicted: EditPlan) {
+function report(request: EstimateRequest, predicted: EditEstimate) {
   const { config, settings, edits, roundSize, corpusTokens, shards, machine, rates } = request;
   const { region, asOf, note } = rates;
   return {

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Edit, GateKind } from '../../editing/index.js';
 import type { Listener } from '../../progress.js';
-import type { LayerChange, PromptOpenings, VersionEvaluation } from '../../rounds/index.js';
+import type { LayerChange, PromptFirings, VersionEvaluation } from '../../rounds/index.js';
 import { type BatchOptions, batchOptions } from '../options/batch-options.js';
 import { heldOutOption } from '../options/held-out.js';
 import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
@@ -54,7 +54,7 @@ interface Outcome {
   readonly evaluation: VersionEvaluation;
   readonly layers: readonly LayerChange[];
   readonly editIds: readonly string[];
-  readonly openings: readonly PromptOpenings[];
+  readonly firings: readonly PromptFirings[];
 }
 
 async function evaluate(paths: readonly string[], options: EvalOptions): Promise<void> {
@@ -85,7 +85,7 @@ async function measureBase(edits: readonly Edit[], options: EvalOptions, listene
   try {
     const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
     const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
-    const nothing = { layers: [], editIds: [], openings: [] };
+    const nothing = { layers: [], editIds: [], firings: [] };
     return { modelId: null, version: null, gate: null, edits, evaluation, ...nothing };
   } finally {
     await edited.dispose();
@@ -108,8 +108,8 @@ async function measureVersion(
     const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
     const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
     const layers = await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine));
-    const openings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];
-    return { modelId, version, gate, edits, evaluation, layers, editIds, openings };
+    const firings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];
+    return { modelId, version, gate, edits, evaluation, layers, editIds, firings };
   } finally {
     await subject.edited.dispose();
   }
@@ -140,7 +140,7 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
 }
 
 function asJson(outcome: Outcome, rejected: readonly unknown[]) {
-  const { modelId, version, gate, edits, evaluation, layers, editIds, openings } = outcome;
+  const { modelId, version, gate, edits, evaluation, layers, editIds, firings } = outcome;
   const { measurements, answers, baseAnswers } = evaluation;
   const rows = metricRows(evaluation, edits);
   return {
@@ -158,7 +158,7 @@ function asJson(outcome: Outcome, rejected: readonly unknown[]) {
       exactMatch: answers[e].exactMatch,
       baseText: baseAnswers[e].text,
     })),
-    ...(openings.length > 0 && { openings }),
+    ...(firings.length > 0 && { firings }),
     rejected,
   };
 }

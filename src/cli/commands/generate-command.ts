@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { InvalidInputError } from '../../errors.js';
-import type { GateOpening } from '../../serving/index.js';
+import type { Firing } from '../../serving/index.js';
 import { finiteNumber, type ModelOptions, modelOptions, parseVersion, wholeNumber } from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
@@ -36,7 +36,7 @@ export function generateCommand(): Command {
 }
 
 async function generate(prompt: string, options: GenerateOptions): Promise<void> {
-  const { gateOpening } = await import('../../serving/index.js');
+  const { firingOf } = await import('../../serving/index.js');
   const { openEditedVersion } = await import('./open-edited-version.js');
   const terminal = createTerminal(options);
   if (prompt === '') throw new InvalidInputError('prompt', 'at least one character', 'an empty text');
@@ -55,7 +55,7 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
       version: manifest.version,
       base: tokenizer.decode(base.tokenIds),
       edited: tokenizer.decode(changed.tokenIds),
-      firings: changed.firings.map((firing) => gateOpening(firing, allIds, tokenizer, editIds)),
+      firings: changed.firings.map((firing) => firingOf(firing, allIds, tokenizer, editIds)),
     };
     printAnswer(terminal, answer, options.explain ?? false);
   } finally {
@@ -69,7 +69,7 @@ interface Answer {
   readonly base: string;
   readonly edited: string;
   /** Which edits fired, where and how strongly. */
-  readonly firings: readonly GateOpening[];
+  readonly firings: readonly Firing[];
 }
 
 function printAnswer(terminal: Terminal, answer: Answer, isExplained: boolean): void {
@@ -85,7 +85,7 @@ function printAnswer(terminal: Terminal, answer: Answer, isExplained: boolean): 
   else terminal.table(['edit', 'token', 'position', 'layer', 'strength'], answer.firings.map(firingRow));
 }
 
-const firingRow = ({ editId, token, tokenIndex, layer, strength }: GateOpening) => [
+const firingRow = ({ editId, token, tokenIndex, layer, strength }: Firing) => [
   editId,
   JSON.stringify(token),
   tokenIndex,

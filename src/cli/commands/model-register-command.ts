@@ -37,7 +37,7 @@ export function modelRegisterCommand(): Command {
     new Option('--coalesce', 'let pending edits of several batches share a round'),
     new Option(
       '--require <name=value...>',
-      'what a version must hold: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxDrops, minKeptShare',
+      'what a version must hold: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
     ),
   ]);
   return addExamples(command, [
@@ -54,24 +54,27 @@ async function registerDirectory(directory: string, options: RegisterOptions): P
   const { upload, valueShardSize, validationShardSize, statisticsShards, coalesce } = options;
   const modelId =
     options.modelId === undefined ? modelIdFrom(modelFolderName(directory)) : checkModelId(options.modelId);
-  const card = await register(terminal, {
+  const registration = await register(terminal, {
     store: openStore(storeLocation(options.store)),
     modelId,
     directory,
     options,
-    card: {
+    more: {
       ...(upload && { upload }),
       ...(valueShardSize !== undefined && { valueShardSize }),
       ...(validationShardSize !== undefined && { validationShardSize }),
       ...(statisticsShards !== undefined && { statistics: { shards: statisticsShards } }),
       ...(coalesce && { coalesce }),
-      thresholds: namedValues('--require', options.require ?? []),
+      criteria: namedValues('--require', options.require ?? []),
     },
   });
-  terminal.json(card);
-  const place = card.source.kind === 'store' ? `${card.source.files.length} files in the store` : card.source.path;
+  terminal.json(registration);
+  const place =
+    registration.source.kind === 'store'
+      ? `${registration.source.files.length} files in the store`
+      : registration.source.path;
   terminal.print(
-    `model ${modelId} is registered: layers ${card.settings.layers.join(', ')}, rounds of ${card.roundSize}`,
+    `model ${modelId} is registered: layers ${registration.settings.layers.join(', ')}, rounds of ${registration.roundSize}`,
   );
   terminal.print(`its files: ${place}`);
   terminal.print(`drop edits into ${options.store.replace(/\/$/, '')}/incoming/${modelId}/`);

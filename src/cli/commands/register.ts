@@ -1,16 +1,16 @@
 import type { ObjectStore } from '../../registry/index.js';
-import type { ModelCard, RegisterModelRequest } from '../../workflow/index.js';
+import type { RegisterModelRequest, Registration } from '../../workflow/index.js';
 import type { RegistrationOptions } from '../options/workflow-options.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 /** A model to register, and with what. */
-export interface Registration {
+export interface ModelToRegister {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly directory: string;
   readonly options: RegistrationOptions;
-  /** What else the card says. */
-  readonly card?: Partial<RegisterModelRequest>;
+  /** What else the registration says. */
+  readonly more?: Partial<RegisterModelRequest>;
 }
 
 /**
@@ -19,15 +19,15 @@ export interface Registration {
  */
 export async function register(
   terminal: Terminal,
-  { store, modelId, directory, options, card: more = {} }: Registration,
-): Promise<ModelCard> {
+  { store, modelId, directory, options, more = {} }: ModelToRegister,
+): Promise<Registration> {
   const { registerModel } = await import('../../workflow/index.js');
   const { S3ObjectStore } = await import('../../registry/index.js');
   const { givenSettings } = await import('../options/setting-options.js');
   const { stageProgress } = await import('../terminal/stage-progress.js');
   const { corpus, heldOut, roundSize, compareGates } = options;
   const progress = stageProgress(terminal);
-  const card = await registerModel(
+  const registration = await registerModel(
     store,
     {
       modelId,
@@ -43,5 +43,5 @@ export async function register(
     progress,
   );
   progress.finish();
-  return card;
+  return registration;
 }

@@ -55,7 +55,7 @@ async function status({ store: location, stateMachine, limit, ...output }: Statu
   if (models.length === 0) terminal.print(`no model is registered in ${location}`);
   else
     terminal.table(
-      ['model', 'latest', 'dropped', 'pending', 'set aside', 'round in work', 'held by'],
+      ['model', 'latest', 'in inbox', 'pending', 'quarantined', 'round in work', 'held by'],
       models.map(modelRow),
     );
 }

@@ -1,9 +1,9 @@
-import type { EditPlan, PlanRequest, StagePlan } from '../../estimate/index.js';
+import type { EditEstimate, EstimateRequest, StageEstimate } from '../../estimate/index.js';
 import { bytesAsText } from '../terminal/progress.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
 
 /** Prints a prediction: its stages, the whole, other numbers of shards. @param isWordy also what was assumed */
-export function printPlan(terminal: Terminal, request: PlanRequest, plan: EditPlan, isWordy: boolean): void {
+export function printPlan(terminal: Terminal, request: EstimateRequest, plan: EditEstimate, isWordy: boolean): void {
   const { edits, roundSize, shards, machine } = request;
   const { bold } = terminal.colors;
   terminal.print(
@@ -51,9 +51,9 @@ const stageHead = [
   'Spot',
 ];
 
-function stageRows({ machine }: PlanRequest, plan: EditPlan): Cell[][] {
+function stageRows({ machine }: EstimateRequest, plan: EditEstimate): Cell[][] {
   const memory = (bytes: number) => (bytes === 0 ? null : bytesAsText(bytes));
-  const rowOf = (stage: StagePlan): Cell[] => [
+  const rowOf = (stage: StageEstimate): Cell[] => [
     stage.stage,
     stage.tasks,
     flops(stage.flops),
@@ -98,7 +98,7 @@ function stageRows({ machine }: PlanRequest, plan: EditPlan): Cell[][] {
   ];
 }
 
-function memoryLine({ machine }: PlanRequest, { stages, fittingInstances }: EditPlan): string {
+function memoryLine({ machine }: EstimateRequest, { stages, fittingInstances }: EditEstimate): string {
   const tight = stages.filter(({ fits }) => !fits).map(({ stage }) => stage);
   const which = fittingInstances.length > 0 ? fittingInstances.join(', ') : 'none';
   if (tight.length === 0) return `${machine.instance.name} holds every stage`;

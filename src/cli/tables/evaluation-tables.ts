@@ -1,5 +1,5 @@
 import type { Edit, GateKind } from '../../editing/index.js';
-import type { HookMeasures, LayerChange, PromptOpenings, VersionEvaluation } from '../../rounds/index.js';
+import type { HookMeasures, LayerChange, PromptFirings, VersionEvaluation } from '../../rounds/index.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
 import { ratioAsText } from './metric.js';
 
@@ -81,7 +81,7 @@ export interface PrintedEvaluation {
   readonly edits: readonly Edit[];
   readonly evaluation: VersionEvaluation;
   readonly layers: readonly LayerChange[];
-  readonly openings: readonly PromptOpenings[];
+  readonly firings: readonly PromptFirings[];
 }
 
 /** Missed edits that are shown. */
@@ -104,7 +104,7 @@ export function printEvaluation(terminal: Terminal, printed: PrintedEvaluation, 
     );
   }
   if (version !== null) printMisses(terminal, printed);
-  if (isExplained) printOpenings(terminal, printed);
+  if (isExplained) printFirings(terminal, printed);
 }
 
 function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluation): void {
@@ -126,23 +126,23 @@ function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluatio
 }
 
 /** Every edit prompt and paraphrase, and of the prompts that should stay those on which a gate opened. */
-function printOpenings(terminal: Terminal, { gate, openings }: PrintedEvaluation): void {
+function printFirings(terminal: Terminal, { gate, firings }: PrintedEvaluation): void {
   terminal.print();
   if (gate === 'none') {
     terminal.print('gates: with --gate none every token is let through, by no edit in particular');
     return;
   }
-  const shouldOpen = ({ kind }: PromptOpenings) => kind === 'edit' || kind === 'paraphrase';
-  const told = openings.filter((prompt) => shouldOpen(prompt) || prompt.openings.length > 0);
+  const shouldOpen = ({ kind }: PromptFirings) => kind === 'edit' || kind === 'paraphrase';
+  const told = firings.filter((prompt) => shouldOpen(prompt) || prompt.firings.length > 0);
   terminal.table(
     ['edit', 'prompt of', 'prompt', 'opened by', 'token', 'position', 'layer', 'strength'],
-    told.flatMap(openingRows),
+    told.flatMap(firingRows),
   );
 }
 
-function openingRows({ editId, kind, prompt, openings }: PromptOpenings): Cell[][] {
-  if (openings.length === 0) return [[editId, kind, prompt, undefined, undefined, undefined, undefined, undefined]];
-  return openings.map((opening) => [
+function firingRows({ editId, kind, prompt, firings }: PromptFirings): Cell[][] {
+  if (firings.length === 0) return [[editId, kind, prompt, undefined, undefined, undefined, undefined, undefined]];
+  return firings.map((opening) => [
     editId,
     kind,
     prompt,

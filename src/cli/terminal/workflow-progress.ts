@@ -90,7 +90,7 @@ function describeAnswer(state: string, answer: Readonly<Record<string, unknown>>
   }
   if (state === 'AcquireLease' && answer.acquired === false) return `the model is held by ${answer.owner}`;
   if (state === 'Plan') return hasRound === true ? `round ${roundId}: ${edits} edits` : 'nothing is pending';
-  if (state === 'Gate') return `${decision}${reason === '' ? '' : `: ${reason}`}`;
+  if (state === 'Judge') return `${decision}${reason === '' ? '' : `: ${reason}`}`;
   if (state === 'RejectRound') return `rejected; see ${reportKey}`;
   if (state === 'Publish') return `version ${version}`;
   return undefined;

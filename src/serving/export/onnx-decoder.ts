@@ -3,7 +3,7 @@ import { argMax, Graph, gatherElements, logSoftmax } from '../../graph/index.js'
 import { type CompileOptions, compile, type ModelFile, openModelFile, type Program } from '../../runtime/index.js';
 import { type Tensor, tensor, toFloat32 } from '../../tensor/index.js';
 import { requirePositiveInteger } from '../check-requests.js';
-import { type Firing, readGates } from '../firings.js';
+import { type HookFiring, readGates } from '../firings.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from '../growing-sequence.js';
 import type { Progress, Score, ScoreRequest } from '../hookable-model.js';
 import type { FixedModel } from '../measured-model.js';
@@ -16,7 +16,7 @@ const rowInputs = ['input_ids', 'attention_mask', 'position_ids'] as const;
 interface Step {
   /** Float32 [tokens, vocab]. */
   readonly logits: Tensor<'float32'>;
-  readonly firings: readonly Firing[];
+  readonly firings: readonly HookFiring[];
   readonly cache: OnnxCache;
 }
 

@@ -1,4 +1,4 @@
-/** @file What the exports as weights tell about what they wrote; their model cards print the same. */
+/** @file What the exports as weights tell about what they wrote; their model registrations print the same. */
 import type { WeightDtype } from './rounded-tensor.js';
 
 /** How one layer's weight change came into an adapter. Errors are Frobenius norms relative to `|dW|`. */

@@ -22,14 +22,14 @@ import {
 import { onlyStored, verifyFactor } from '../../statistics/index.js';
 import { readRejections } from '../queue/batch-objects.js';
 import { type PendingUnit, readUnit } from '../queue/pending-units.js';
-import type { ModelCard } from '../registration.js';
-import { cardInputs } from './planned-statistics.js';
+import type { Registration } from '../registration.js';
+import { registeredInputs } from './planned-statistics.js';
 import { attemptKey, planKeyOf } from './round-files.js';
 
 /** What a plan is made of. */
 export interface PlanRequest {
   readonly store: ObjectStore;
-  readonly card: ModelCard;
+  readonly registration: Registration;
   readonly roundId: string;
   readonly units: readonly PendingUnit[];
   readonly base: LatestVersion | undefined;
@@ -54,13 +54,13 @@ const shownRejections = 1000;
  * @throws {InvalidInputError} if the registered model or its settings are not those of the base
  */
 export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
-  const { store, card, roundId, base } = request;
-  const { modelId, modelDigest } = card;
-  await verifyBase(store, card, base);
-  const settings = base ? continuedSettings(base, card.settings) : card.settings;
+  const { store, registration, roundId, base } = request;
+  const { modelId, modelDigest } = registration;
+  await verifyBase(store, registration, base);
+  const settings = base ? continuedSettings(base, registration.settings) : registration.settings;
   const statistics = await namedStatistics(request, settings);
   const areStatisticsStored = await verifyStatistics(request, settings, statistics);
-  if (card.heldOut !== null) await verifyText(store, card.heldOut);
+  if (registration.heldOut !== null) await verifyText(store, registration.heldOut);
   const { edits, overwrites } = await editsOf(request);
   const plan: RoundPlan = {
     schemaVersion: 1,
@@ -70,14 +70,14 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
     modelDigest,
     settings,
     statistics,
-    statisticsShards: card.statistics.shards,
+    statisticsShards: registration.statistics.shards,
     edits,
     overwrites,
     rejected: await rejectedLines(request),
-    valueShards: shardsOf(edits.length, card.valueShardSize),
-    validationShards: shardsOf(edits.length, card.validationShardSize),
-    heldOut: card.heldOut,
-    compareGates: card.compareGates && request.isLast,
+    valueShards: shardsOf(edits.length, registration.valueShardSize),
+    validationShards: shardsOf(edits.length, registration.validationShardSize),
+    heldOut: registration.heldOut,
+    compareGates: registration.compareGates && request.isLast,
   };
   const planKey = planKeyOf(modelId, roundId, contentKey(plan).slice(0, 16));
   await storeOnce(store, planKey, { what: 'a plan of a round', schema: roundPlanSchema }, plan);
@@ -85,9 +85,13 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
 }
 
 /** Every segment that the base consists of, and its model. */
-async function verifyBase(store: ObjectStore, card: ModelCard, base: LatestVersion | undefined): Promise<void> {
+async function verifyBase(
+  store: ObjectStore,
+  registration: Registration,
+  base: LatestVersion | undefined,
+): Promise<void> {
   if (base === undefined) return;
-  const { modelId, modelDigest } = card;
+  const { modelId, modelDigest } = registration;
   if (base.manifest.modelDigest !== modelDigest) {
     const what = `model of ${modelId} version ${base.version}`;
     throw new DigestMismatchError(what, modelDigest, base.manifest.modelDigest);
@@ -95,32 +99,32 @@ async function verifyBase(store: ObjectStore, card: ModelCard, base: LatestVersi
   for (const segment of base.manifest.segments) await pullFile(store, modelId, segment);
 }
 
-/** The base's own statistics; before the first version those of the card's corpus, or the only ones that are stored. */
+/** The base's own statistics; before the first version those of the registration's corpus, or the only ones that are stored. */
 async function namedStatistics(
-  { store, card, base }: PlanRequest,
+  { store, registration, base }: PlanRequest,
   settings: RoundPlan['settings'],
 ): Promise<RoundPlan['statistics']> {
   const { layers } = settings;
   if (base) return layers.map((layer) => ({ layer, digest: base.manifest.statistics[String(layer)] }));
-  const { modelId, modelDigest } = card;
-  const digests = card.corpus
-    ? cardInputs(card, settings).map(contentKey)
+  const { modelId, modelDigest } = registration;
+  const digests = registration.corpus
+    ? registeredInputs(registration, settings).map(contentKey)
     : await onlyStored({ store, modelId }, modelDigest, layers);
   return layers.map((layer, i) => ({ layer, digest: digests[i] }));
 }
 
 async function verifyStatistics(
-  { store, card }: PlanRequest,
+  { store, registration }: PlanRequest,
   settings: RoundPlan['settings'],
   statistics: RoundPlan['statistics'],
 ): Promise<boolean> {
-  const { modelId, corpus } = card;
+  const { modelId, corpus } = registration;
   const areStored: boolean[] = [];
   // One at a time: they are large.
   for (const { layer, digest } of statistics) areStored.push(await verifyFactor({ store, modelId }, digest, layer));
   const missing = statistics.filter((_, i) => !areStored[i]);
   if (missing.length === 0) return true;
-  const computable = corpus ? cardInputs(card, settings).map(contentKey) : [];
+  const computable = corpus ? registeredInputs(registration, settings).map(contentKey) : [];
   const lost = missing.find(({ digest }) => !computable.includes(digest));
   if (corpus === null || lost !== undefined) {
     const { layer, digest } = lost ?? missing[0];
@@ -136,9 +140,14 @@ async function verifyText(store: ObjectStore, { key, sha256 }: { readonly key: s
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
 }
 
-async function editsOf({ store, card, units, base }: PlanRequest): Promise<Pick<RoundPlan, 'edits' | 'overwrites'>> {
+async function editsOf({
+  store,
+  registration,
+  units,
+  base,
+}: PlanRequest): Promise<Pick<RoundPlan, 'edits' | 'overwrites'>> {
   const written: Edit[] = [];
-  for (const unit of units) written.push(...(await readUnit(store, card.modelId, unit)));
+  for (const unit of units) written.push(...(await readUnit(store, registration.modelId, unit)));
   const active = activeEdits(base?.manifest);
   const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
   const taken = new Set(active.map(({ id }) => id));
@@ -166,10 +175,10 @@ const planned = (edit: Edit): RoundPlan['edits'][number] => ({
 });
 
 /** Of batches whose first unit is in the round: a batch's lines are told once. */
-async function rejectedLines({ store, card, units }: PlanRequest): Promise<RejectedLine[]> {
+async function rejectedLines({ store, registration, units }: PlanRequest): Promise<RejectedLine[]> {
   const lines: RejectedLine[] = [];
   for (const { digest, unit } of units) {
-    if (unit === 1) lines.push(...(await readRejections(store, card.modelId, digest)));
+    if (unit === 1) lines.push(...(await readRejections(store, registration.modelId, digest)));
   }
   return lines.slice(0, shownRejections);
 }

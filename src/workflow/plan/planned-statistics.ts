@@ -3,16 +3,16 @@ import { InvalidInputError } from '../../errors.js';
 import { contentKey } from '../../registry/index.js';
 import type { LayerInputs } from '../../statistics/index.js';
 import { layerInputs } from '../../statistics/index.js';
-import type { ModelCard } from '../registration.js';
+import type { Registration } from '../registration.js';
 import type { PlannedRound } from './round-files.js';
 
 /**
  * What the statistics of a plan are computed from.
  *
- * @throws {InvalidInputError} if the card's corpus and limits do not give the statistics that the plan names
+ * @throws {InvalidInputError} if the registration's corpus and limits do not give the statistics that the plan names
  */
-export function plannedInputs({ plan, card }: PlannedRound): LayerInputs[] {
-  const inputs = cardInputs(card, plan.settings);
+export function plannedInputs({ plan, registration }: PlannedRound): LayerInputs[] {
+  const inputs = registeredInputs(registration, plan.settings);
   const named = plan.statistics.map(({ digest }) => digest);
   if (inputs.length !== named.length || inputs.some((layer, i) => contentKey(layer) !== named[i])) {
     const got = `a plan of ${named.map((digest) => digest.slice(0, 12)).join(', ')}`;
@@ -28,17 +28,17 @@ export function plannedInputs({ plan, card }: PlannedRound): LayerInputs[] {
 /**
  * The inputs of the statistics that a registered model's first round needs; their content keys are what a plan names.
  *
- * @throws {InvalidInputError} if the card names no corpus
+ * @throws {InvalidInputError} if the registration names no corpus
  */
-export function cardInputs(
-  card: Pick<ModelCard, 'modelId' | 'modelDigest' | 'maxTokens' | 'corpus' | 'statistics'>,
+export function registeredInputs(
+  registration: Pick<Registration, 'modelId' | 'modelDigest' | 'maxTokens' | 'corpus' | 'statistics'>,
   { layers, seed }: Pick<Hyperparameters, 'layers' | 'seed'>,
 ): LayerInputs[] {
-  if (card.corpus === null) {
-    throw new InvalidInputError(`corpus of model ${card.modelId}`, 'a text for key statistics', 'none');
+  if (registration.corpus === null) {
+    throw new InvalidInputError(`corpus of model ${registration.modelId}`, 'a text for key statistics', 'none');
   }
-  const { maxTokens, sequenceTokens } = card.statistics;
-  const { modelDigest, maxTokens: longest } = card;
-  const corpusDigest = card.corpus.sha256;
+  const { maxTokens, sequenceTokens } = registration.statistics;
+  const { modelDigest, maxTokens: longest } = registration;
+  const corpusDigest = registration.corpus.sha256;
   return layerInputs({ modelDigest, corpusDigest, longest, maxTokens, sequenceTokens, seed }, layers);
 }

@@ -1,22 +1,22 @@
 import { type ObjectStore, readStored, roundKey } from '../../registry/index.js';
 import {
-  type Exclusions,
-  exclusionsSchema,
+  type RejectedEdits,
   type RoundPlan,
+  rejectedEditsSchema,
   roundPlanSchema,
   type SolveRecord,
   solveRecordSchema,
 } from '../../rounds/index.js';
-import type { ModelCard } from '../registration.js';
+import type { Registration } from '../registration.js';
 
 /** @throws {MalformedFileError} if the object is no plan of this schema version @throws {NoSuchKeyError} */
 export const readPlan = (store: ObjectStore, planKey: string): Promise<RoundPlan> =>
   readStored(store, planKey, { schema: roundPlanSchema, what: 'a plan of a round' });
 
 /** Edits that must not be written by this solve. */
-export async function readExclusions(store: ObjectStore, planKey: string, attempt: number): Promise<Exclusions> {
+export async function readRejectedEdits(store: ObjectStore, planKey: string, attempt: number): Promise<RejectedEdits> {
   if (attempt === 0) return [];
-  const form = { schema: exclusionsSchema, what: 'excluded edits' };
+  const form = { schema: rejectedEditsSchema, what: 'excluded edits' };
   return readStored(store, attemptKey(planKey, attempt, 'excluded.json'), form);
 }
 
@@ -40,5 +40,5 @@ export function planKeyOf(modelId: string, roundId: string, planId: string): str
 /** A round as a task sees it. */
 export interface PlannedRound {
   readonly plan: RoundPlan;
-  readonly card: ModelCard;
+  readonly registration: Registration;
 }

@@ -14,7 +14,7 @@ import {
   storeOnce,
 } from '../../registry/index.js';
 import { editSchema } from '../../rounds/index.js';
-import type { ModelCard } from '../registration.js';
+import type { Registration } from '../registration.js';
 
 const count = z.int().nonnegative();
 
@@ -99,11 +99,11 @@ export async function readUnit(
 export const roundIdOf = (names: readonly string[]): string => contentKey(names.map(identityOf)).slice(0, 16);
 
 /**
- * Names of the units of the next round: the oldest one and, where the card says so, those that follow as long as they fit
+ * Names of the units of the next round: the oldest one and, where the registration says so, those that follow as long as they fit
  * the round's size and share no fact and no id. Units that a finished round had are taken out of the queue.
  */
-export async function chooseUnits(store: ObjectStore, card: ModelCard): Promise<string[]> {
-  const { modelId } = card;
+export async function chooseUnits(store: ObjectStore, registration: Registration): Promise<string[]> {
+  const { modelId } = registration;
   const chosen: string[] = [];
   const edits: Edit[] = [];
   for (const name of await pendingNames(store, modelId)) {
@@ -115,10 +115,10 @@ export async function chooseUnits(store: ObjectStore, card: ModelCard): Promise<
     }
     const more = unit === 'damaged' ? unit : await readable(() => readUnit(store, modelId, unit));
     if (typeof more === 'string') return chosen.length > 0 ? chosen : [name];
-    if (chosen.length > 0 && !canShare(edits, more, card.roundSize)) return chosen;
+    if (chosen.length > 0 && !canShare(edits, more, registration.roundSize)) return chosen;
     chosen.push(name);
     edits.push(...more);
-    if (!card.coalesce) return chosen;
+    if (!registration.coalesce) return chosen;
   }
   return chosen;
 }

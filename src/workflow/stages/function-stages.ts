@@ -4,7 +4,7 @@ import { type FunctionInput, type FunctionOutput, type FunctionStage, payloads }
 import type { StageDependencies } from '../executions.js';
 import { collectStage } from './collect.js';
 import { ingestStage } from './ingest.js';
-import { gateStage } from './judge.js';
+import { judgeStage } from './judge.js';
 import { leaseStage } from './lease.js';
 import { notifyStage } from './notify.js';
 import { planStage } from './plan.js';
@@ -21,7 +21,7 @@ const stages: Stages = {
   ingest: ingestStage,
   lease: leaseStage,
   plan: planStage,
-  gate: gateStage,
+  judge: judgeStage,
   publish: publishStage,
   collect: collectStage,
   notify: notifyStage,

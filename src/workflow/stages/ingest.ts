@@ -1,10 +1,10 @@
 /** @file Function `ingest`: makes pending units of what was dropped. */
-import { inboxPrefix, modelCardKey, modelIdOfIncomingKey, type ObjectStore } from '../../registry/index.js';
+import { inboxPrefix, modelIdOfIncomingKey, type ObjectStore, registrationKey } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { waitingKeys } from '../queue/inbox.js';
 import { type Ingested, type Ingestion, ingestObject, nothingOf } from '../queue/ingest-object.js';
-import { readModelCard } from '../registration.js';
+import { readRegistration } from '../registration.js';
 
 type Output = FunctionOutput<'ingest'>;
 
@@ -25,7 +25,7 @@ export async function ingestStage(
   }
   const unknown = await reasonIfUnknown(store, modelId);
   if (unknown !== undefined) return { modelId, ...nothingOf('rejected', unknown) };
-  const { roundSize } = await readModelCard(store, modelId);
+  const { roundSize } = await readRegistration(store, modelId);
   if (isFolder) return { modelId, ...nothingOf('nothing') };
   const keys = objectKey === '' ? await waitingKeys(store, modelId) : [objectKey];
   const ingested = await ingestAll({ store, modelId, roundSize, executionId }, keys, now);
@@ -33,7 +33,7 @@ export async function ingestStage(
 }
 
 async function reasonIfUnknown(store: ObjectStore, modelId: string): Promise<string | undefined> {
-  if ((await store.head(modelCardKey(modelId))) !== undefined) return undefined;
+  if ((await store.head(registrationKey(modelId))) !== undefined) return undefined;
   return (
     `model ${modelId}: a model of this store, got none of this name; ` +
     `register it with \`hookline up --store <store> --model <directory> --model-id ${modelId}\` and drop the batch again`

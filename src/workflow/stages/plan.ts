@@ -15,8 +15,8 @@ import {
 } from '../queue/current-round.js';
 import { waitingKeys } from '../queue/inbox.js';
 import { chooseUnits, type PendingUnit, pendingNames, readPending } from '../queue/pending-units.js';
-import type { ModelCard } from '../registration.js';
-import { readModelCard } from '../registration.js';
+import type { Registration } from '../registration.js';
+import { readRegistration } from '../registration.js';
 
 type Input = FunctionInput<'plan'>;
 type Output = FunctionOutput<'plan'>;
@@ -41,15 +41,15 @@ const noRound: Output = {
  */
 export async function planStage(input: Input, dependencies: StageDependencies): Promise<Output> {
   const { store } = dependencies;
-  const card = await readModelCard(store, input.modelId);
+  const registration = await readRegistration(store, input.modelId);
   for (;;) {
-    const round = await roundInWork(card, input, dependencies);
+    const round = await roundInWork(registration, input, dependencies);
     if (round === undefined) return noRound;
     // Before the look at what was published: a publish in between moves the base, and then this round cannot be published.
-    const base = await latest(store, card.modelId);
-    const units = await unitsToEdit(card, round, input, dependencies);
+    const base = await latest(store, registration.modelId);
+    const units = await unitsToEdit(registration, round, input, dependencies);
     if (units === undefined) continue;
-    const stored = await makePlan({ store, card, roundId: round.roundId, units, base, isLast: round.isLast });
+    const stored = await makePlan({ store, registration, roundId: round.roundId, units, base, isLast: round.isLast });
     const { plan, planKey, areStatisticsStored } = stored;
     return {
       hasRound: true,
@@ -68,16 +68,16 @@ export async function planStage(input: Input, dependencies: StageDependencies): 
 const indices = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 async function roundInWork(
-  card: ModelCard,
+  registration: Registration,
   { executionId }: Input,
   { store, now }: StageDependencies,
 ): Promise<CurrentRound | undefined> {
-  const current = await findCurrentRound(store, card.modelId);
+  const current = await findCurrentRound(store, registration.modelId);
   if (current !== undefined) return current;
-  const units = await chooseUnits(store, card);
+  const units = await chooseUnits(store, registration);
   if (units.length === 0) return undefined;
-  const isLast = !(await isMoreWaiting(store, card.modelId, units));
-  return beginRound(store, card.modelId, units, { executionId, startedAt: now().toISOString(), isLast });
+  const isLast = !(await isMoreWaiting(store, registration.modelId, units));
+  return beginRound(store, registration.modelId, units, { executionId, startedAt: now().toISOString(), isLast });
 }
 
 async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonly string[]): Promise<boolean> {
@@ -87,7 +87,7 @@ async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonl
 
 /** The units of a round, or undefined if it has ended: all that was missing of its end is made up for. */
 async function unitsToEdit(
-  { modelId }: ModelCard,
+  { modelId }: Registration,
   round: CurrentRound,
   input: Input,
   { store, now }: StageDependencies,
@@ -122,5 +122,5 @@ async function unrecordedOutcome(
   if (published === undefined) return undefined;
   const { version, edits } = published;
   const all = units.reduce((sum, unit) => sum + unit.edits, 0);
-  return { outcome: 'published', version, reason: '', edits, dropped: all - edits };
+  return { outcome: 'published', version, reason: '', edits, rejected: all - edits };
 }

@@ -10,15 +10,15 @@ import {
   readManifest,
   versionFileKey,
 } from '../../registry/index.js';
-import type { Exclusions, RoundOutcomeRecord, RoundPlan } from '../../rounds/index.js';
+import type { RejectedEdits, RoundOutcomeRecord, RoundPlan } from '../../rounds/index.js';
 import { ancestorsOf, keptEdits, publishVersion, roundReport, versionMetrics } from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
-import { attemptKey, readExclusions } from '../plan/round-files.js';
+import { attemptKey, readRejectedEdits } from '../plan/round-files.js';
 import { readAttempt } from '../plan/round-records.js';
 import { findOutcome, finishRound, publisherOf, rejectedReportKey } from '../queue/current-round.js';
-import { readModelCard } from '../registration.js';
+import { readRegistration } from '../registration.js';
 
 type Input = FunctionInput<'publish'>;
 
@@ -34,11 +34,11 @@ export async function publishStage(
 ): Promise<FunctionOutput<'publish'>> {
   const { action, executionId, modelId, planKey, attempt, reason } = input;
   const plan = await readOwnPlan(store, modelId, planKey);
-  const excluded = await readExclusions(store, planKey, attempt);
+  const excluded = await readRejectedEdits(store, planKey, attempt);
   let outcome = await findOutcome(store, modelId, plan.roundId);
   if (outcome === undefined) {
     const attempted = await reportedAttempt(input, plan, excluded, store, now);
-    const ended = { executionId, at: now().toISOString(), reason, dropped: excluded.length };
+    const ended = { executionId, at: now().toISOString(), reason, rejected: excluded.length };
     if (action === 'publish') {
       const { version } = await publishAttempt(input, plan, attempted, store, now);
       outcome = { ...ended, outcome: 'published', version, edits: plan.edits.length - excluded.length };
@@ -51,22 +51,22 @@ export async function publishStage(
 }
 
 function answer(modelId: string, roundId: string, ended: RoundOutcomeRecord): FunctionOutput<'publish'> {
-  const { outcome, version, edits, dropped, reason } = ended;
+  const { outcome, version, edits, rejected, reason } = ended;
   const reportKey =
     outcome === 'published' ? versionFileKey(modelId, version, 'report.html') : rejectedReportKey(modelId, roundId);
-  return { outcome, version, edits, dropped, reason, reportKey };
+  return { outcome, version, edits, rejected, reason, reportKey };
 }
 
 /** What was measured of an attempt, and its report. */
 async function reportedAttempt(
   { action, modelId, planKey, attempt, reason }: Input,
   plan: RoundPlan,
-  excluded: Exclusions,
+  excluded: RejectedEdits,
   store: ObjectStore,
   now: () => Date,
 ) {
   const { modelDigest, settings, base: ref } = plan;
-  const { dModel, dInner } = await readModelCard(store, modelId);
+  const { dModel, dInner } = await readRegistration(store, modelId);
   const { solved, measures } = await readAttempt(store, planKey, attempt, plan);
   const edits = keptEdits(plan.edits, excluded);
   const manifest = ref === null ? undefined : await readManifest(store, modelId, ref.version);
@@ -79,7 +79,7 @@ async function reportedAttempt(
     ancestors: manifest ? await ancestorsOf(store, modelId, manifest) : [],
     rejected: plan.rejected,
     ...(action === 'reject' && { rejectedBecause: reason }),
-    notes: excluded.map((dropped) => `Edit ${dropped.id} was dropped, and the rest solved again: ${dropped.reason}.`),
+    notes: excluded.map(({ id, reason: why }) => `Edit ${id} was rejected, and the rest solved again: ${why}.`),
     createdAt: now(),
   });
   return { shared, solved, manifest, report };

@@ -43,7 +43,7 @@ export async function merge(input: TaskInput, dependencies: TaskDependencies): P
 }
 
 async function mergeStatistics(round: PlannedRound, dependencies: TaskDependencies): Promise<void> {
-  const { plan, card } = round;
+  const { plan, registration } = round;
   const { store } = dependencies;
   const { modelId } = plan;
   const isStored = await Promise.all(plan.statistics.map(({ digest }) => hasFactor({ store, modelId }, digest)));
@@ -51,7 +51,7 @@ async function mergeStatistics(round: PlannedRound, dependencies: TaskDependenci
   const inputs = plannedInputs(round);
   const missing = inputs.filter((_, i) => !isStored[i]);
   const place = { modelId, inputs, shards: plan.statisticsShards };
-  const momentOf = momentReader(place, card.dInner, dependencies);
+  const momentOf = momentReader(place, registration.dInner, dependencies);
   const engine = new OnnxGemmEngine({ device: await taskDevice(dependencies) });
   const { onProgress, onNotice } = stopping(dependencies);
   const solver = new Solver({ ...(dependencies.solver ?? { choice: 'auto' }), engine, onNotice });

@@ -27,7 +27,7 @@ import {
 } from '../../rounds/index.js';
 import type { VersionHooks } from '../../serving/index.js';
 import type { TaskInput } from '../contract.js';
-import { attemptKey, type PlannedRound, readExclusions } from '../plan/round-files.js';
+import { attemptKey, type PlannedRound, readRejectedEdits } from '../plan/round-files.js';
 import { openTaskBench } from './task-bench.js';
 import type { TaskDependencies } from './task-dependencies.js';
 import { readBase, readPlannedRound, readStatistics } from './task-inputs.js';
@@ -44,7 +44,7 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
   const recordKey = attemptKey(planKey, attempt, 'solve.json');
   if ((await store.head(recordKey)) !== undefined) return;
   const round = await readPlannedRound(input, dependencies);
-  const edits = keptEdits(round.plan.edits, await readExclusions(store, planKey, attempt));
+  const edits = keptEdits(round.plan.edits, await readRejectedEdits(store, planKey, attempt));
   if (edits.length === 0) throw new InvalidInputError(`round ${round.plan.roundId}`, 'an edit to write', 'none');
   const base = await readBase(dependencies, round.plan);
   const statistics = await readStatistics(store, round);
@@ -71,13 +71,13 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
 
 async function storedValues(
   bench: Workbench,
-  { card }: PlannedRound,
+  { registration }: PlannedRound,
   keys: readonly string[],
   edits: readonly Edit[],
 ): Promise<StoredValue[]> {
   const values: StoredValue[] = [];
   for (const [e, key] of keys.entries()) {
-    const value = await readValue(bench, key, card.dModel);
+    const value = await readValue(bench, key, registration.dModel);
     if (value === undefined) throw new TransientError(`value of edit ${edits[e].id}: a stored one, got none`);
     values.push(value);
   }

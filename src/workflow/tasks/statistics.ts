@@ -11,7 +11,7 @@ import {
   sumKeyMoments,
 } from '../../statistics/index.js';
 import type { TaskInput } from '../contract.js';
-import { openCardModel } from '../model-files.js';
+import { openRegisteredModel } from '../model-files.js';
 import { plannedInputs } from '../plan/planned-statistics.js';
 import type { PlannedRound } from '../plan/round-files.js';
 import { materialiseText } from '../stored-text.js';
@@ -24,8 +24,8 @@ const checkpointSeconds = 20;
 /**
  * Stores the sums of one shard. A pass that was stopped goes on from its checkpoint.
  *
- * @throws {InvalidInputError} if the plan names other statistics than those of the card's corpus
- * @throws {DigestMismatchError} if corpus or model is not what the card names
+ * @throws {InvalidInputError} if the plan names other statistics than those of the registration's corpus
+ * @throws {DigestMismatchError} if corpus or model is not what the registration names
  */
 export async function statistics(input: TaskInput, dependencies: TaskDependencies): Promise<void> {
   const { store } = dependencies;
@@ -49,10 +49,10 @@ export async function statistics(input: TaskInput, dependencies: TaskDependencie
   await store.delete(checkpointKey);
 }
 
-async function openShard({ shard }: TaskInput, { plan, card }: PlannedRound, dependencies: TaskDependencies) {
-  const [inputs] = plannedInputs({ plan, card });
-  const path = await materialiseText(dependencies, card.corpus!);
-  const { model, tokenizer } = await openCardModel(dependencies, card);
+async function openShard({ shard }: TaskInput, { plan, registration }: PlannedRound, dependencies: TaskDependencies) {
+  const [inputs] = plannedInputs({ plan, registration });
+  const path = await materialiseText(dependencies, registration.corpus!);
+  const { model, tokenizer } = await openRegisteredModel(dependencies, registration);
   const whole = await corpusSequences(path, tokenizer, inputs);
   const sequences = sequencesOfShard(whole, rowsPerBatch, { shard, shards: plan.statisticsShards });
   return { model, sequences, device: await taskDevice(dependencies) };

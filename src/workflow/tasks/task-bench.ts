@@ -1,19 +1,19 @@
 import type { KeyStatistics, LayerSketch } from '../../editing/index.js';
 import { matrix } from '../../linalg/index.js';
 import { Workbench } from '../../rounds/index.js';
-import { openCardModel } from '../model-files.js';
+import { openRegisteredModel } from '../model-files.js';
 import type { PlannedRound } from '../plan/round-files.js';
 import { type TaskDependencies, taskDevice } from './task-dependencies.js';
 
 /** Opens the model of a planned round. Dispose of the bench. */
 export async function openTaskBench(
   dependencies: TaskDependencies,
-  { plan, card }: PlannedRound,
+  { plan, registration }: PlannedRound,
   parts: { readonly statistics?: readonly KeyStatistics[]; readonly sketches?: readonly LayerSketch[] } = {},
 ): Promise<Workbench> {
   const { store, memoryBudgetBytes } = dependencies;
   const { modelId, modelDigest, settings } = plan;
-  const opened = await openCardModel(dependencies, card);
+  const opened = await openRegisteredModel(dependencies, registration);
   const device = await taskDevice(dependencies);
   return new Workbench({ store, modelId, modelDigest, settings, ...opened, ...parts, device, memoryBudgetBytes });
 }

@@ -7,7 +7,7 @@ import { loadStatistics } from '../../statistics/index.js';
 import type { TaskInput } from '../contract.js';
 import { readPlanByKey } from '../plan/own-plan.js';
 import type { PlannedRound } from '../plan/round-files.js';
-import { readModelCard } from '../registration.js';
+import { readRegistration } from '../registration.js';
 import type { TaskDependencies } from './task-dependencies.js';
 
 /**
@@ -19,9 +19,9 @@ export async function readPlannedRound(
   { store }: { readonly store: ObjectStore },
 ): Promise<PlannedRound> {
   const plan = await readPlanByKey(store, planKey);
-  const card = await readModelCard(store, plan.modelId);
-  requireModel(`model of ${planKey}`, card.modelDigest, plan.modelDigest);
-  return { plan, card };
+  const registration = await readRegistration(store, plan.modelId);
+  requireModel(`model of ${planKey}`, registration.modelDigest, plan.modelDigest);
+  return { plan, registration };
 }
 
 /** The version that the round stands on; undefined before the first one. */
@@ -53,8 +53,8 @@ export function requireShard(shard: number, shards: number): void {
 }
 
 /** The statistics that the plan names. @throws {InvalidInputError | DigestMismatchError} if they are missing or damaged */
-export async function readStatistics(store: ObjectStore, { plan, card }: PlannedRound) {
+export async function readStatistics(store: ObjectStore, { plan, registration }: PlannedRound) {
   const digests = Object.fromEntries(plan.statistics.map(({ layer, digest }) => [layer, digest]));
-  const place = { store, modelId: plan.modelId, model: { config: card } };
+  const place = { store, modelId: plan.modelId, model: { config: registration } };
   return (await loadStatistics(place, digests)).statistics;
 }

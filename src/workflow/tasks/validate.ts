@@ -16,7 +16,7 @@ import {
 } from '../../rounds/index.js';
 import type { VersionHooks } from '../../serving/index.js';
 import type { TaskInput } from '../contract.js';
-import { attemptKey, type PlannedRound, readExclusions, readSolveRecord } from '../plan/round-files.js';
+import { attemptKey, type PlannedRound, readRejectedEdits, readSolveRecord } from '../plan/round-files.js';
 import { materialiseText } from '../stored-text.js';
 import { openTaskBench } from './task-bench.js';
 import { stopping, type TaskDependencies } from './task-dependencies.js';
@@ -34,7 +34,7 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   if ((await store.head(recordKey)) !== undefined) return;
   const round = await readPlannedRound(input, dependencies);
   const indices = itemsOfShard(round.plan.validationShards, shard);
-  const exclusions = await readExclusions(store, planKey, attempt);
+  const rejectedEdits = await readRejectedEdits(store, planKey, attempt);
   const base = await readBase(dependencies, round.plan);
   const file = await readSegment(store, planKey, attempt);
   const bench = await openTaskBench(dependencies, round, { sketches: base?.sketches ?? file.sketches });
@@ -42,9 +42,9 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
     const state = await replaySegments(base?.state ?? bench.emptyState, [file.segment], bench.engine);
     const edits = keptEdits(
       indices.map((index) => round.plan.edits[index]),
-      exclusions,
+      rejectedEdits,
     );
-    const all = keptEdits(round.plan.edits, exclusions);
+    const all = keptEdits(round.plan.edits, rejectedEdits);
     const earlier = earlierEdits(base, file.segment.removedIds);
     const whole = shard === 0 ? await wholeOf(bench, round, { state, edits: all, earlier, dependencies }) : nothing;
     const record = await measure(bench, state, edits, whole, dependencies);

@@ -29,7 +29,7 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
   const base = await readBase(dependencies, plan);
   const known = await plannedContexts(store, plan);
   if (known && (await missingValues(round, base, known, edits, dependencies)).length === 0) return;
-  const sketches = base?.sketches ?? noSketches(plan.settings.layers, round.card.dInner);
+  const sketches = base?.sketches ?? noSketches(plan.settings.layers, round.registration.dInner);
   const bench = await openTaskBench(dependencies, round, { sketches });
   try {
     const contexts = await bench.contexts();
@@ -41,7 +41,7 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
 }
 
 async function missingValues(
-  { plan, card }: PlannedRound,
+  { plan, registration }: PlannedRound,
   base: VersionHooks | undefined,
   contexts: readonly string[],
   edits: readonly Edit[],
@@ -50,7 +50,7 @@ async function missingValues(
   const keys = valueKeysOf(plan, base?.manifest, contexts, edits);
   const missing: SoughtValue[] = [];
   for (const [e, edit] of edits.entries()) {
-    const stored = await readValue({ store, modelId: plan.modelId }, keys[e], card.dModel);
+    const stored = await readValue({ store, modelId: plan.modelId }, keys[e], registration.dModel);
     if (stored === undefined) missing.push({ edit, contentKey: keys[e] });
   }
   return missing;

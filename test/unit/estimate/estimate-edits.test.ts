@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeHookFile, resolveHyperparameters, segmentStorage } from '../../../src/editing/index.js';
 import { defaultRates } from '../../../src/estimate/default-rates.js';
-import { planEdits } from '../../../src/estimate/estimate-edits.js';
-import { type PlanRequest, planDefaults } from '../../../src/estimate/estimate-request.js';
+import { estimateEdits } from '../../../src/estimate/estimate-edits.js';
+import { type EstimateRequest, estimateDefaults } from '../../../src/estimate/estimate-request.js';
 import { modelParameters } from '../../../src/estimate/model-size.js';
 import { machineOf } from '../../../src/estimate/rates.js';
 import { ratesSchema } from '../../../src/estimate/rates-schema.js';
@@ -17,11 +17,11 @@ import { normal } from '../../bench/random.js';
 
 const configOf = async (name: string) => (await readModelConfig(`test/fixtures/configs/${name}.json`)).config;
 
-let request: PlanRequest;
+let request: EstimateRequest;
 beforeAll(async () => {
   const config = await configOf('gpt-j-6b');
   request = {
-    ...planDefaults,
+    ...estimateDefaults,
     config,
     storedBytes: 4,
     settings: resolveHyperparameters({ layers: [3] }, config),
@@ -79,8 +79,8 @@ describe('the bytes of a segment', () => {
 
 describe('a plan', () => {
   it('costs as much arithmetic for any number of shards, and less time for more', () => {
-    const one = planEdits({ ...request, shards: 1 });
-    const eight = planEdits(request);
+    const one = estimateEdits({ ...request, shards: 1 });
+    const eight = estimateEdits(request);
     expect(eight.flops / one.flops).toBeCloseTo(1, 1);
     expect(eight.seconds).toBeLessThan(one.seconds / 1.5);
     expect(eight.byShards.map(({ shards }) => shards)).toEqual([1, 2, 4, 8]);
@@ -88,14 +88,14 @@ describe('a plan', () => {
   });
 
   it('never has less time with fewer shards', () => {
-    const { byShards } = planEdits({ ...request, shards: 12 });
+    const { byShards } = estimateEdits({ ...request, shards: 12 });
     expect(byShards.map(({ shards }) => shards)).toEqual([1, 2, 4, 8, 12]);
     const seconds = byShards.map((plan) => plan.seconds);
     expect(seconds).toEqual(seconds.toSorted((a, b) => b - a));
   });
 
   it('adds up', () => {
-    const plan = planEdits(request);
+    const plan = estimateEdits(request);
     const sum = (of: (stage: (typeof plan.stages)[number]) => number) =>
       plan.stages.reduce((s, stage) => s + of(stage), 0);
     expect(plan.seconds).toBeCloseTo(plan.startSeconds + sum(({ seconds }) => seconds), 6);
@@ -108,31 +108,31 @@ describe('a plan', () => {
   });
 
   it('grows faster than its edits, for each task rebuilds what is there', () => {
-    const few = planEdits({ ...request, edits: 10_000, roundSize: 1000 });
-    const many = planEdits({ ...request, edits: 40_000, roundSize: 1000 });
+    const few = estimateEdits({ ...request, edits: 10_000, roundSize: 1000 });
+    const many = estimateEdits({ ...request, edits: 40_000, roundSize: 1000 });
     const solve = ({ stages }: typeof few) => stages.find(({ stage }) => stage === 'solve')!;
     expect(solve(many).seconds).toBeGreaterThan(8 * solve(few).seconds);
   });
 
   it('plans the last round with what is left of the edits', () => {
-    expect(planEdits({ ...request, edits: 250 }).rounds).toBe(3);
-    expect(planEdits({ ...request, edits: 1, roundSize: 100 }).rounds).toBe(1);
+    expect(estimateEdits({ ...request, edits: 250 }).rounds).toBe(3);
+    expect(estimateEdits({ ...request, edits: 1, roundSize: 100 }).rounds).toBe(1);
   });
 
   it('says what does not fit, and what would', async () => {
     const config = await configOf('llama-3-70b');
     const large = { ...request, config, storedBytes: 2, settings: resolveHyperparameters({ layers: [8] }, config) };
-    const plan = planEdits({ ...large, machine: machineOf(defaultRates, 'p5.48xlarge') });
+    const plan = estimateEdits({ ...large, machine: machineOf(defaultRates, 'p5.48xlarge') });
     const fits = Object.fromEntries(plan.stages.map((stage) => [stage.stage, stage.fits]));
     expect(fits).toEqual({ statistics: true, merge: false, values: false, solve: true, validate: false });
     expect(plan.fittingInstances).toEqual(['r7i.48xlarge']);
   });
 
   it('names the limits of the program itself', () => {
-    expect(planEdits(request).limits).toEqual([]);
-    expect(planEdits({ ...request, edits: 65_537, roundSize: 10_000 }).limits[0]).toContain('at most 65,536 edits');
+    expect(estimateEdits(request).limits).toEqual([]);
+    expect(estimateEdits({ ...request, edits: 65_537, roundSize: 10_000 }).limits[0]).toContain('at most 65,536 edits');
     const layers = [3, 4, 5, 6, 7];
-    expect(planEdits({ ...request, settings: { ...request.settings, layers } }).limits[0]).toContain(
+    expect(estimateEdits({ ...request, settings: { ...request.settings, layers } }).limits[0]).toContain(
       'sums of all layers',
     );
   });

@@ -91,7 +91,7 @@ export function bedOf(
   options: { collect?: StageFunction; host?: TaskHost; store?: ObjectStore } = {},
 ): Bed {
   const { collect = nothing, host = hostOf('/nothing/here.mjs'), store = new MemoryObjectStore() } = options;
-  const stages: readonly FunctionStage[] = ['ingest', 'lease', 'plan', 'gate', 'publish', 'collect', 'notify'];
+  const stages: readonly FunctionStage[] = ['ingest', 'lease', 'plan', 'judge', 'publish', 'collect', 'notify'];
   const functions = Object.fromEntries(stages.map((stage) => [stage, collect])) as Record<FunctionStage, StageFunction>;
   const local = new LocalWorkflow({ store, workflow, host, functions: () => functions });
   const input: ExecutionInput = { trigger: 'run', objectKey: '', modelId: 'tiny' };

@@ -144,7 +144,7 @@ const namedKeys: readonly (readonly [string, string, (name: string) => string])[
 
 describe('the keys of the workflow', () => {
   it('have the documented form', () => {
-    expect(registry.modelCardKey('m')).toBe('models/m/model.json');
+    expect(registry.registrationKey('m')).toBe('models/m/model.json');
     expect(registry.corpusKey('m', digest)).toBe(`models/m/corpus/${digest}.txt`);
     expect(registry.batchKey('m', digest, 'unit-0001.jsonl')).toBe(`models/m/batches/${digest}/unit-0001.jsonl`);
     expect(registry.pendingKey('m', 'x.json')).toBe(`${registry.pendingPrefix('m')}x.json`);

@@ -58,14 +58,14 @@ describe('a published version', () => {
     const edits = bundled.edits.slice(0, 3);
     const prompts = await explainGates(subject, edits, version.editIds);
     const own = prompts.filter(({ kind }) => kind === 'edit');
-    expect(own.map(({ openings }) => openings.map(({ editId }) => editId))).toEqual(edits.map(({ id }) => [id]));
-    own.forEach(({ openings: [opening] }, e) => {
+    expect(own.map(({ firings }) => firings.map(({ editId }) => editId))).toEqual(edits.map(({ id }) => [id]));
+    own.forEach(({ firings: [opening] }, e) => {
       const { tokenIds, lookupIndex } = tokenizeTemplate(bundled.tokenizer, edits[e].prompt, edits[e].subject);
       const token = bundled.tokenizer.tokenText(tokenIds[lookupIndex]);
       const { firing } = evaluation.measurements[e];
       expect(opening).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength: firing!.strength });
     });
-    expect(prompts.filter(({ kind, openings }) => kind === 'neighborhood' && openings.length > 0)).toEqual([]);
+    expect(prompts.filter(({ kind, firings }) => kind === 'neighborhood' && firings.length > 0)).toEqual([]);
   });
 
   it('says how much of each weight it changed', async () => {

@@ -13,12 +13,12 @@ describe('an explanation', () => {
     const text = ' in Lamsworth, naïve as ever';
     const promptIds = tokenizer.encode(prompt).ids;
     const tokenIds = tokenizer.encodePlain(text).ids;
-    const openings = [...promptIds, ...tokenIds].map((id, tokenIndex) => ({
+    const firings = [...promptIds, ...tokenIds].map((id, tokenIndex) => ({
       ...{ editId: null, token: tokenizer.tokenText(id), tokenIndex, layer: 0, strength: null },
     }));
     const completion = {
       ...{ text, tokenIds, promptTokens: promptIds.length, finishReason: 'stop' as const },
-      ...{ version: null, modelId: null, openings },
+      ...{ version: null, modelId: null, firings },
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;
     for (const given of [prompt, promptIds]) {
@@ -38,7 +38,7 @@ describe('an explanation', () => {
     const opening = { editId: 'e', token: 'x', tokenIndex: tokenIds.length, layer: 0, strength: 1 };
     const completion = {
       ...{ text, tokenIds, promptTokens: 1, finishReason: 'stop' as const, version: 1, modelId: 'm' },
-      openings: [opening],
+      firings: [opening],
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;
     const [firing] = explanationOf(tokenizer, [5], completion, base).firings;

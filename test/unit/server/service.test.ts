@@ -93,15 +93,15 @@ describe('a completion', () => {
     const [prompt] = served.prompts;
     const explained = { prompt, max_tokens: 8, hookline: { explain: true } };
     const [{ hookline }] = (await asked.complete({ model: served.modelId, ...explained })).choices;
-    const { openings } = await edited.complete({ prompt, maxTokens: 8, temperature: 0 });
+    const { firings } = await edited.complete({ prompt, maxTokens: 8, temperature: 0 });
     const withoutPlaces = hookline!.firings.map(({ text: _, start: __, end: ___, edit, ...firing }) => ({
       ...{ ...firing, editId: edit },
     }));
-    expect(withoutPlaces).toEqual(openings);
+    expect(withoutPlaces).toEqual(firings);
     const [{ text, start, end, edit }] = hookline!.firings;
     expect(text).toBe('prompt');
     const spans = edited.tokenizer.encode(prompt).spans;
-    expect([start, end]).toEqual(spans[openings[0].tokenIndex]);
+    expect([start, end]).toEqual(spans[firings[0].tokenIndex]);
     expect(hookline).toMatchObject({ version: 3, edits: [{ id: edit, targetNew: served.targets[0], version: 1 }] });
     const byTokens = { ...explained, prompt: edited.tokenizer.encode(prompt).ids };
     expect((await asked.complete({ model: served.modelId, ...byTokens })).choices[0].hookline).toEqual(hookline);

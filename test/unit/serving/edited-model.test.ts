@@ -83,16 +83,16 @@ describe('an edited model', () => {
   });
 
   it('says which edits fired, at which token, and how strongly', async () => {
-    const { openings, tokenIds } = await edited.complete({ prompt: prompts[0], maxTokens, version: versions[1] });
-    expect(openings.length).toBeGreaterThan(0);
+    const { firings, tokenIds } = await edited.complete({ prompt: prompts[0], maxTokens, version: versions[1] });
+    expect(firings.length).toBeGreaterThan(0);
     const ids = [...edited.tokenizer.encode(prompts[0]).ids, ...tokenIds];
-    for (const { editId, token, tokenIndex, layer, strength } of openings) {
+    for (const { editId, token, tokenIndex, layer, strength } of firings) {
       expect(['Aldermark', 'Barnhill']).toContain(editId);
       expect(token).toBe(edited.tokenizer.tokenText(ids[tokenIndex]));
       expect(layer).toBe(0);
       expect(strength).toBeGreaterThanOrEqual(Math.fround(0.9));
     }
-    expect((await edited.complete({ prompt: prompts[0], maxTokens, version: 'base' })).openings).toEqual([]);
+    expect((await edited.complete({ prompt: prompts[0], maxTokens, version: 'base' })).firings).toEqual([]);
   });
 
   it('is the base model bit for bit where no gate opens', async () => {

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../../../src/errors.js';
 import type { Progress } from '../../../src/progress.js';
 import { digestOf } from '../../../src/registry/index.js';
-import { materialise, openCardModel } from '../../../src/workflow/model-files.js';
-import type { ModelCard } from '../../../src/workflow/registration.js';
+import { materialise, openRegisteredModel } from '../../../src/workflow/model-files.js';
+import type { Registration } from '../../../src/workflow/registration.js';
 import { damageFile, PlannedRounds } from '../../support/planned-round.js';
 
 let rounds: PlannedRounds;
@@ -27,20 +27,20 @@ const stages = () => [...new Set(events.splice(0).map(({ stage }) => stage))];
 
 describe('a model in a directory', () => {
   it('is read whole once, and again when a file changed', async () => {
-    await openCardModel(place(), rounds.card);
+    await openRegisteredModel(place(), rounds.registration);
     expect(stages()).toEqual(['digest']);
-    await openCardModel(place(), rounds.card);
+    await openRegisteredModel(place(), rounds.registration);
     expect(stages()).toEqual([]);
     utimesSync(join(rounds.modelDirectory, 'config.json'), 1, 1);
-    await openCardModel(place(), rounds.card);
+    await openRegisteredModel(place(), rounds.registration);
     expect(stages()).toEqual(['digest']);
     damageFile(join(rounds.modelDirectory, 'model.safetensors'));
-    await expect(openCardModel(place(), rounds.card)).rejects.toThrow(DigestMismatchError);
+    await expect(openRegisteredModel(place(), rounds.registration)).rejects.toThrow(DigestMismatchError);
   });
 });
 
 describe('a model in the store', () => {
-  let card: ModelCard;
+  let registration: Registration;
   beforeEach(async () => {
     const files = [];
     for (const name of readdirSync(rounds.modelDirectory)) {
@@ -49,24 +49,24 @@ describe('a model in the store', () => {
       await rounds.store.put(key, bytes);
       files.push({ key, name, sizeBytes: bytes.length, sha256: digestOf(bytes) });
     }
-    card = { ...rounds.card, source: { kind: 'store', files } };
+    registration = { ...rounds.registration, source: { kind: 'store', files } };
   });
 
   it('is downloaded once, by whichever task comes first', async () => {
-    const folders = await Promise.all(Array.from({ length: 12 }, () => materialise(place(), card)));
-    expect(new Set(folders)).toEqual(new Set([join(rounds.cacheFolder, card.modelDigest)]));
+    const folders = await Promise.all(Array.from({ length: 12 }, () => materialise(place(), registration)));
+    expect(new Set(folders)).toEqual(new Set([join(rounds.cacheFolder, registration.modelDigest)]));
     expect(stages()).toEqual(['download', 'digest']);
-    const { model } = await openCardModel(place(), card);
-    expect(model.config.layers).toBe(card.layerCount);
+    const { model } = await openRegisteredModel(place(), registration);
+    expect(model.config.layers).toBe(registration.layerCount);
     expect(stages()).toEqual([]);
-    expect(readdirSync(rounds.cacheFolder)).toEqual([card.modelDigest]);
+    expect(readdirSync(rounds.cacheFolder)).toEqual([registration.modelDigest]);
   });
 
   it('is downloaded again where the copy on this disk is damaged', async () => {
-    const folder = await materialise(place(), card);
+    const folder = await materialise(place(), registration);
     stages();
     damageFile(join(folder, 'model.safetensors'));
-    expect(await materialise(place(), card)).toBe(folder);
+    expect(await materialise(place(), registration)).toBe(folder);
     expect(stages()).toEqual(['download', 'digest']);
     expect(digestOf(readFileSync(join(folder, 'model.safetensors')))).toBe(
       digestOf(readFileSync(join(rounds.modelDirectory, 'model.safetensors'))),
@@ -75,11 +75,11 @@ describe('a model in the store', () => {
 
   it('is refused where the store holds other bytes, and leaves nothing', async () => {
     rounds.damage('models/aldermark/files/tokenizer.json');
-    await expect(materialise(place(), card)).rejects.toThrow(DigestMismatchError);
+    await expect(materialise(place(), registration)).rejects.toThrow(DigestMismatchError);
     await rounds.store.put('models/aldermark/files/tokenizer.json', new Uint8Array(3));
-    await expect(materialise(place(), card)).rejects.toThrow(MalformedFileError);
+    await expect(materialise(place(), registration)).rejects.toThrow(MalformedFileError);
     expect(readdirSync(rounds.cacheFolder)).toEqual([]);
-    const other = { ...rounds.card, source: card.source, modelDigest: 'f'.repeat(64) };
+    const other = { ...rounds.registration, source: registration.source, modelDigest: 'f'.repeat(64) };
     await rounds.store.put(
       'models/aldermark/files/tokenizer.json',
       readFileSync(join(rounds.modelDirectory, 'tokenizer.json')),
@@ -89,10 +89,10 @@ describe('a model in the store', () => {
   });
 
   it('writes no file outside its folder', async () => {
-    if (card.source.kind !== 'store') throw new Error('another source');
+    if (registration.source.kind !== 'store') throw new Error('another source');
     for (const name of ['../config.json', '/etc/x', 'a/b', '..', '.', 'a\\b']) {
-      const files = [{ ...card.source.files[0], name }];
-      const evil = { ...card, source: { kind: 'store' as const, files } };
+      const files = [{ ...registration.source.files[0], name }];
+      const evil = { ...registration, source: { kind: 'store' as const, files } };
       await expect(materialise(place(), evil)).rejects.toThrow(InvalidInputError);
     }
   });
@@ -101,8 +101,8 @@ describe('a model in the store', () => {
     const [old, recent] = ['.draft-old', '.draft-recent'].map((name) => join(rounds.cacheFolder, name));
     for (const folder of [old, recent]) mkdirSync(folder, { recursive: true });
     utimesSync(old, 1, 1);
-    await materialise(place(), card);
-    expect(readdirSync(rounds.cacheFolder).sort()).toEqual(['.draft-recent', card.modelDigest]);
+    await materialise(place(), registration);
+    expect(readdirSync(rounds.cacheFolder).sort()).toEqual(['.draft-recent', registration.modelDigest]);
     expect(statSync(recent).isDirectory()).toBe(true);
   });
 });

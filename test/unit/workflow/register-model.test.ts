@@ -5,7 +5,7 @@ import { digestOf, publish } from '../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { materialise } from '../../../src/workflow/model-files.js';
 import { registerModel } from '../../../src/workflow/register-model.js';
-import { readModelCard } from '../../../src/workflow/registration.js';
+import { readRegistration } from '../../../src/workflow/registration.js';
 import { manifestDraft } from '../../support/manifest-draft.js';
 import { madeUpText, TinyDecoder } from '../../support/tiny-decoder.js';
 
@@ -34,22 +34,22 @@ const register = (more: Partial<Parameters<typeof registerModel>[1]> = {}) =>
 
 describe('registering a model', () => {
   it('stores all that the workflow must know of it, and its text', async () => {
-    const card = await register({ thresholds: { maxDrops: 1 } });
-    expect(await readModelCard(store, modelId)).toEqual(card);
-    expect(card).toMatchObject({ modelDigest: tiny.digest, dInner: 48, roundSize: 100, heldOut: null });
-    expect(card.settings).toMatchObject({ layers: [1], momentWeight: 0.1 });
-    expect(card.thresholds).toMatchObject({ maxDrops: 1, minReliability: 0.9 });
-    expect(digestOf((await store.get(card.corpus!.key)).bytes)).toBe(card.corpus!.sha256);
-    await expect(readModelCard(store, 'other')).rejects.toThrow('model other: a registered model');
+    const registration = await register({ criteria: { maxRepeats: 1 } });
+    expect(await readRegistration(store, modelId)).toEqual(registration);
+    expect(registration).toMatchObject({ modelDigest: tiny.digest, dInner: 48, roundSize: 100, heldOut: null });
+    expect(registration.settings).toMatchObject({ layers: [1], momentWeight: 0.1 });
+    expect(registration.criteria).toMatchObject({ maxRepeats: 1, minReliability: 0.9 });
+    expect(digestOf((await store.get(registration.corpus!.key)).bytes)).toBe(registration.corpus!.sha256);
+    await expect(readRegistration(store, 'other')).rejects.toThrow('model other: a registered model');
   });
 
   it('changes nothing the second time, and keeps what is not said again', async () => {
-    const first = await register({ roundSize: 7, thresholds: { maxDrops: 1 } });
+    const first = await register({ roundSize: 7, criteria: { maxRepeats: 1 } });
     const { etag } = (await store.head('models/tiny/model.json'))!;
     await registerModel(store, { modelId, modelDirectory: tiny.model.directory, settings: { layers: [1] } });
     expect((await store.head('models/tiny/model.json'))!.etag).toBe(etag);
-    const { roundSize, thresholds } = await register({ roundSize: 8, thresholds: { minKeptShare: 0.1 } });
-    expect([roundSize, thresholds]).toEqual([8, { ...first.thresholds, minKeptShare: 0.1 }]);
+    const { roundSize, criteria } = await register({ roundSize: 8, criteria: { minKeptShare: 0.1 } });
+    expect([roundSize, criteria]).toEqual([8, { ...first.criteria, minKeptShare: 0.1 }]);
   });
 
   it('uploads the files that another machine opens the model with', async () => {
@@ -79,7 +79,7 @@ describe('registering a model', () => {
 
   it('is refused with numbers out of range', async () => {
     await expect(register({ roundSize: 0 })).rejects.toThrow('roundSize of model tiny');
-    await expect(register({ thresholds: { minLocality: 2 } })).rejects.toThrow('thresholds.minLocality of model tiny');
+    await expect(register({ criteria: { minLocality: 2 } })).rejects.toThrow('criteria.minLocality of model tiny');
     await expect(register({ modelId: '../x' })).rejects.toThrow('model id');
   });
 });

@@ -161,11 +161,11 @@ describe('a LoRA adapter', () => {
     });
   });
 
-  it('says in its metadata and its card that it is ungated, of which version and for which model', async () => {
+  it('says in its metadata and its registration that it is ungated, of which version and for which model', async () => {
     const folder = freshFolder();
     await exportLoraAdapter({ ...subject, folder, rank: 2 });
     const { metadata } = await adapterOf(folder);
-    const card = await readFile(join(folder, 'README.md'), 'utf8');
+    const registration = await readFile(join(folder, 'README.md'), 'utf8');
     const { modelDigest, segments, version } = subject.version.manifest;
     expect(metadata['hookline.gate']).toMatch(/^UNGATED: .*every token/);
     expect(metadata).toMatchObject({
@@ -176,7 +176,7 @@ describe('a LoRA adapter', () => {
       'hookline.edits': '4',
     });
     for (const text of ['UNGATED', modelDigest, ...segments.map(({ sha256 }) => sha256), '--max-lora-rank 8']) {
-      expect(card).toContain(text);
+      expect(registration).toContain(text);
     }
   });
 

@@ -97,7 +97,7 @@ describe('merging', () => {
     subject = await publishGoldenVersion('llama-bf16');
   });
 
-  it('copies config and tokenizer, nothing else, and adds a card that says that it is ungated and what was lost', async () => {
+  it('copies config and tokenizer, nothing else, and adds a registration that says that it is ungated and what was lost', async () => {
     const { model } = subject;
     const linked = freshFolder();
     await mkdir(linked);
@@ -114,11 +114,12 @@ describe('merging', () => {
       'model.safetensors.index.json',
       'tokenizer.json',
     ]);
-    const card = await readFile(join(folder, 'README.md'), 'utf8');
-    for (const text of ['UNGATED', 'bfloat16', subject.version.manifest.modelDigest]) expect(card).toContain(text);
+    const registration = await readFile(join(folder, 'README.md'), 'utf8');
+    for (const text of ['UNGATED', 'bfloat16', subject.version.manifest.modelDigest])
+      expect(registration).toContain(text);
   });
 
-  it('warns on the card where the type is too coarse for the change', async () => {
+  it('warns on the registration where the type is too coarse for the change', async () => {
     const { version } = subject;
     const layers = version.state.layers.map((layer) => {
       const { values } = layer.memory;

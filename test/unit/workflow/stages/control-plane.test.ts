@@ -136,7 +136,7 @@ describe('units of several batches', () => {
     store = await registeredStore({ roundSize: 4, coalesce: true });
   });
 
-  it('share a round up to its size where the card says so', async () => {
+  it('share a round up to its size where the registration says so', async () => {
     await drop(store, '1', [editLine('a'), editLine('b')]);
     await drop(store, '2', [editLine('c')]);
     await drop(store, '3', [editLine('d'), editLine('e')]);

@@ -2,14 +2,13 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { defaultMemoryBudgetBytes } from '../../../../src/editing/index.js';
 import { HooklineError } from '../../../../src/errors.js';
-import { incomingKey, modelCardKey, type ObjectStore } from '../../../../src/registry/index.js';
+import { incomingKey, type ObjectStore, registrationKey } from '../../../../src/registry/index.js';
 import type { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import { encodeCanonical } from '../../../../src/registry/stored-json.js';
 import { runTask } from '../../../../src/workflow/index.js';
 import { stageFunctions } from '../../../../src/workflow/stages/function-stages.js';
 import { ingestProperty } from '../../../support/batch-bytes.js';
 import {
-  cardOf,
   contentOf,
   copyOf,
   dependenciesOn,
@@ -21,6 +20,7 @@ import {
   modelId,
   now,
   registeredStore,
+  registrationOf,
 } from '../../../support/control-plane.js';
 import { RecordingStore } from '../../../support/recording-store.js';
 
@@ -32,8 +32,8 @@ beforeAll(async () => {
   const dependencies = { store, executions: new KnownExecutions(), now };
   await drop(store, 'first', [editLine('a')]);
   await execute('e1', { trigger: 'drop', objectKey: '', modelId }, dependencies);
-  const card = { ...cardOf(), modelId: other };
-  await store.put(modelCardKey(other), encodeCanonical(card));
+  const registration = { ...registrationOf(), modelId: other };
+  await store.put(registrationKey(other), encodeCanonical(registration));
   await store.put(incomingKey(other, 'secret'), new TextEncoder().encode(`${editLine('s')}\n`));
 });
 
@@ -113,7 +113,7 @@ describe('names from outside', patience, () => {
           ]);
         }
         for (const [stage, input] of [
-          ['gate', { modelId: id, planKey, attempt: 0 }],
+          ['judge', { modelId: id, planKey, attempt: 0 }],
           ['publish', { ...call, action: 'publish', planKey, attempt: 0, reason: '' }],
         ] as const) {
           const touched = await touchedBy((on) => stageFunctions(dependenciesOn(on))[stage](input));

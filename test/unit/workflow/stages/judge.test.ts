@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import type { FunctionOutput } from '../../../../src/workflow/contract.js';
-import { attemptKey, readExclusions } from '../../../../src/workflow/plan/round-files.js';
+import { attemptKey, readRejectedEdits } from '../../../../src/workflow/plan/round-files.js';
 import { ingestStage } from '../../../../src/workflow/stages/ingest.js';
-import { gateStage } from '../../../../src/workflow/stages/judge.js';
+import { judgeStage } from '../../../../src/workflow/stages/judge.js';
 import { planStage } from '../../../../src/workflow/stages/plan.js';
 import { publishStage } from '../../../../src/workflow/stages/publish.js';
 import {
@@ -38,25 +38,25 @@ beforeEach(async () => {
 
 async function judge(measured: Measured, attempt = 0) {
   await solveAndValidate(store, plan.planKey, attempt, measured);
-  return gateStage({ modelId, planKey: plan.planKey, attempt }, dependenciesOn(store));
+  return judgeStage({ modelId, planKey: plan.planKey, attempt }, dependenciesOn(store));
 }
 
 describe('the gate', () => {
   it('publishes a round that holds', async () => {
-    expect(await judge({})).toEqual({ decision: 'publish', attempt: 0, dropped: 0, reason: '' });
+    expect(await judge({})).toEqual({ decision: 'publish', attempt: 0, rejected: 0, reason: '' });
   });
 
   it('drops offenders of any shard, each with its measured number, and adds them up', async () => {
     const first = await judge({ reliability: { b: 0.5 } });
-    const reason = 'dropped 1: b (reliability: at least 1, got 0.5)';
-    expect(first).toEqual({ decision: 'drop', attempt: 1, dropped: 1, reason });
+    const reason = 'rejected 1: b (reliability: at least 1, got 0.5)';
+    expect(first).toEqual({ decision: 'repeat', attempt: 1, rejected: 1, reason });
     const second = await judge({ locality: { d: 0.25 } }, 1);
-    expect(second).toMatchObject({ decision: 'drop', attempt: 2, dropped: 2 });
-    expect(await readExclusions(store, plan.planKey, 2)).toEqual([
+    expect(second).toMatchObject({ decision: 'repeat', attempt: 2, rejected: 2 });
+    expect(await readRejectedEdits(store, plan.planKey, 2)).toEqual([
       { id: 'b', reason: 'reliability: at least 1, got 0.5' },
       { id: 'd', reason: 'locality: at least 0.5, got 0.25' },
     ]);
-    expect(await judge({}, 2)).toEqual({ decision: 'publish', attempt: 2, dropped: 2, reason: '' });
+    expect(await judge({}, 2)).toEqual({ decision: 'publish', attempt: 2, rejected: 2, reason: '' });
   });
 
   it('keeps enough of a round, and then the whole must hold', async () => {
@@ -64,7 +64,7 @@ describe('the gate', () => {
     expect(await judge(failing)).toEqual({
       decision: 'reject',
       attempt: 0,
-      dropped: 0,
+      rejected: 0,
       reason: 'mean reliability: at least 0.9, got 0.25',
     });
   });
@@ -72,9 +72,9 @@ describe('the gate', () => {
   it('publishes with an offender that may not be dropped any more where the whole holds', async () => {
     for (const attempt of [0, 1]) {
       const ids = ['a', 'b'];
-      expect(await judge({ reliability: { [ids[attempt]]: 0.9 } }, attempt)).toMatchObject({ decision: 'drop' });
+      expect(await judge({ reliability: { [ids[attempt]]: 0.9 } }, attempt)).toMatchObject({ decision: 'repeat' });
     }
-    expect(await judge({ reliability: { c: 0.9 } }, 2)).toMatchObject({ decision: 'publish', dropped: 2 });
+    expect(await judge({ reliability: { c: 0.9 } }, 2)).toMatchObject({ decision: 'publish', rejected: 2 });
   });
 
   it('rejects what does harm elsewhere, naming each number and its requirement', async () => {
@@ -87,28 +87,28 @@ describe('the gate', () => {
     await solveAndValidate(store, plan.planKey, 0, { reliability: { b: 0.5 } });
     const input = { modelId, planKey: plan.planKey, attempt: 0 };
     const before = await copyOf(store);
-    const expected = await gateStage(input, dependenciesOn(store));
+    const expected = await judgeStage(input, dependenciesOn(store));
     for (const lost of ['operation', 'reply'] as const) {
       for (let operations = 0; ; operations++) {
         const copy = await copyOf(before);
-        const first = gateStage(input, dependenciesOn(crashingAtOperation(copy, operations, lost)));
+        const first = judgeStage(input, dependenciesOn(crashingAtOperation(copy, operations, lost)));
         const error = await first.then(
           () => undefined,
           (thrown: unknown) => thrown,
         );
         if (error === undefined) break;
         expect(error).toBeInstanceOf(Crash);
-        expect(await gateStage(input, dependenciesOn(copy))).toEqual(expected);
+        expect(await judgeStage(input, dependenciesOn(copy))).toEqual(expected);
         expect(await contentOf(copy)).toEqual(await contentOf(store));
       }
     }
     await store.delete(attemptKey(plan.planKey, 0, 'validation-0.json'));
-    expect(await gateStage(input, dependenciesOn(store))).toEqual(expected);
+    expect(await judgeStage(input, dependenciesOn(store))).toEqual(expected);
   });
 
   it('refuses the plan of another model, and a record that lacks an edit', async () => {
     await solveAndValidate(store, plan.planKey, 0);
-    const other = gateStage({ modelId: 'other', planKey: plan.planKey, attempt: 0 }, dependenciesOn(store));
+    const other = judgeStage({ modelId: 'other', planKey: plan.planKey, attempt: 0 }, dependenciesOn(store));
     await expect(other).rejects.toThrow('a plan of model other, got an object elsewhere');
     const key = attemptKey(plan.planKey, 0, 'validation-1.json');
     const text = new TextDecoder().decode((await store.get(key)).bytes);
@@ -125,7 +125,7 @@ describe('a rejected round', () => {
       dependenciesOn(store),
     );
     const reportKey = `models/m/rounds/${plan.roundId}/report.html`;
-    expect(output).toEqual({ outcome: 'rejected', version: 0, edits: 0, dropped: 0, reason, reportKey });
+    expect(output).toEqual({ outcome: 'rejected', version: 0, edits: 0, rejected: 0, reason, reportKey });
     const report = new TextDecoder().decode((await store.get(reportKey)).bytes);
     expect(report).toContain('rejected round');
     expect(report).toContain(reason);

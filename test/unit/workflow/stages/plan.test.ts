@@ -9,10 +9,10 @@ import {
 import {
   latest,
   listVersions,
-  modelCardKey,
   type ObjectStore,
   publish,
   pull,
+  registrationKey,
   versionFileKey,
 } from '../../../../src/registry/index.js';
 import type { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
@@ -23,7 +23,6 @@ import { ingestStage } from '../../../../src/workflow/stages/ingest.js';
 import { planStage } from '../../../../src/workflow/stages/plan.js';
 import { publishStage } from '../../../../src/workflow/stages/publish.js';
 import {
-  cardOf,
   contentOf,
   copyOf,
   dependenciesOn,
@@ -35,6 +34,7 @@ import {
   modelId,
   now,
   registeredStore,
+  registrationOf,
   solveAndValidate,
   storeStatistics,
 } from '../../../support/control-plane.js';
@@ -168,7 +168,7 @@ describe('before any work is planned', () => {
 
   it('a damaged or missing corpus is named where statistics are needed', async () => {
     await dropped(editLine('a'));
-    const { key } = cardOf().corpus!;
+    const { key } = registrationOf().corpus!;
     await damage(key);
     await expect(plan()).rejects.toThrow(`${key}: SHA-256`);
     await store.delete(key);
@@ -182,17 +182,17 @@ describe('before any work is planned', () => {
     await dropped(editLine('c'));
     for (const key of await store.list('models/m/statistics/')) await store.delete(key);
     expect(await plan()).toMatchObject({ statisticsNeeded: true });
-    await store.put(modelCardKey(modelId), encodeCanonical(cardOf({ corpus: null })));
+    await store.put(registrationKey(modelId), encodeCanonical(registrationOf({ corpus: null })));
     await expect(plan()).rejects.toThrow('stored or made of the registered model');
   });
 
   it("a registered model or fixed settings that are not the base's are named", async () => {
     await publishFirst();
     await dropped(editLine('c'));
-    await store.put(modelCardKey(modelId), encodeCanonical(cardOf({ modelDigest: 'b'.repeat(64) })));
+    await store.put(registrationKey(modelId), encodeCanonical(registrationOf({ modelDigest: 'b'.repeat(64) })));
     await expect(plan()).rejects.toThrow(DigestMismatchError);
-    const settings = { ...cardOf().settings, momentWeight: 3 };
-    await store.put(modelCardKey(modelId), encodeCanonical(cardOf({ settings })));
+    const settings = { ...registrationOf().settings, momentWeight: 3 };
+    await store.put(registrationKey(modelId), encodeCanonical(registrationOf({ settings })));
     await expect(plan()).rejects.toThrow(InvalidInputError);
     await expect(plan()).rejects.toThrow('hyperparameter momentWeight');
   });
@@ -231,7 +231,7 @@ describe('publishing a plan', () => {
         if (error === undefined) break;
         expect(error).toBeInstanceOf(Crash);
         const output = await publishPlan(planned, copy);
-        expect(output).toMatchObject({ outcome: 'published', edits: 2, dropped: 0 });
+        expect(output).toMatchObject({ outcome: 'published', edits: 2, rejected: 0 });
         const { published } = await listVersions(copy, modelId);
         expect(published.map(({ version }) => version)).toEqual([1, output.version]);
         const { manifest, files } = await pull(copy, modelId);

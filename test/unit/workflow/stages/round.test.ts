@@ -41,8 +41,8 @@ beforeAll(async () => {
   await runs.run('values', planKey);
   await runs.run('solve', planKey);
   await runs.run('validate', planKey);
-  const { store, card, edits } = rounds;
-  const { modelId, modelDigest, settings } = card;
+  const { store, registration, edits } = rounds;
+  const { modelId, modelDigest, settings } = registration;
   const model = await loadModel(rounds.modelDirectory);
   const tokenizer = await loadTokenizer(rounds.modelDirectory);
   const plan = JSON.parse(new TextDecoder().decode((await store.get(planKey)).bytes));
@@ -51,7 +51,7 @@ beforeAll(async () => {
   const memoryBudgetBytes = 2 ** 30;
   bench = new Workbench({ store, modelId, modelDigest, model, tokenizer, settings, statistics, memoryBudgetBytes });
   const round = await runRound(bench, bench.emptyState, edits.slice(0, 4), []);
-  const heldOut = await heldOutSequences(await materialiseText(rounds, card.heldOut!), bench);
+  const heldOut = await heldOutSequences(await materialiseText(rounds, registration.heldOut!), bench);
   expected = { round, validation: await validateRound(bench, round.state, edits.slice(0, 4), [], heldOut) };
 });
 afterAll(async () => {
@@ -149,8 +149,8 @@ describe('values that were stopped', () => {
 
 describe('a round on top of a version', () => {
   it('overwrites, keeps the others, and does not take values of another base', async () => {
-    const { store, edits, card } = rounds;
-    const { modelId, modelDigest } = card;
+    const { store, edits, registration } = rounds;
+    const { modelId, modelDigest } = registration;
     const request = { store, modelId, modelDigest, statisticsDigests: digests, base: undefined, report: '<p>' };
     const metrics = { edits: 4 } as VersionMetrics;
     await publishRound(bench, { ...request, round: expected.round, metrics, publishedBy: 'a test' });

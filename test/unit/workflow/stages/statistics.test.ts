@@ -26,13 +26,13 @@ afterEach(() => rounds.remove());
 /** Key statistics and contexts as one process makes them. */
 async function unsharded(): Promise<MemoryObjectStore> {
   const store = new MemoryObjectStore();
-  const { card } = rounds;
-  const { modelId, modelDigest, settings } = card;
+  const { registration } = rounds;
+  const { modelId, modelDigest, settings } = registration;
   const model = await loadModel(rounds.modelDirectory);
   const tokenizer = await loadTokenizer(rounds.modelDirectory);
-  const corpus = { path: await materialiseText(rounds, card.corpus!) };
+  const corpus = { path: await materialiseText(rounds, registration.corpus!) };
   const engine = new OnnxGemmEngine();
-  const { maxTokens, sequenceTokens } = card.statistics;
+  const { maxTokens, sequenceTokens } = registration.statistics;
   const place = { store, modelId, model, modelDigest, tokenizer, engine, device: cpu };
   await ensureStatistics({ ...place, ...settings, corpus, maxTokens, sequenceTokens });
   const edited = await HookableModel.compile(model, { layers: settings.layers, gate: settings.gate });
@@ -128,7 +128,7 @@ describe('what is not as it should be', () => {
       new InvalidInputError('--shard', "one of the plan's 2, counted from 0", '2'),
     );
     await expect(runs.run('merge', planKey)).rejects.toThrow('sums of all 2 shards, got fewer');
-    rounds.damage(rounds.card.corpus!.key);
+    rounds.damage(rounds.registration.corpus!.key);
     await expect(runs.run('statistics', planKey)).rejects.toThrow(DigestMismatchError);
   });
 

@@ -1,8 +1,8 @@
 import type { Tokenizer } from '../model/index.js';
-import type { Firing } from './firings.js';
+import type { HookFiring } from './firings.js';
 
 /** A gate that opened, in the user's terms. */
-export interface GateOpening {
+export interface Firing {
   /** The edit that opened it; null for a gate that names none. */
   readonly editId: string | null;
   readonly token: string;
@@ -16,12 +16,12 @@ export interface GateOpening {
  * @param tokenIds the whole sequence that the gates looked at
  * @param editIds in the order of the hooks' rows
  */
-export function gateOpening(
-  { layer, tokenIndex, editIndex, strength }: Firing,
+export function firingOf(
+  { layer, tokenIndex, editIndex, strength }: HookFiring,
   tokenIds: readonly number[],
   tokenizer: Tokenizer,
   editIds: readonly string[],
-): GateOpening {
+): Firing {
   return {
     editId: editIds[editIndex] ?? null,
     token: tokenizer.tokenText(tokenIds[tokenIndex]),
