@@ -12,6 +12,7 @@ import {
   type WorkflowListener,
 } from '../pipeline/index.js';
 import { type ObjectStore, openStore } from '../registry/index.js';
+import { loadOnnxRuntime } from '../runtime/index.js';
 import type { WorkflowOptions } from './workflow-options.js';
 
 /** The workflow on this machine, over a store. */
@@ -24,9 +25,11 @@ export interface OpenWorkflow {
  * Opens a store and the state machine that the build has synthesized, ready to run.
  *
  * @throws {InvalidInputError} if the store is in this process's memory, where no child process finds it
+ * @throws {PermanentError} if ONNX Runtime is missing: said once, instead of by every task
  */
 export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
   const location = storeLocation(options.store);
+  await loadOnnxRuntime();
   const store = openStore(location);
   await reapExecutions(store);
   const { tasks, device, solver, memoryBudget } = options;

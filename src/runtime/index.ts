@@ -3,4 +3,5 @@ export { cpu, type Device, type DeviceChoice, type ResolveDeviceOptions, resolve
 export type { ProgramInput } from './feeds.js';
 export { OnnxGemmEngine, withGemmEngine } from './gemm-engine.js';
 export { type ModelFile, openModelFile } from './model-file.js';
+export { loadOnnxRuntime } from './onnx-runtime.js';
 export { type CompileOptions, compile, type Program } from './program.js';

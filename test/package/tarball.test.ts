@@ -95,13 +95,14 @@ try {
 `;
 
 describe.skipIf(asked === '')(name, { timeout: 600_000 }, () => {
-  const scratch = mkdtempSync(join(tmpdir(), 'hookline-package-'));
+  const scratch = join(tmpdir(), `hookline-package-${process.pid}`);
   /** A project with the tarball and nothing but what `dependencies` name: ONNX Runtime is missing. */
   const project = join(scratch, 'project');
   const installed = join(project, 'node_modules/hookline');
   const tarball = { path: '', bytes: 0, files: [] as string[] };
 
   beforeAll(async () => {
+    mkdirSync(scratch);
     const built = await run('npm', ['run', 'build']);
     expect(built.code, built.errors).toBe(0);
     const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch]);
@@ -179,6 +180,9 @@ describe.skipIf(asked === '')(name, { timeout: 600_000 }, () => {
     const { output, errors } = await run(process.execPath, [script]);
     expect(output).toMatch(/^ONNX Runtime: installed, got none \(run `npm install [^`]+`\)\n$/);
     expect(errors).toBe('');
+    const demo = await run(process.execPath, [join(installed, 'dist/cli/main.js'), 'demo'], { cwd: project });
+    expect(demo.errors.trim().split('\n').at(-1)).toBe(`error: ${output.trim()}`);
+    expect(demo.code).toBe(64);
   });
 
   it.skipIf(!withInstall)(installName, async () => {
