@@ -1,5 +1,6 @@
 /** @file Choosing the execution provider that sessions run on. */
 import { add, encodeGraph, Graph } from '../graph/index.js';
+import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
 /** What to run on; `auto` takes CUDA where it loads, else the CPU. */
@@ -20,10 +21,13 @@ export interface ResolveDeviceOptions {
 
 /**
  * Tries a provider with a tiny graph. One that was asked for and cannot load is said once, with the reason, and the CPU is used.
+ *
+ * @throws {PermanentError} if ONNX Runtime itself is missing, unless the CPU is asked for
  */
 export async function resolveDevice(choice: DeviceChoice, options: ResolveDeviceOptions = {}): Promise<Device> {
   if (choice === 'cpu') return cpu;
   const provider = choice === 'auto' ? 'cuda' : choice;
+  await loadOnnxRuntime();
   const failure = await loadFailure(provider);
   if (failure === undefined) return { provider };
   if (choice !== 'auto') options.onNotice?.(`device ${provider} cannot be used, running on the CPU: ${failure}`);

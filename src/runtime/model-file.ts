@@ -1,9 +1,10 @@
 /** @file Running a model file that somebody else exported. */
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-common';
 import { InvalidInputError } from '../errors.js';
 import { dtypes } from '../tensor/index.js';
 import { cpu } from './device.js';
 import type { ProgramInput } from './feeds.js';
+import { loadOnnxRuntime } from './onnx-runtime.js';
 import { type CompileOptions, type Program, runtimeError, SessionProgram } from './program.js';
 import { createSession } from './session.js';
 
@@ -17,13 +18,14 @@ export interface ModelFile extends Program {
  * checks the feeds.
  *
  * @throws {InvalidInputError} if an input or output is no tensor of a known element type
- * @throws {PermanentError} if ONNX Runtime cannot load it, {TransientError} if the device is out of memory
+ * @throws {PermanentError} if ONNX Runtime is missing or cannot load it, {TransientError} if the device is out of memory
  */
 export async function openModelFile(
   path: string,
   options: Pick<CompileOptions, 'device' | 'threads' | 'optimization'> = {},
 ): Promise<ModelFile> {
   const { device = cpu, threads, optimization = 'all' } = options;
+  const { Tensor } = await loadOnnxRuntime();
   let session: InferenceSession;
   try {
     session = await createSession(path, {
@@ -35,7 +37,7 @@ export async function openModelFile(
   } catch (error) {
     throw runtimeError(`loading ${path}`, error);
   }
-  const program = new SessionProgram(session, session.inputMetadata.map(portOf), () => undefined);
+  const program = new SessionProgram(session, Tensor, session.inputMetadata.map(portOf), () => undefined);
   return Object.assign(program, { outputs: session.outputMetadata.map(portOf) });
 }
 

@@ -1,10 +1,11 @@
 /** @file Compiling a graph and running it; a program holds one ONNX Runtime session. */
-import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
 import { InvalidInputError, PermanentError, TransientError } from '../errors.js';
 import { encodeGraph, type Graph } from '../graph/index.js';
 import { type DataOf, type Dtype, dtypes, type Tensor, tensor } from '../tensor/index.js';
 import { cpu, type Device } from './device.js';
 import { checkFeeds, type ProgramInput } from './feeds.js';
+import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
 /** How to compile. */
@@ -36,13 +37,14 @@ export interface Program {
 /**
  * Makes a graph ready to run. Weights are mapped from their files, not copied.
  *
- * @throws {PermanentError} if the graph cannot run on the device, or its weights lie in several folders
+ * @throws {PermanentError} if ONNX Runtime is missing, the graph cannot run on the device, or its weights lie in several folders
  * @throws {TransientError} if the device is out of memory
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
   const { bytes, weightsFolder, inputs } = encodeGraph(graph);
+  const { Tensor: OrtTensor } = await loadOnnxRuntime();
   try {
-    return new SessionProgram(await createSession(bytes, sessionOptions(options, weightsFolder)), inputs);
+    return new SessionProgram(await createSession(bytes, sessionOptions(options, weightsFolder)), OrtTensor, inputs);
   } catch (error) {
     throw runtimeError('compiling a graph', error);
   }
@@ -70,23 +72,29 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
 /** A session and what it takes. */
 export class SessionProgram implements Program {
   #session: InferenceSession | undefined;
+  readonly #OrtTensor: TensorConstructor;
   readonly #check: typeof checkFeeds;
 
-  /** @param check refuses feeds before ONNX Runtime sees them */
+  /**
+   * @param OrtTensor the class of the runtime that made the session
+   * @param check refuses feeds before ONNX Runtime sees them
+   */
   constructor(
     session: InferenceSession,
+    OrtTensor: TensorConstructor,
     readonly inputs: readonly ProgramInput[],
     check: typeof checkFeeds = checkFeeds,
   ) {
-    this.#check = check;
     this.#session = session;
+    this.#OrtTensor = OrtTensor;
+    this.#check = check;
   }
 
   async run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
     const session = this.#session;
     if (session === undefined) throw new InvalidInputError('program', 'not disposed', 'a run after dispose');
     this.#check(this.inputs, feeds);
-    const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed)] as const);
+    const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed, this.#OrtTensor)] as const);
     let results: InferenceSession.ReturnType;
     try {
       results = await session.run(Object.fromEntries(lent));
@@ -104,7 +112,7 @@ export class SessionProgram implements Program {
 }
 
 /** The same memory as an ONNX Runtime tensor. */
-function lend({ dtype, shape, data }: Tensor): OrtTensor {
+function lend({ dtype, shape, data }: Tensor, OrtTensor: TensorConstructor): OrtTensor {
   if (dtype === 'bfloat16')
     throw new InvalidInputError('feed', 'a dtype that ONNX Runtime takes from JavaScript', dtype);
   return new OrtTensor(dtype, data, shape);

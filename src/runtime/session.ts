@@ -1,5 +1,6 @@
 /** @file How every session is made: quietly, because all errors that ONNX Runtime would print are thrown, and without spinning. */
-import { env, InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-common';
+import { loadOnnxRuntime } from './onnx-runtime.js';
 
 const FATAL = 4;
 
@@ -10,10 +11,11 @@ const FATAL = 4;
 const threadsSleep = { intra_op: { allow_spinning: '0' } };
 
 /** Loads a model from bytes, or from the file of that path. */
-export function createSession(
+export async function createSession(
   model: Uint8Array | string,
   options: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {
+  const { env, InferenceSession } = await loadOnnxRuntime();
   // Read once, when the first session of the process is made.
   env.logLevel = 'fatal';
   const { session, ...extra } = (options.extra ?? {}) as { readonly session?: Readonly<Record<string, unknown>> };

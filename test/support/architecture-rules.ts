@@ -47,7 +47,7 @@ const outerFolders: ReadonlyMap<string, RegExp> = new Map([
 
 /** What only some files may use: a package with all below it, a module, or a global. */
 const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
-  { what: /^onnxruntime-node(\/|$)/, where: /^src\/runtime\// },
+  { what: /^onnxruntime-(node|common)(\/|$)/, where: /^src\/runtime\// },
   { what: /^(onnx-buf|@bufbuild\/protobuf)(\/|$)/, where: /^src\/graph\/(encode|onnx-file)\.ts$/ },
   { what: /^@huggingface\/tokenizers(\/|$)/, where: /^src\/model\/tokenizer\.ts$/ },
   { what: /^@huggingface\/gguf(\/|$)/, where: /^src\/model\/gguf\// },

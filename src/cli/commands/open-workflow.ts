@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { InvalidInputError } from '../../errors.js';
 import { LocalWorkflow, loadWorkflow, reapExecutions, Slots, type WorkflowListener } from '../../local/index.js';
 import { type ObjectStore, openStore } from '../../registry/index.js';
+import { loadOnnxRuntime } from '../../runtime/index.js';
 import { environmentNames, stageFunctions } from '../../workflow/index.js';
 import type { WorkflowOptions } from '../options/workflow-options.js';
 
@@ -17,9 +18,11 @@ export interface OpenWorkflow {
  * Opens a store and the state machine that the build has synthesized, ready to run.
  *
  * @throws {InvalidInputError} if the store is in this process's memory, where no child process finds it
+ * @throws {PermanentError} if ONNX Runtime is missing: said once, instead of by every task
  */
 export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
   const location = storeLocation(options.store);
+  await loadOnnxRuntime();
   const store = openStore(location);
   await reapExecutions(store);
   const { tasks, device, solver, memoryBudget } = options;

@@ -1,0 +1,59 @@
+/** @file Loading ONNX Runtime when the first session needs it, so that hookline can be imported where it is missing. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type * as OnnxRuntime from 'onnxruntime-common';
+import { PermanentError } from '../errors.js';
+
+/** The version that package.json names. */
+const version = '1.30.0';
+
+/**
+ * The copy for the CPU of Linux that the build makes: npm leaves the package itself out where its install script cannot download
+ * the CUDA library. This code runs in `dist/runtime`, and bundled in `dist/containers`.
+ */
+const copy = new URL('../onnxruntime/', import.meta.url);
+
+let loading: Promise<typeof OnnxRuntime> | undefined;
+
+/**
+ * ONNX Runtime, loaded once per process.
+ * @throws {PermanentError} if it is not installed, or does not load on this machine
+ */
+export function loadOnnxRuntime(): Promise<typeof OnnxRuntime> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<typeof OnnxRuntime> {
+  try {
+    return await import('onnxruntime-node');
+  } catch (error) {
+    if (!isMissingPackage(error)) throw unusable(error);
+  }
+  const binding = new URL(`bin/napi-v6/${process.platform}/${process.arch}/onnxruntime_binding.node`, copy);
+  if (!existsSync(fileURLToPath(binding))) throw missing();
+  try {
+    return await import(new URL('dist/index.js', copy).href);
+  } catch (error) {
+    throw unusable(error);
+  }
+}
+
+function isMissingPackage(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ERR_MODULE_NOT_FOUND' && message.includes("'onnxruntime-node'");
+}
+
+function missing(): PermanentError {
+  return new PermanentError(
+    `ONNX Runtime: installed, got none (run \`npm install --ignore-scripts onnxruntime-node@${version}\`)`,
+  );
+}
+
+/** The package is there, but its native library is not one for this machine. */
+function unusable(error: unknown): PermanentError {
+  const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return new PermanentError(`ONNX Runtime: a native library that loads on this machine, got ${reason}`, {
+    cause: error,
+  });
+}
