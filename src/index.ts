@@ -1,4 +1,3 @@
-/** @file What consumers may import. */
 export type { Edit } from './editing/index.js';
 export * from './errors.js';
 export { type BatchReading, readBatch, renderReport } from './evaluation/index.js';
@@ -24,10 +23,9 @@ export {
   watchVersions,
 } from './registry/index.js';
 export {
-  type EditRoundsRequest,
+  type EditOptions,
   type EditSession,
   type EditSessionRequest,
-  editRounds,
   openEditSession,
   type RoundOutcome,
 } from './rounds/index.js';

@@ -1,12 +1,8 @@
 /** @file What all measurements share: the model, its settings, edits and text. */
+
 import { readFile } from 'node:fs/promises';
-import {
-  type Edit,
-  type Hyperparameters,
-  resolveHyperparameters,
-  type TokenizedEdit,
-  tokenizeEdit,
-} from '../../src/editing/index.js';
+import { type Edit, type Hyperparameters, resolveHyperparameters, tokenizeEdit } from '../../src/editing/index.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import { readBatch } from '../../src/evaluation/read-batch.js';
 import { loadModel, type Model } from '../../src/model/index.js';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.js';

@@ -1,4 +1,5 @@
-import type { TokenizedEdit } from '../../src/editing/index.js';
+import type {} from '../../src/editing/index.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import type { EditShape } from '../../src/estimate/edit-shape.js';
 import { estimateDefaults } from '../../src/estimate/index.js';
 

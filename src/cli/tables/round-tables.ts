@@ -23,14 +23,14 @@ export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[
   terminal.print(`report: ${folder}/report.html`);
 }
 
-/** A round of `editRounds` as it is printed. */
-export function publishedRoundOf({ version, round, validation, manifest, gates }: RoundOutcome): PublishedRound {
-  const examples = round.edits.map((edit, e) => ({
+/** A published round of an edit session as it is printed. */
+export function publishedRoundOf({ version, metrics, edits, measures, renamed }: RoundOutcome): PublishedRound {
+  const examples = edits.map((edit, e) => ({
     prompt: edit.prompt.replace('{}', () => edit.subject),
-    before: validation.before[e].text,
-    after: validation.answers[e].text,
+    before: measures.before[e].text,
+    after: measures.answers[e].text,
   }));
-  return { version, metrics: manifest.metrics, edits: round.edits.length, examples, gates };
+  return { version: version!, metrics: { ...metrics }, edits: edits.length, examples, gates: measures.gates, renamed };
 }
 
 const roundHead = [
