@@ -3,6 +3,7 @@ import { decodeHookFile, type Edit, type Hyperparameters } from '../editing/inde
 import { DigestMismatchError, MalformedFileError } from '../errors.js';
 import {
   type Base,
+  canonicalJson,
   type DraftEdit,
   digestOf,
   type LatestVersion,
@@ -170,7 +171,7 @@ export interface PublishVersionRequest {
  */
 export function publishVersion(request: PublishVersionRequest): Promise<LatestVersion> {
   const { store, modelId, base, publishedBy, now } = request;
-  const edits = request.edits.map((edit) => `${JSON.stringify(edit)}\n`).join('');
+  const edits = request.edits.map((edit) => `${canonicalJson(edit)}\n`).join('');
   return publish(store, modelId, {
     manifest: draftManifest(request),
     files: new Map([

@@ -20,25 +20,33 @@ export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed'>;
  * Names a round's edits and finds those of the base that they overwrite: same subject, same prompt. An id stands for one
  * active fact, so an edit whose id an active edit of another fact bears is written as `<id>~<content id>`.
  *
+ * Bases of release 0.1 may hold several active facts under one id, which a solve can only take back together: where one of
+ * them is overwritten, the others are written again beside it, under ids of their own.
+ *
  * @param written what the batch asks for; ids differ
  * @param base    the version that the round stands on; undefined before the first
  */
 export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
-  const active = activeOf(base);
-  const pairs = new Map(overwrites(written, active.map(bareEdit)).map(({ newId, oldId }) => [newId, oldId]));
+  const active = activeOf(base).map(bareEdit);
+  const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
   const taken = new Set(active.map(({ id }) => id));
   const named = written.map((edit) => {
     const oldId = pairs.get(edit.id);
     const isFree = !taken.has(edit.id) || oldId === edit.id;
-    return { from: edit.id, oldId, edit: isFree ? edit : { ...edit, id: `${edit.id}~${contentId(edit)}` } };
+    return { from: edit.id, oldId, edit: isFree ? edit : withOwnId(edit) };
   });
-  const renamed = named.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
+  const overwritten = new Set(pairs.values());
+  const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(written, [edit]).length === 0);
+  const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldId: edit.id, edit: withOwnId(edit) }))];
+  const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
   return {
-    edits: named.map(({ edit }) => planned(edit)),
-    overwrites: named.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
+    edits: all.map(({ edit }) => planned(edit)),
+    overwrites: all.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
     ...(renamed.length > 0 && { renamed }),
   };
 }
+
+const withOwnId = (edit: Edit): Edit => ({ ...edit, id: `${edit.id}~${contentId(edit)}` });
 
 /** What a user is told of an edit that was given another id, as the rest of a sentence. */
 export const renamedText = ({ from, to }: RenamedEdit): string =>

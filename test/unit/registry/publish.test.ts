@@ -59,6 +59,22 @@ describe('publish', () => {
     store = new MemoryObjectStore();
   });
 
+  it('refuses an edit under the id of another active one, but for pairs that the base has already', async () => {
+    const first = await publishNext(store, 'run-1');
+    const again = roundOn(first, 'run-1');
+    await expect(publish(store, 'm', again)).rejects.toThrow(
+      'edit run-1 of m: an id that no other active edit bears, got one in use',
+    );
+    expect((await latest(store, 'm'))!.version).toBe(1);
+    const earlier = { status: 'overwritten' as const };
+    const freed = first.manifest.edits.map((edit) => ({ ...edit, ...earlier }));
+    const freely = { ...again, manifest: manifestDraft([...freed, draftEdit('run-1')], first.manifest.segments) };
+    expect((await publish(store, 'm', freely)).version).toBe(2);
+    const pair = [draftEdit('twice', { version: 1 }), draftEdit('twice', { version: 1 }), draftEdit('new')];
+    const onPair = { ...roundOn(await latest(store, 'm'), 'run-3'), manifest: manifestDraft(pair) };
+    expect((await publish(store, 'm', onPair)).version).toBe(3);
+  });
+
   it('makes the first version, complete and by its documented keys', async () => {
     const published = await publishNext(store, 'run-1');
     expect(published).toEqual(await latest(store, 'm'));
