@@ -27,6 +27,9 @@ export {
   type EditSession,
   type EditSessionRequest,
   openEditSession,
+  type PublishCriteria,
+  type Revocation,
+  type RevokeOptions,
   type RoundOutcome,
 } from './rounds/index.js';
 export { cpu, type Device, resolveDevice } from './runtime/index.js';

@@ -34,8 +34,13 @@ export { versionRow } from './round-report.js';
 export { missingValues, storedValues, storeMissingValues } from './search-values.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
 export type { RoundOutcome } from './session/edit-round.js';
-export type { EditOptions } from './session/edit-session.js';
-export { EditSession, type EditSessionRequest, openEditSession } from './session/edit-session.js';
+export {
+  type EditOptions,
+  EditSession,
+  type EditSessionRequest,
+  openEditSession,
+  type RevokeOptions,
+} from './session/edit-session.js';
 export { recordSolve, solveRound } from './solve-round.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
 export { type ExportValidation, validateExport } from './validate-export.js';
