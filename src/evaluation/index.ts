@@ -7,8 +7,8 @@ export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './r
 export { readParagraphs } from './read-text.js';
 export { decimal, percent, ratio } from './report/format-number.js';
 export { html, Markup } from './report/html.js';
+export { renderReport, roundCharts } from './report/on-demand.js';
 export { pageStyle } from './report/page-style.js';
-export { renderReport } from './report/render-report.js';
 export type {
   EditRow,
   GateRow,
@@ -18,5 +18,4 @@ export type {
   RevokedRow,
   RoundRow,
 } from './report/report-data.js';
-export { retentionChart, roundsChart } from './report/round-charts.js';
 export { type EditSummary, mean, median, summarise } from './summary.js';

@@ -67,7 +67,7 @@ export async function* editRounds(
     const solved = await solvedRound(bench, round);
     const metrics = versionMetrics(measures, solved);
     const { settings, model } = bench;
-    const report = roundReport({
+    const report = await roundReport({
       modelName: request.modelName,
       modelDigest: request.modelDigest,
       ...{ settings, dModel: model.config.dModel, dInner: model.config.dInner },

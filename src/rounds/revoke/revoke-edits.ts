@@ -89,7 +89,7 @@ async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): 
   const forced = mustBeForced(request, base.version, measures.kept);
   const metrics = revokeMetrics(measures, { secondsForSolve: rest.secondsForSolve, forced });
   const lost = notRestored(base.manifest.edits, revoked);
-  const report = revokeReport({
+  const report = await revokeReport({
     ...{ ancestors, measures, metrics, revoked, kept, notRestored: lost, createdAt: new Date() },
     version: await nextVersion(store, modelId),
     layers: await changedLayers(subject, state),

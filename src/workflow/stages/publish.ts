@@ -72,7 +72,7 @@ async function reportedAttempt(
   const manifest = ref === null ? undefined : await readManifest(store, modelId, ref.version);
   const metrics = versionMetrics(measures, solved);
   const shared = { modelDigest, settings, dModel, dInner, edits, metrics };
-  const report = roundReport({
+  const report = await roundReport({
     ...{ ...shared, solved, measures },
     modelName: modelId,
     version: await nextVersion(store, modelId),
