@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander';
-import { checkModelId, modelIdFrom, openStore } from '../../registry/index.js';
 import { modelFolderName, modelIdOption, storeOption, wholeNumber } from '../options/model-options.js';
 import { namedValues } from '../options/setting-options.js';
 import { type RegistrationOptions, registrationOptions } from '../options/workflow-options.js';
@@ -48,6 +47,7 @@ export function modelRegisterCommand(): Command {
 }
 
 async function registerDirectory(directory: string, options: RegisterOptions): Promise<void> {
+  const { checkModelId, modelIdFrom, openStore } = await import('../../registry/index.js');
   const { register } = await import('./register.js');
   const { storeLocation } = await import('./open-workflow.js');
   const terminal = createTerminal(options);
