@@ -3,6 +3,7 @@ export { type Drift, measureDrift } from './drift.js';
 export { contentId } from './edit-record.js';
 export { decodeEdits, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
+export { type MetricRow, metricRows } from './metric-rows.js';
 export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './read-batch.js';
 export { readParagraphs } from './read-text.js';
 export { decimal, percent, ratio } from './report/format-number.js';

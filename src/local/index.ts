@@ -1,3 +1,4 @@
+export { type DroppedFile, dropFile } from './drop-file.js';
 export type { Execution } from './execution.js';
 export {
   type ExecutionRecord,

@@ -4,7 +4,7 @@ export { continuedSettings } from './continued-settings.js';
 export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
 export { type EditRoundsRequest, editRounds, type RoundOutcome } from './edit-rounds.js';
 export { type EditSession, type EditSessionRequest, openEditSession } from './edit-session.js';
-export { evaluateVersion, type HookMeasures, type VersionEvaluation } from './evaluate-version.js';
+export { evaluateVersion, type VersionEvaluation } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
 export { gateThresholds } from './gate-thresholds.js';
 export { heldOutSequences } from './held-out-sequences.js';
@@ -36,7 +36,7 @@ export { ancestorsOf, roundReport, versionRow } from './round-report.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
 export { readValue, type StoredValue, storeValue } from './stored-value.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
-export { type ExportValidation, validateExport } from './validate-export.js';
+export { validateExport } from './validate-export.js';
 export { type EarlierEdit, validateRound } from './validate-round.js';
 
 export { solversOf, versionMetrics } from './version-metrics.js';

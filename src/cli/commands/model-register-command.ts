@@ -48,7 +48,7 @@ export function modelRegisterCommand(): Command {
 
 async function registerDirectory(directory: string, options: RegisterOptions): Promise<void> {
   const { checkModelId, modelIdFrom, openStore } = await import('../../registry/index.js');
-  const { register } = await import('./register.js');
+  const { register } = await import('./prepare-model.js');
   const { storeLocation } = await import('./open-workflow.js');
   const terminal = createTerminal(options);
   const { upload, valueShardSize, validationShardSize, statisticsShards, coalesce } = options;

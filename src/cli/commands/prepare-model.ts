@@ -1,12 +1,13 @@
 import { access, constants } from 'node:fs/promises';
 import { InvalidInputError } from '../../errors.js';
-import { checkModelId, modelIdFrom, openStore } from '../../registry/index.js';
-import { registeredModels } from '../../workflow/index.js';
+import { checkModelId, modelIdFrom, type ObjectStore, openStore, S3ObjectStore } from '../../registry/index.js';
+import { type RegisterModelRequest, type Registration, registeredModels, registerModel } from '../../workflow/index.js';
 import { modelFolderName } from '../options/model-options.js';
+import { givenSettings } from '../options/setting-options.js';
 import type { RegistrationOptions } from '../options/workflow-options.js';
+import { stageProgress } from '../terminal/stage-progress.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { storeLocation } from './open-workflow.js';
-import { register } from './register.js';
 
 interface PreparedModel extends RegistrationOptions {
   readonly store: string;
@@ -29,6 +30,45 @@ export async function prepareModel(terminal: Terminal, options: PreparedModel): 
     return id;
   }
   return registeredModel(await registeredModels(store), options);
+}
+
+/** A model to register, and with what. */
+interface ModelToRegister {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly directory: string;
+  readonly options: RegistrationOptions;
+  /** What else the registration says. */
+  readonly more?: Partial<RegisterModelRequest>;
+}
+
+/**
+ * Registers a model with the settings of the command line; the same again changes nothing. A store in S3 gets the model's
+ * files too: whoever runs the workflow on it may be another machine.
+ */
+export async function register(
+  terminal: Terminal,
+  { store, modelId, directory, options, more = {} }: ModelToRegister,
+): Promise<Registration> {
+  const { corpus, heldOut, roundSize, compareGates } = options;
+  const progress = stageProgress(terminal);
+  const registration = await registerModel(
+    store,
+    {
+      modelId,
+      modelDirectory: directory,
+      upload: store instanceof S3ObjectStore,
+      settings: await givenSettings(options),
+      compareGates,
+      ...(corpus !== undefined && { corpusPath: corpus }),
+      ...(heldOut !== undefined && { heldOutPath: heldOut }),
+      ...(roundSize !== undefined && { roundSize }),
+      ...more,
+    },
+    progress,
+  );
+  progress.finish();
+  return registration;
 }
 
 /** The registered model that is meant. @throws {InvalidInputError} if there is none such, or several and none is named */

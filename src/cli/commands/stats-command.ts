@@ -1,8 +1,14 @@
 import { Command, Option } from 'commander';
 import type { FactorOrigin, SolverChoice } from '../../linalg/index.js';
 import type { Listener } from '../../progress.js';
-import { layersOption } from '../options/layer-list.js';
-import { type ModelOptions, modelOptions, solverOption, solverRequest, wholeNumber } from '../options/model-options.js';
+import {
+  layersOption,
+  type ModelOptions,
+  modelOptions,
+  solverOption,
+  solverRequest,
+  wholeNumber,
+} from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
@@ -82,7 +88,15 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
   try {
     const known = await listStatistics(place);
     const { digests, notices } = await ensureStatistics({
-      ...{ ...place, model, modelDigest: digest, layers, seed, device, engine, solver, rowsPerBatch },
+      ...place,
+      model,
+      modelDigest: digest,
+      layers,
+      seed,
+      device,
+      engine,
+      solver,
+      rowsPerBatch,
       corpus: corpus === undefined ? undefined : { path: corpus },
       ...(maxTokens !== undefined && { maxTokens }),
       ...(listener.onProgress && { onProgress: listener.onProgress }),

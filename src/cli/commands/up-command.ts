@@ -13,6 +13,7 @@ import {
   type WorkflowOptions,
   workflowOptions,
 } from '../options/workflow-options.js';
+import { printReportPlace } from '../tables/round-tables.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 import { asJson } from './executions-command.js';
@@ -65,7 +66,8 @@ async function up(options: UpOptions): Promise<void> {
   }
   const ended: unknown[] = [];
   const onEnd = (result: ExecutionResult, execution: Execution) => {
-    ended.push(summaryOf(execution, result));
+    const { id: executionId, name, input, startedAt } = execution;
+    ended.push(asJson({ executionId, name, input, startedAt, result }));
     printEnd(terminal, options.store, result, execution);
   };
   const opened = await openWorkflow(options, { ...workflowProgress(terminal, { showsModel: true }), onEnd });
@@ -87,7 +89,7 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 async function registerAll(terminal: Terminal, { store }: OpenWorkflow, options: UpOptions): Promise<void> {
-  const { register } = await import('./register.js');
+  const { register } = await import('./prepare-model.js');
   const { modelIdFrom } = await import('../../registry/index.js');
   const { modelFolderName } = await import('../options/model-options.js');
   const models = options.model ?? [];
@@ -127,17 +129,6 @@ async function startSources(
   });
 }
 
-const summaryOf = (execution: Execution, result: ExecutionResult) =>
-  asJson({
-    schemaVersion: 1,
-    executionId: execution.id,
-    name: execution.name,
-    input: execution.input,
-    startedAt: execution.startedAt,
-    process: '',
-    result,
-  });
-
 function printEnd(terminal: Terminal, location: string, result: ExecutionResult, execution: Execution): void {
   const { note, status, error, cause } = result;
   if (status === 'ABORTED' || note?.outcome === 'NOTHING' || note?.outcome === 'PENDING') return;
@@ -149,8 +140,5 @@ function printEnd(terminal: Terminal, location: string, result: ExecutionResult,
   terminal.print(
     `${note.subject}. ${note.outcome === 'PUBLISHED' ? message : `${message} (hookline execution ${execution.name})`}`,
   );
-  if (note.version > 0) {
-    const folder = `${location}/models/${note.modelId}/versions/${String(note.version).padStart(6, '0')}`;
-    terminal.print(`report: ${folder}/report.html`);
-  }
+  if (note.version > 0) printReportPlace(terminal, { ...note, store: location });
 }

@@ -43,8 +43,15 @@ export const computeOptions = (): Option[] => [
   new Option('--seed <n>', 'of everything drawn at random').argParser(
     wholeNumber('--seed', { min: 0, max: 2 ** 32 - 1 }),
   ),
-  new Option('--memory-budget <MiB>', 'memory for activations').argParser(wholeNumber('--memory-budget', { min: 16 })),
+  memoryBudgetOption('memory for activations'),
 ];
+
+/** `--memory-budget <MiB>`. @param description what the memory is for */
+export const memoryBudgetOption = (description: string): Option =>
+  new Option('--memory-budget <MiB>', description).argParser(wholeNumber('--memory-budget', { min: 16 }));
+
+/** How weights are stored. */
+export const weightDtypes = ['float32', 'float16', 'bfloat16'] as const;
 
 const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
 
@@ -58,6 +65,18 @@ export const solverOption = (): Option =>
 export function solverRequest({ solver }: { readonly solver: SolverChoice }): SolverRequest {
   const tensorflowFolder = process.env.HOOKLINE_TFJS;
   return { choice: solver, ...(tensorflowFolder && { tensorflowFolder }) };
+}
+
+/** `--layers 0,1,2`. @param description what the layers are for */
+export const layersOption = (description: string): Option =>
+  new Option('--layers <list>', description).argParser(parseLayers);
+
+/** Layer numbers between commas. @throws {InvalidInputError} unless they are whole numbers, each once */
+function parseLayers(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const layers = parts.map(Number);
+  if (parts.every((part) => /^\d{1,6}$/.test(part)) && new Set(layers).size === layers.length) return layers;
+  throw new InvalidInputError('--layers', 'different whole numbers such as 0,1,2', JSON.stringify(text));
 }
 
 /** The options of a command that reads and moves versions. */
