@@ -38,10 +38,10 @@ describe('the page on estimates', () => {
   it('shows what its commands print', async () => {
     const commands = shownCommands();
     expect(commands.length).toBe(9);
-    for (const { line, shown } of commands) {
-      const { exitCode, output, errors } = await run(line);
+    const results = await Promise.all(commands.map(({ line }) => run(line)));
+    for (const [c, { exitCode, output, errors }] of results.entries()) {
       expect({ exitCode, errors }).toEqual({ exitCode: 0, errors: '' });
-      expect(shown).toBe(output);
+      expect(commands[c].shown).toBe(output);
     }
   });
 
@@ -64,6 +64,13 @@ describe('hookline estimate', () => {
       'solve',
       'validate',
     ]);
+  });
+
+  it('answers to the name plan, too', async () => {
+    const words = 'examples/aldermark/model --edits 20 --round-size 10 --quiet';
+    const [today, former] = await Promise.all([run(`estimate ${words}`), run(`plan ${words}`)]);
+    expect(today.exitCode).toBe(0);
+    expect(former).toEqual(today);
   });
 
   it('takes the layers and settings that are given', async () => {
@@ -96,11 +103,15 @@ describe('hookline estimate', () => {
   });
 
   it('names what is wrong with a request, in one line', async () => {
-    expect(await failure('estimate')).toContain('config: a config.json or a model directory, got nothing');
-    expect(await failure(`estimate ${configs}/none.json`)).toContain('none.json: a readable file, got ENOENT');
-    expect(await failure(`estimate ${configs}/gpt-j-6b.json --instance g5.huge`)).toContain('--instance: one of g5.xlarge');
-    expect(await failure(`estimate ${configs}/gpt-j-6b.json --layers 40`)).toContain('ascending layers of 0 .. 27');
-    expect(await failure(`estimate ${configs}/gpt-j-6b.json --edits 0`)).toContain('--edits: a whole number of at least 1');
+    const wrong: readonly (readonly [string, string])[] = [
+      ['', 'config: a config.json or a model directory, got nothing'],
+      [`${configs}/none.json`, 'none.json: a readable file, got ENOENT'],
+      [`${configs}/gpt-j-6b.json --instance g5.huge`, '--instance: one of g5.xlarge'],
+      [`${configs}/gpt-j-6b.json --layers 40`, 'ascending layers of 0 .. 27'],
+      [`${configs}/gpt-j-6b.json --edits 0`, '--edits: a whole number of at least 1'],
+    ];
+    const messages = await Promise.all(wrong.map(([words]) => failure(`estimate ${words}`.trim())));
+    for (const [w, [, message]] of wrong.entries()) expect(messages[w]).toContain(message);
     const path = join(folder, 'wrong.json');
     writeFileSync(path, JSON.stringify({ region: 'moon' }));
     expect(await failure(`estimate ${configs}/gpt-j-6b.json --rates ${path}`)).toContain('a fitting field asOf');
