@@ -2,12 +2,12 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { resolveHyperparameters } from '../editing/index.js';
-import { readModelConfig } from '../model/index.js';
+import { type ModelConfig, readModelConfig } from '../model/index.js';
 import { type PresetSettings, presetFor } from '../rounds/index.js';
 import { bytesPerElement } from '../tensor/index.js';
-import { calibrate, thisMachine } from './calibrate.js';
 import { type EstimateRequest, estimateDefaults } from './estimate-request.js';
 import { machineOf } from './rates.js';
+import type { Rates } from './rates-schema.js';
 
 /** What the user chose. */
 export interface EstimateChoices
@@ -34,9 +34,7 @@ export async function readEstimateRequest(path: string, choices: EstimateChoices
   const preset = (await presetFor({ directory: dirname(file), config })).settings;
   const settings = resolveHyperparameters({ ...preset, ...choices.settings }, config);
   const where =
-    instance === undefined
-      ? thisMachine(rates, await calibrate(config))
-      : { machine: machineOf(rates, instance), rates };
+    instance === undefined ? await measuredMachine(rates, config) : { machine: machineOf(rates, instance), rates };
   return {
     ...estimateDefaults,
     ...where,
@@ -49,6 +47,12 @@ export async function readEstimateRequest(path: string, choices: EstimateChoices
     storedBytes: storedBytesOf(choices.storedDtype ?? storedDtype),
     memoryBudgetBytes: choices.memoryBudgetBytes ?? estimateDefaults.memoryBudgetBytes,
   };
+}
+
+async function measuredMachine(rates: Rates, config: ModelConfig) {
+  // What measures is much, and few ask for it.
+  const { calibrate, thisMachine } = await import('./calibrate.js');
+  return thisMachine(rates, await calibrate(config));
 }
 
 /** A checkpoint whose config does not say is of float32, and so is one of a type that cannot be edited anyway. */

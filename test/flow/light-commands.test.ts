@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hooklineProgram } from '../../src/cli/program.js';
 import { resolveHyperparameters } from '../../src/editing/index.js';
@@ -29,7 +30,7 @@ const heavy =
 const isOwn = (file: string) => file.startsWith('dist/');
 
 /** The words of every command and group. */
-function commandsBelow(command = hooklineProgram(), path: readonly string[] = []): (readonly string[])[] {
+function commandsBelow(command: Command, path: readonly string[] = []): (readonly string[])[] {
   return command.commands.flatMap((child) => {
     const words = [...path, child.name()];
     return [words, ...commandsBelow(child, words)];
@@ -49,7 +50,7 @@ describe('the help', () => {
   });
 
   it('of no command loads more', async () => {
-    const lines = commandsBelow().map((words) => [...words, '--help']);
+    const lines = commandsBelow(await hooklineProgram()).map((words) => [...words, '--help']);
     expect(lines.length).toBeGreaterThan(25);
     const { files, failures } = await commandLine.loadedBy(lines);
     const ofProgram = await commandLine.loadedBy([['--help']]);

@@ -75,7 +75,8 @@ export class CommandLine {
       import { hooklineProgram } from ${JSON.stringify(program)};
       const failures = [];
       for (const words of ${JSON.stringify(lines)}) {
-        await hooklineProgram().parseAsync(['node', 'hookline', ...words]).catch(({ exitCode, message }) => {
+        const program = await hooklineProgram(words[0]);
+        await program.parseAsync(['node', 'hookline', ...words]).catch(({ exitCode, message }) => {
           if (exitCode !== 0) failures.push(message);
         });
       }

@@ -22,7 +22,7 @@ const count = (name: string, description: string): Option =>
 /** `hookline model register`: tells a store's workflow of a model. */
 export function modelRegisterCommand(): Command {
   const command = new Command('register')
-    .description("Tell a store's workflow of a model: what to edit, by which settings, and what a version must hold")
+    .description("Tell a store's workflow of a model: what to edit, by which settings, by which criteria to publish")
     .argument('<dir>', 'a Hugging Face model directory')
     .action(registerDirectory);
   addOptions(command, [
@@ -36,7 +36,7 @@ export function modelRegisterCommand(): Command {
     new Option('--coalesce', 'let pending edits of several batches share a round'),
     new Option(
       '--require <name=value...>',
-      'what a version must hold: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
+      'criteria of publication: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
     ),
   ]);
   return addExamples(command, [

@@ -15,7 +15,7 @@ interface RedriveOptions extends WorkflowOptions {
 /** `hookline redrive`: another try for what failed. */
 export function redriveCommand(): Command {
   const command = new Command('redrive')
-    .description('Try again what failed: rounds that were set aside, or from its failed state one execution on AWS')
+    .description('Try again what failed: quarantined rounds, or from its failed state one execution on AWS')
     .argument('[execution]', 'ARN of a failed execution on AWS')
     .action(redrive);
   addOptions(command, [modelIdOption(), stateMachineOption(), ...workflowOptions()]);
@@ -46,8 +46,8 @@ async function redrive(execution: string | undefined, options: RedriveOptions): 
   for (const modelId of ids) models.push({ modelId, units: await redriveFailed(store, modelId) });
   const moved = models.filter(({ units }) => units > 0);
   terminal.json({ models });
-  if (moved.length === 0) terminal.print('nothing was set aside');
-  for (const { modelId, units } of moved) terminal.print(`${modelId}: ${units} set aside, now pending again`);
+  if (moved.length === 0) terminal.print('nothing is quarantined');
+  for (const { modelId, units } of moved) terminal.print(`${modelId}: ${units} quarantined, now pending again`);
   if (moved.length > 0)
     await startAgain(
       terminal,

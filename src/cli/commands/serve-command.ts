@@ -59,7 +59,7 @@ export function serveCommand(): Command {
     count('--max-concurrency', 'choices computed at the same time', 16),
     count('--max-queue', 'requests that wait; more get a 429', 64, 0),
     count('--timeout', 'seconds for a request, waiting included', 120),
-    new Option('--api-key-env <name>', 'ask clients for the key that this environment variable holds'),
+    new Option('--api-key-env <name>', 'ask clients for the key in this environment variable'),
     new Option('--cors-origin <origin>', 'let pages of this site ask'),
   ]);
   addExamples(command, [

@@ -22,7 +22,9 @@ interface StatsOptions extends ModelOptions {
 /** `hookline stats`: key statistics of some layers, computed or from the store. */
 export function statsCommand(): Command {
   const command = new Command('stats')
-    .description('Compute the key statistics of layers from a text and keep them in the store, for all later rounds')
+    .description(
+      'Compute the key statistics (the covariance of keys) of layers from a text; the store keeps them for all rounds',
+    )
     .action(stats);
   addOptions(command, [
     ...modelOptions(),

@@ -49,7 +49,10 @@ export function tuneCommand(): Command {
   addOptions(command, [
     ...modelOptions(),
     solverOption(),
-    new Option('--corpus <file>', 'text for key statistics; needed once per model and layer'),
+    new Option(
+      '--corpus <file>',
+      'text for the key statistics (the covariance of keys); needed once per model and layer',
+    ),
     new Option('--max-tokens <n>', 'tokens to read of the corpus (default: 200000)').argParser(
       wholeNumber('--max-tokens', { min: 1 }),
     ),

@@ -25,22 +25,24 @@ export interface ModelOptions extends StoreOptions {
 
 /** `--store <dir>`. */
 export const storeOption = (): Option =>
-  new Option('--store <dir>', 'where versions are kept').env('HOOKLINE_STORE').default('./hookline-store');
+  new Option('--store <dir>', 'where versions are kept: a folder, or s3://bucket/prefix')
+    .env('HOOKLINE_STORE')
+    .default('./hookline-store');
 
 /** `--model-id <id>`. */
 export const modelIdOption = (): Option =>
   new Option('--model-id <id>', "the model's name in the store (default: from its folder, or the only one there)");
 
 /** `--model <dir>`. @param isRequired whether the command computes with it */
-export const modelOption = (isRequired = true): Option =>
-  new Option('--model <dir>', 'model: a Hugging Face directory').makeOptionMandatory(isRequired);
+export const modelOption = (isRequired = true, description = 'the model: a Hugging Face directory'): Option =>
+  new Option('--model <dir>', description).makeOptionMandatory(isRequired);
 
 const devices: readonly DeviceChoice[] = ['auto', 'cpu', 'cuda', 'webgpu'];
 
 /** `--device`, `--seed` and `--memory-budget`. */
 export const computeOptions = (): Option[] => [
   new Option('--device <name>', 'what to compute on').choices(devices).default('auto'),
-  new Option('--seed <n>', 'of everything drawn at random').argParser(
+  new Option('--seed <n>', 'seed of everything that is drawn at random').argParser(
     wholeNumber('--seed', { min: 0, max: 2 ** 32 - 1 }),
   ),
   memoryBudgetOption('memory for activations'),
@@ -57,7 +59,10 @@ const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
 
 /** `--solver` of a command that may factor key moments. */
 export const solverOption = (): Option =>
-  new Option('--solver <name>', 'what factors key moments; TensorFlow for Node.js is looked for in HOOKLINE_TFJS')
+  new Option(
+    '--solver <name>',
+    'what factors the key statistics; TensorFlow for Node.js is looked for in HOOKLINE_TFJS',
+  )
     .choices(solvers)
     .default('auto');
 
@@ -80,7 +85,11 @@ function parseLayers(text: string): number[] {
 }
 
 /** The options of a command that reads and moves versions. */
-export const storeOptions = (): Option[] => [storeOption(), modelIdOption(), modelOption(false)];
+export const storeOptions = (): Option[] => [
+  storeOption(),
+  modelIdOption(),
+  modelOption(false, "the model's directory, of which only the name is asked"),
+];
 
 /** The options of a command that computes with a model and its versions. */
 export const modelOptions = (): Option[] => [storeOption(), modelOption(), modelIdOption(), ...computeOptions()];

@@ -89,7 +89,8 @@ function memoryLine({ machine }: EstimateRequest, { stages, fittingInstances }: 
   );
 }
 
-const count = (number: number): string => number.toLocaleString('en');
+/** With a comma between thousands. The locale's own way would load a library of languages for it. */
+const count = (number: number | string): string => String(number).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
 const billions = (number: number): string =>
   number >= 1e9 ? `${(number / 1e9).toFixed(2)} billion` : `${(number / 1e6).toFixed(1)} million`;
@@ -113,7 +114,7 @@ function time(seconds: number): string {
 
 function dollars(amount: number): string {
   if (amount === 0) return '$0';
-  return amount < 0.01
-    ? '< $0.01'
-    : `$${amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  if (amount < 0.01) return '< $0.01';
+  const [whole, cents] = amount.toFixed(2).split('.');
+  return `$${count(whole)}.${cents}`;
 }
