@@ -1,4 +1,3 @@
-import { access, constants } from 'node:fs/promises';
 import { InvalidInputError } from '../../errors.js';
 import { checkModelId, modelIdFrom, type ObjectStore, openStore, S3ObjectStore } from '../../registry/index.js';
 import { type RegisterModelRequest, type Registration, registeredModels, registerModel } from '../../workflow/index.js';
@@ -84,13 +83,4 @@ export function registeredModel(
     throw new InvalidInputError(`store ${store}`, 'one registered model, or --model-id', got);
   }
   return modelId ?? ids[0];
-}
-
-/** Before anything is done, not after it. @throws {InvalidInputError} naming the first file that cannot be read */
-export async function checkReadable(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    await access(path, constants.R_OK).catch((cause: NodeJS.ErrnoException) => {
-      throw new InvalidInputError(`batch ${path}`, 'a readable file', cause.code ?? cause.message, { cause });
-    });
-  }
 }

@@ -1,7 +1,5 @@
-import { basename } from 'node:path';
 import { InvalidInputError, PermanentError, TransientError } from '../../errors.js';
-import { type DroppedFile, dropFile, type Execution, type ExecutionResult } from '../../local/index.js';
-import type { ObjectStore } from '../../registry/index.js';
+import { dropFiles, type Execution, type ExecutionResult } from '../../local/index.js';
 import type { BatchState } from '../../workflow/index.js';
 import type { WorkflowOptions } from '../options/workflow-options.js';
 import { onStop } from '../terminal/stop-signals.js';
@@ -28,8 +26,9 @@ export async function runBatches(terminal: Terminal, { modelId, paths, options }
     await opened.workflow.stop();
   });
   try {
-    const dropped = await dropAll(opened.store, modelId, paths);
-    for (const { path, ...file } of dropped) {
+    // Every file before the first is run: the workflow sees which round is the last.
+    for (const file of await dropFiles(opened.store, modelId, paths)) {
+      const { path } = file;
       const first = ends.length;
       const state = await opened.workflow.runBatch(modelId, file);
       if (stopping.isStopped()) break;
@@ -57,16 +56,4 @@ function unread(path: string, result: ExecutionResult | undefined): BatchState {
 function failureOf({ error, cause }: ExecutionResult): Error {
   const message = `execution: success, got ${error}: ${cause}`;
   return error === 'PermanentError' ? new PermanentError(message) : new TransientError(message);
-}
-
-/** Every file in the inbox before the first is run: the workflow sees which round is the last. */
-async function dropAll(store: ObjectStore, modelId: string, paths: readonly string[]) {
-  const dropped: (DroppedFile & { readonly path: string })[] = [];
-  const names = new Set<string>();
-  for (const [i, path] of paths.entries()) {
-    const name = names.has(basename(path)) ? `${i + 1}-${basename(path)}` : basename(path);
-    names.add(name);
-    dropped.push({ path, ...(await dropFile(store, modelId, path, name)) });
-  }
-  return dropped;
 }

@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander';
-import type { DroppedFile } from '../../local/index.js';
 import type { BatchState } from '../../workflow/index.js';
 import { modelIdOption, storeOption } from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
@@ -34,19 +33,15 @@ export function submitCommand(): Command {
 async function submit(paths: readonly string[], options: SubmitOptions): Promise<void> {
   const { registeredModels } = await import('../../workflow/index.js');
   const { openExistingStore } = await import('../options/open-versions.js');
-  const { checkReadable, registeredModel } = await import('./prepare-model.js');
-  const { dropFile } = await import('../../local/index.js');
+  const { registeredModel } = await import('./prepare-model.js');
+  const { dropFiles, requireReadable } = await import('../../local/index.js');
   const { reportBatches } = await import('./batch-report.js');
   const terminal = createTerminal(options);
   const store = openExistingStore(options.store);
-  await checkReadable(paths);
+  await requireReadable(paths);
   const modelId = registeredModel(await registeredModels(store), options);
-  const dropped: (DroppedFile & { readonly path: string })[] = [];
-  for (const path of paths) {
-    const drop = await dropFile(store, modelId, path);
-    terminal.note(`${path} is ${drop.objectKey}`);
-    dropped.push({ path, ...drop });
-  }
+  const dropped = await dropFiles(store, modelId, paths);
+  for (const { path, objectKey } of dropped) terminal.note(`${path} is ${objectKey}`);
   if (options.wait !== true) {
     terminal.json({ modelId, dropped: dropped.map(({ path, objectKey }) => ({ path, objectKey })) });
     terminal.print(`${paths.length} ${paths.length === 1 ? 'file' : 'files'} dropped for ${modelId}`);

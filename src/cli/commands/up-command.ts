@@ -54,6 +54,7 @@ export function upCommand(): Command {
 }
 
 async function up(options: UpOptions): Promise<void> {
+  const { startSources } = await import('../../local/index.js');
   const { openWorkflow, storeLocation } = await import('./open-workflow.js');
   const { workflowProgress } = await import('../terminal/workflow-progress.js');
   const { registeredModels } = await import('../../workflow/index.js');
@@ -77,7 +78,8 @@ async function up(options: UpOptions): Promise<void> {
   const places = ids.map((id) => `${options.store.replace(/\/$/, '')}/incoming/${id}`);
   if (isFolder) for (const id of ids) await mkdir(join(location, 'incoming', id), { recursive: true });
   terminal.note(ids.length === 0 ? 'no model is registered (--model <dir>)' : `drop edits into ${places.join(' or ')}`);
-  const sources = await startSources(terminal, opened, { location, schedule: options.schedule });
+  const onError = (error: unknown) => terminal.warn(error instanceof Error ? error.message : String(error));
+  const sources = await startSources(workflow, { storeRoot: location, schedule: options.schedule, onError });
   const stop = onStop(async () => {
     terminal.note('stopping; what is not published stays pending');
     await sources.close();
@@ -104,29 +106,6 @@ async function registerAll(terminal: Terminal, { store }: OpenWorkflow, options:
       options,
     });
   }
-}
-
-/** What starts executions: the inbox, or the clock. What was left is started first. */
-async function startSources(
-  terminal: Terminal,
-  { workflow }: OpenWorkflow,
-  { location, schedule }: { readonly location: string; readonly schedule: number | undefined },
-): Promise<{ close(): Promise<void> }> {
-  const { executionInputOf, watchInbox } = await import('../../local/index.js');
-  const warn = (error: unknown) => {
-    if (!workflow.isStopped) terminal.warn(error instanceof Error ? error.message : String(error));
-  };
-  const collect = () => workflow.collect({ trigger: 'schedule', modelId: '' }).catch(warn);
-  await collect();
-  if (schedule !== undefined) {
-    const timer = setInterval(collect, schedule * 1000);
-    return { close: async () => clearInterval(timer) };
-  }
-  return watchInbox({
-    storeRoot: location,
-    onObject: (event) => workflow.start(executionInputOf(event)).catch(warn),
-    onError: warn,
-  });
 }
 
 function printEnd(terminal: Terminal, location: string, result: ExecutionResult, execution: Execution): void {

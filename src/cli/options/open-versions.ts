@@ -1,3 +1,4 @@
+/** @file The store and the model of a command, loaded when it runs: nothing here is needed to parse a command line. */
 import { existsSync } from 'node:fs';
 import { InvalidInputError } from '../../errors.js';
 import { checkModelId, modelIdFrom, modelsWithContent, type ObjectStore, openStore } from '../../registry/index.js';
