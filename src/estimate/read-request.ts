@@ -1,9 +1,8 @@
 /** @file What is to be estimated: read from a model's config.json, with what the user chose. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { resolveHyperparameters } from '../editing/index.js';
+import { type PresetSettings, presetFor, resolveHyperparameters } from '../editing/index.js';
 import { type ModelConfig, readModelConfig } from '../model/index.js';
-import { type PresetSettings, presetFor } from '../rounds/index.js';
 import { bytesPerElement } from '../tensor/index.js';
 import { type EstimateRequest, estimateDefaults } from './estimate-request.js';
 import { machineOf } from './rates.js';

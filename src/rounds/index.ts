@@ -11,7 +11,7 @@ export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
 export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
-export { type PresetSettings, presetFor, readPreset } from './presets.js';
+export { type PresetSettings, presetFor } from './presets.js';
 export { publishVersion } from './publish-version.js';
 export {
   editSchema,

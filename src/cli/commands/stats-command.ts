@@ -121,7 +121,7 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
 
 async function openModel(options: StatsOptions, { onProgress }: Listener) {
   const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
-  const { presetFor } = await import('../../rounds/index.js');
+  const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { statedModelId } = await import('../options/open-versions.js');
   const model = await loadModel(options.model);

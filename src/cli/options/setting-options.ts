@@ -1,6 +1,6 @@
 import { Option } from 'commander';
+import type { PresetSettings } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
-import type { PresetSettings } from '../../rounds/index.js';
 
 /** Where hyperparameters come from. */
 export interface SettingOptions {
@@ -27,7 +27,7 @@ export async function givenSettings({ preset, set = [], seed }: SettingOptions):
 }
 
 async function settingsOf(preset: string): Promise<Partial<PresetSettings>> {
-  const { readPreset } = await import('../../rounds/index.js');
+  const { readPreset } = await import('../../editing/index.js');
   return readPreset(preset);
 }
 
