@@ -1,7 +1,7 @@
 export { plannedContexts } from './context-templates.js';
 export { continuedSettings } from './continued-settings.js';
 export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
-export { evaluateVersion, type HookMeasures, type VersionEvaluation } from './evaluate-version.js';
+export { evaluateVersion, type VersionEvaluation } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
 
 export { heldOutSequences } from './held-out-sequences.js';
@@ -9,7 +9,6 @@ export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
 export { measureRound, roundMeasures } from './measure-round.js';
 export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
-export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export { type Attempt, publishAttempt, rejectAttempt, rejectedReportKey } from './publish-round.js';
 export {
   editSchema,
@@ -43,7 +42,7 @@ export {
 } from './session/edit-session.js';
 export { recordSolve, solveRound } from './solve-round.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
-export { type ExportValidation, validateExport } from './validate-export.js';
+export { validateExport } from './validate-export.js';
 export { valueKeysOf } from './value-key.js';
 
 export { Workbench } from './workbench.js';

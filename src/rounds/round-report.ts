@@ -38,7 +38,7 @@ export interface RoundReportRequest {
 }
 
 /** The version's report as one self-contained HTML page. */
-export async function roundReport(request: RoundReportRequest): Promise<string> {
+export function roundReport(request: RoundReportRequest): Promise<string> {
   const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
   const data: ReportData = {
     title: `${request.modelId}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { randomUUID } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildSync } from 'esbuild';
 import { buildWorkflow } from './workflow-build.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,22 +26,18 @@ export class CommandLine {
     mkdirSync(cache, { recursive: true });
     this.#folder = mkdtempSync(join(cache, 'hookline-cli-'));
     cpSync(join(root, 'package.json'), join(this.#folder, 'package.json'));
-    for (const path of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
-      if (path.endsWith('.ts')) this.#compile(path);
-    }
+    const paths = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+    buildSync({
+      absWorkingDir: root,
+      entryPoints: paths.filter((path) => path.endsWith('.ts')).map((path) => join('src', path)),
+      outdir: join(this.#folder, 'dist'),
+      outbase: 'src',
+      bundle: false,
+      platform: 'node',
+      target: 'es2022',
+      format: 'esm',
+    });
     if (withWorkflow) buildWorkflow(join(this.#folder, 'dist'));
-  }
-
-  #compile(path: string): void {
-    const compilerOptions = {
-      module: ts.ModuleKind.ESNext,
-      target: ts.ScriptTarget.ES2022,
-      verbatimModuleSyntax: true,
-    };
-    const { outputText } = ts.transpileModule(readFileSync(join(root, 'src', path), 'utf8'), { compilerOptions });
-    const target = join(this.#folder, 'dist', path.replace(/\.ts$/, '.js'));
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, outputText);
   }
 
   /** Starts `hookline` with these words, in an environment without colours and tokens. */
@@ -63,6 +60,46 @@ export class CommandLine {
     return new Promise((resolve, reject) => {
       child.on('error', reject).on('close', (exitCode) => resolve({ exitCode, ...printed }));
     });
+  }
+
+  /**
+   * Runs several command lines in one process.
+   *
+   * @returns the files that it loaded, and what each failing line failed with
+   */
+  async loadedBy(lines: readonly (readonly string[])[]): Promise<{ files: string[]; failures: string[] }> {
+    const coverage = join(this.#folder, `coverage-${randomUUID()}`);
+    const program = pathToFileURL(join(this.#folder, 'dist/cli/program.js')).href;
+    const script = `
+      import { writeSync } from 'node:fs';
+      import { hooklineProgram } from ${JSON.stringify(program)};
+      const failures = [];
+      for (const words of ${JSON.stringify(lines)}) {
+        const program = await hooklineProgram(words[0]);
+        await program.parseAsync(['node', 'hookline', ...words]).catch(({ exitCode, message }) => {
+          if (exitCode !== 0) failures.push(message);
+        });
+      }
+      writeSync(3, JSON.stringify(failures));`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env.PATH, NODE_V8_COVERAGE: coverage },
+    });
+    let told = '';
+    child.stdio[3]?.on('data', (bytes: Buffer) => {
+      told += bytes;
+    });
+    await new Promise((resolve, reject) => {
+      child.on('error', reject).on('close', resolve);
+    });
+    const [report] = readdirSync(coverage);
+    const { result } = JSON.parse(readFileSync(join(coverage, report), 'utf8')) as { result: { url: string }[] };
+    const own = pathToFileURL(`${this.#folder}/`).href;
+    const files = result.map(({ url }) => url).filter((url) => url.startsWith('file:'));
+    return {
+      files: files.map((url) => url.replace(own, '').replace(/^file:.*\/node_modules\//, '')),
+      failures: JSON.parse(told) as string[],
+    };
   }
 
   remove(): void {

@@ -3,7 +3,6 @@ import type { Edit } from '../../editing/index.js';
 import { RoundRejectedError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
 import type { SolverChoice } from '../../linalg/index.js';
-import { checkModelId } from '../../registry/index.js';
 import type { RoundOutcome } from '../../rounds/index.js';
 import { type BatchOptions, batchOptions } from '../options/batch-options.js';
 import { heldOutOption } from '../options/held-out.js';
@@ -60,6 +59,7 @@ export function editCommand(): Command {
 async function edit(paths: readonly string[], options: EditOptions): Promise<void> {
   const terminal = createTerminal(options);
   const { openEditSession } = await import('../../rounds/index.js');
+  const { checkModelId } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { readEditFiles } = await import('../options/batch-options.js');
   const { givenSettings } = await import('../options/setting-options.js');

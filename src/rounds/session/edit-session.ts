@@ -5,6 +5,8 @@ import {
   defaultMemoryBudgetBytes,
   type Edit,
   type Hyperparameters,
+  type PresetSettings,
+  presetFor,
   resolveHyperparameters,
 } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
@@ -19,7 +21,6 @@ import { continuedSettings } from '../continued-settings.js';
 import { type PublishCriteria, publishCriteriaSchema } from '../criteria.js';
 import { heldOutSequences } from '../held-out-sequences.js';
 import { digestOfModel, openModel } from '../open-model.js';
-import { type PresetSettings, presetFor } from '../presets.js';
 import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
 import type { RevokeSelection } from '../revoke/revoke-selection.js';
 import { Workbench, type WorkbenchParts } from '../workbench.js';

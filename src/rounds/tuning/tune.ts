@@ -1,5 +1,6 @@
 /** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
 import type { Edit, Hyperparameters, KeyStatistics } from '../../editing/index.js';
+import { type PresetSettings, presetFor } from '../../editing/index.js';
 import { mean } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
 import type { Model, Tokenizer } from '../../model/index.js';
@@ -10,7 +11,6 @@ import { HookableModel } from '../../serving/index.js';
 import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
 import { digestOfModel } from '../open-model.js';
-import { type PresetSettings, presetFor } from '../presets.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';
 import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';

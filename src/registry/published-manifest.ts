@@ -1,5 +1,8 @@
-import { InvalidInputError } from '../../errors.js';
-import { listVersions, type Manifest, ModelVersions, type ObjectStore } from '../../registry/index.js';
+import { InvalidInputError } from '../errors.js';
+import type { Manifest } from './manifest.js';
+import { ModelVersions } from './model-versions.js';
+import type { ObjectStore } from './object-store.js';
+import { listVersions } from './versions.js';
 
 /**
  * The manifest of a published version.

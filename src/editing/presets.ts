@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hyperparametersSchema } from '../editing/index.js';
+
 import { InvalidInputError, MalformedFileError } from '../errors.js';
 import type { Model, ModelConfig } from '../model/index.js';
+import { hyperparametersSchema } from './hyperparameters.js';
 
 /** Settings of a preset: only what differs from the schema's defaults. */
 export type PresetSettings = z.input<typeof hyperparametersSchema>;

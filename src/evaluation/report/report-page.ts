@@ -13,11 +13,8 @@ import { summaryTiles } from './summary-tiles.js';
 import { counterfactTable, gatesTable, hyperparameterList, layersTable, rejectedTable, roundsTable } from './tables.js';
 import { valueSearchChart, writtenShareChart } from './writing-charts.js';
 
-/**
- * The report as one self-contained HTML page: no external requests, charts as inline SVG, light and dark, printable. Its
- * content security policy allows nothing but its own style and its own script.
- */
-export function renderReport(data: ReportData): string {
+/** As `renderReport` of the face says, which loads this file. */
+export function reportPage(data: ReportData): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
