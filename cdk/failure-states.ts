@@ -25,11 +25,10 @@ const text = JsonPath.stringAt;
  */
 export class FailureStates {
   readonly #start: Pass;
+  readonly #scope: Construct;
 
-  constructor(
-    private readonly scope: Construct,
-    states: WorkflowStates,
-  ) {
+  constructor(scope: Construct, states: WorkflowStates) {
+    this.#scope = scope;
     this.#start = new Pass(scope, 'DescribeFailure', {
       comment: 'Names the failure: the stage, the error and its cause.',
       parameters: {
@@ -51,7 +50,7 @@ export class FailureStates {
 
   /** A state that fails the stage with an error that was caught. @param errorPath where the error lies */
   failWith(name: string, stage: string, errorPath: string): IChainable {
-    const failed = new Pass(this.scope, name, {
+    const failed = new Pass(this.#scope, name, {
       comment: `Says that the stage ${stage} failed.`,
       // An error may come without a cause.
       parameters: {
@@ -76,7 +75,7 @@ export class FailureStates {
     const emit = states.emit('EmitFailed', 'Tells programs of the failure.');
     const announce = states.announce('AnnounceFailed', 'Tells people of the failure.');
     const collect = states.collect('CollectAfterFailure', 'Starts the next execution if anything is pending.');
-    const failed = new Fail(this.scope, 'Failed', {
+    const failed = new Fail(this.#scope, 'Failed', {
       comment: 'The execution failed as its stage did.',
       errorPath: '$.failure.error',
       causePath: '$.failure.cause',
@@ -88,7 +87,7 @@ export class FailureStates {
     emit.addCatch(announce, onError).next(announce);
     announce.addCatch(collect, onError).next(collect);
     collect.addCatch(failed, onError).next(failed);
-    return new Choice(this.scope, 'HoldsLease', { comment: 'Only a lease that is held is given back.' })
+    return new Choice(this.#scope, 'HoldsLease', { comment: 'Only a lease that is held is given back.' })
       .when(Condition.booleanEquals('$.lease.acquired', true), release)
       .otherwise(notify);
   }

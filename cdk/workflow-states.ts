@@ -36,10 +36,13 @@ const attemptPath = '$.attempt.number';
 
 /** Makes states. Every kind has its one retry policy, and the reason for it in its comment. */
 export class WorkflowStates {
-  constructor(
-    private readonly scope: Construct,
-    private readonly props: WorkflowStatesProps,
-  ) {}
+  readonly #scope: Construct;
+  readonly #props: WorkflowStatesProps;
+
+  constructor(scope: Construct, props: WorkflowStatesProps) {
+    this.#scope = scope;
+    this.#props = props;
+  }
 
   /** A function stage. @param resultPath where its answer goes, such as `$.plan` */
   call<S extends FunctionStage>(
@@ -50,9 +53,9 @@ export class WorkflowStates {
     comment: string,
     resultSelector?: Record<string, unknown>,
   ): LambdaInvoke {
-    const state = new LambdaInvoke(this.scope, name, {
+    const state = new LambdaInvoke(this.#scope, name, {
       comment: commentOf(comment, functionRetry),
-      lambdaFunction: this.props.functions.of(stage),
+      lambdaFunction: this.#props.functions.of(stage),
       payload: TaskInput.fromObject(payload),
       payloadResponseOnly: true,
       // Its own policy says nothing of the reasons.
@@ -97,7 +100,7 @@ export class WorkflowStates {
       { planKey: '$.planKey', shard: '$.shard', attempt: '$.attempt' },
       `One shard of the stage ${stage}.`,
     );
-    const map = new MapState(this.scope, name, {
+    const map = new MapState(this.#scope, name, {
       comment,
       itemsPath: shardsPath,
       itemSelector: {
@@ -105,7 +108,7 @@ export class WorkflowStates {
         planKey: JsonPath.stringAt(planKeyPath),
         attempt: JsonPath.numberAt(attemptPath),
       },
-      maxConcurrency: this.props.settings.concurrency[stage],
+      maxConcurrency: this.#props.settings.concurrency[stage],
       resultPath: JsonPath.DISCARD,
     });
     map.itemProcessor(this.#custom(`${name}Shard`, json));
@@ -114,13 +117,13 @@ export class WorkflowStates {
 
   /** The event for programs. */
   emit(name: string, comment: string): EventBridgePutEvents {
-    const state = new EventBridgePutEvents(this.scope, name, {
+    const state = new EventBridgePutEvents(this.#scope, name, {
       comment: commentOf(comment, serviceRetry),
       entries: [
         {
           source: eventSource,
           detailType: 'Round Ended',
-          eventBus: this.props.notifications.bus,
+          eventBus: this.#props.notifications.bus,
           detail: TaskInput.fromObject({
             outcome: JsonPath.stringAt('$.note.outcome'),
             modelId: JsonPath.stringAt('$.note.modelId'),
@@ -140,9 +143,9 @@ export class WorkflowStates {
 
   /** The message for people. */
   announce(name: string, comment: string): SnsPublish {
-    const state = new SnsPublish(this.scope, name, {
+    const state = new SnsPublish(this.#scope, name, {
       comment: commentOf(comment, serviceRetry),
-      topic: this.props.notifications.topic,
+      topic: this.#props.notifications.topic,
       // SNS refuses a subject beyond 100 ASCII characters: the line with the model's name leads the message instead.
       subject: JsonPath.format('hookline: {}', JsonPath.stringAt('$.note.outcome')),
       message: TaskInput.fromText(
@@ -155,12 +158,12 @@ export class WorkflowStates {
   }
 
   #custom(name: string, stateJson: Record<string, unknown>): CustomState {
-    return new CustomState(this.scope, name, { stateJson }).addRetry(taskRetry.policy);
+    return new CustomState(this.#scope, name, { stateJson }).addRetry(taskRetry.policy);
   }
 
   /** Written out: the library's own state grants every job definition and renders no list with paths. */
   #submitJob(stage: TaskStage, { planKey, shard = '0', attempt = '0' }: TaskArguments, comment: string) {
-    const { jobs, settings } = this.props;
+    const { jobs, settings } = this.#props;
     const text = (value: string) => (value.startsWith('$') ? `States.Format('{}', ${value})` : `'${value}'`);
     const words = [`'${stage}'`, "'--plan'", planKey, "'--shard'", text(shard), "'--attempt'", text(attempt)];
     const minutes = taskAttempts * (settings.attemptMinutes[stage] + settings.queueLimitMinutes);

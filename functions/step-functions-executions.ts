@@ -6,12 +6,11 @@ import type { Executions } from '../src/workflow/index.js';
 /** Executions of a state machine in AWS Step Functions. */
 export class StepFunctionsExecutions implements Executions {
   #opened: SFNClient | undefined;
+  readonly #stateMachineArn: string;
 
   /** @param stateMachineArn needed to start executions only */
-  constructor(
-    private readonly stateMachineArn: string,
-    client?: SFNClient,
-  ) {
+  constructor(stateMachineArn: string, client?: SFNClient) {
+    this.#stateMachineArn = stateMachineArn;
     this.#opened = client;
   }
 
@@ -30,8 +29,8 @@ export class StepFunctionsExecutions implements Executions {
 
   /** @throws {InvalidInputError} if this function was given no state machine */
   async start(input: ExecutionInput): Promise<string> {
-    if (this.stateMachineArn === '') throw new InvalidInputError('state machine', 'an ARN', 'none');
-    const { stateMachineArn } = this;
+    if (this.#stateMachineArn === '') throw new InvalidInputError('state machine', 'an ARN', 'none');
+    const stateMachineArn = this.#stateMachineArn;
     const started = await this.#client.send(
       new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
     );

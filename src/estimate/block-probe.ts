@@ -31,12 +31,18 @@ export type ProbeSizes = Pick<ModelConfig, 'dModel' | 'dInner' | 'heads' | 'dHea
 
 /** One block of the Llama kind with its gradient by the input, ready to be timed. */
 export class BlockProbe {
+  readonly #program: Program;
+  readonly #feeds: Readonly<Record<string, Tensor>>;
+
   private constructor(
-    private readonly program: Program,
-    private readonly feeds: Readonly<Record<string, Tensor>>,
+    program: Program,
+    feeds: Readonly<Record<string, Tensor>>,
     /** What a run asks. */
     readonly work: Work,
-  ) {}
+  ) {
+    this.#program = program;
+    this.#feeds = feeds;
+  }
 
   static async compile(sizes: ProbeSizes, batch: number, tokens: number): Promise<BlockProbe> {
     const graph = new Graph();
@@ -56,11 +62,11 @@ export class BlockProbe {
   }
 
   run(): Promise<unknown> {
-    return this.program.run(this.feeds);
+    return this.#program.run(this.#feeds);
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }
 

@@ -138,46 +138,52 @@ function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void):
 
 /** Adds up the runs of a stage. */
 class StageAccount {
-  private tasks = 0;
-  private flops = 0;
-  private seconds = 0;
-  private taskSeconds = 0;
-  private instanceSeconds = 0;
-  private storedBytes = 0;
-  private puts = 0;
-  private gets = 0;
+  #tasks = 0;
+  #flops = 0;
+  #seconds = 0;
+  #taskSeconds = 0;
+  #instanceSeconds = 0;
+  #storedBytes = 0;
+  #puts = 0;
+  #gets = 0;
+  readonly #stage: PlannedStage;
+  readonly #request: EstimateRequest;
 
-  constructor(
-    private readonly stage: PlannedStage,
-    private readonly request: EstimateRequest,
-  ) {}
+  constructor(stage: PlannedStage, request: EstimateRequest) {
+    this.#stage = stage;
+    this.#request = request;
+  }
 
   add({ tasks, work, firstWork, storedBytes, puts, gets }: StageRun): void {
-    const { machine, rates } = this.request;
+    const { machine, rates } = this.#request;
     const each = rates.services.taskStartSeconds + secondsOf(work, machine.rates);
     const more = secondsOf(firstWork, machine.rates);
-    this.tasks = Math.max(this.tasks, tasks);
-    this.flops += tasks * flopsOf(work) + flopsOf(firstWork);
-    this.seconds += each + more;
-    this.taskSeconds += tasks * each + more;
+    this.#tasks = Math.max(this.#tasks, tasks);
+    this.#flops += tasks * flopsOf(work) + flopsOf(firstWork);
+    this.#seconds += each + more;
+    this.#taskSeconds += tasks * each + more;
     // Instances whose tasks are done are given back; the first one goes on.
-    this.instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
-    this.storedBytes += storedBytes;
-    this.puts += puts;
-    this.gets += gets;
+    this.#instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
+    this.#storedBytes += storedBytes;
+    this.#puts += puts;
+    this.#gets += gets;
   }
 
   plan(): StageEstimate {
-    const { stage, request, tasks, flops, seconds, taskSeconds, storedBytes, puts, gets } = this;
-    const memory = stageMemory(stage, memorySizes(request));
+    const { machine, rates } = this.#request;
+    const memory = stageMemory(this.#stage, memorySizes(this.#request));
+    const requests = { puts: this.#puts, gets: this.#gets };
     return {
-      ...{ stage, tasks, flops, seconds, taskSeconds, memory, storedBytes },
-      fits: fits(memory, request.machine, tasks),
-      requests: puts + gets,
-      costs: sumCosts(
-        instanceDollars(request.machine, 1, this.instanceSeconds),
-        requestDollars(request.rates, { puts, gets }),
-      ),
+      stage: this.#stage,
+      tasks: this.#tasks,
+      flops: this.#flops,
+      seconds: this.#seconds,
+      taskSeconds: this.#taskSeconds,
+      memory,
+      storedBytes: this.#storedBytes,
+      fits: fits(memory, machine, this.#tasks),
+      requests: requests.puts + requests.gets,
+      costs: sumCosts(instanceDollars(machine, 1, this.#instanceSeconds), requestDollars(rates, requests)),
     };
   }
 }

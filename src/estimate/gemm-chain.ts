@@ -11,14 +11,20 @@ const chainLayers = 4;
  * weights that are fed: the measure of what float32 products can do on a machine.
  */
 export class GemmChain {
+  readonly #program: Program;
+  readonly #feeds: Readonly<Record<string, Tensor>>;
+
   private constructor(
-    private readonly program: Program,
-    private readonly feeds: Readonly<Record<string, Tensor>>,
+    program: Program,
+    feeds: Readonly<Record<string, Tensor>>,
     /** FLOPs of one run. */
     readonly flops: number,
     /** Bytes of all weights. */
     readonly weightBytes: number,
-  ) {}
+  ) {
+    this.#program = program;
+    this.#feeds = feeds;
+  }
 
   static async compile(
     { dModel, dInner }: Pick<ModelConfig, 'dModel' | 'dInner'>,
@@ -42,11 +48,11 @@ export class GemmChain {
   }
 
   run(): Promise<unknown> {
-    return this.program.run(this.feeds);
+    return this.#program.run(this.#feeds);
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }
 

@@ -3,11 +3,15 @@ const turns = 7;
 
 /** What jobs take, as the median of several turns after one that warms up. */
 export class Stopwatch {
+  readonly #signal: AbortSignal | undefined;
+
   /** @param signal ends it, between two jobs, by throwing its reason */
   constructor(
     readonly nowSeconds: () => number,
-    private readonly signal?: AbortSignal,
-  ) {}
+    signal?: AbortSignal,
+  ) {
+    this.#signal = signal;
+  }
 
   /** Seconds of a job. */
   secondsOf(job: () => Promise<unknown>): Promise<number> {
@@ -20,7 +24,7 @@ export class Stopwatch {
 
   /** Median of what a job measures itself, in seconds: above nothing, so that there is a rate. */
   async medianOf(sample: () => Promise<number>): Promise<number> {
-    this.signal?.throwIfAborted();
+    this.#signal?.throwIfAborted();
     await sample();
     const seconds: number[] = [];
     for (let turn = 0; turn < turns; turn++) seconds.push(await sample());

@@ -11,8 +11,11 @@ export class InboxScan {
   readonly #told = new Map<string, string>();
   /** How the others were at the last look. */
   #seen: ReadonlyMap<string, string> = new Map();
+  readonly #folder: string;
 
-  constructor(private readonly folder: string) {}
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
 
   /** The file is told of as it is now. */
   async tell(path: string): Promise<void> {
@@ -23,7 +26,7 @@ export class InboxScan {
   /** Files not told of, or changed since, that are as they were at the last look; the others may still be written. */
   async missed(): Promise<string[]> {
     const present = new Map<string, string>();
-    for (const path of await filesBelow(this.folder)) {
+    for (const path of await filesBelow(this.#folder)) {
       const state = await stateOf(path);
       if (state !== undefined) present.set(path, state);
     }

@@ -26,8 +26,15 @@ export async function servedStore({ versions = 3, hasTenant = false } = {}): Pro
   const session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
   const publish = async (id: string, batches: readonly (readonly Edit[])[]) => {
     const rounds = editRounds(session.bench, {
-      ...{ ...session, store, modelId: id, modelName: id, heldOut: heldOut.slice(0, 1), publishedBy: 'a test' },
-      ...{ batches, rejected: [], compareGates: false },
+      ...session,
+      store,
+      modelId: id,
+      modelName: id,
+      heldOut: heldOut.slice(0, 1),
+      publishedBy: 'a test',
+      batches,
+      rejected: [],
+      compareGates: false,
     });
     for await (const _ of rounds);
   };

@@ -24,8 +24,15 @@ beforeAll(async () => {
   const { store, modelId, edits, heldOut, tokenizer } = bundled;
   session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
   const rounds = editRounds(session.bench, {
-    ...{ ...session, store, modelId, modelName: 'aldermark', heldOut, publishedBy: 'a test' },
-    ...{ batches: [edits.slice(0, 3)], rejected: [], compareGates: false },
+    ...session,
+    store,
+    modelId,
+    modelName: 'aldermark',
+    heldOut,
+    publishedBy: 'a test',
+    batches: [edits.slice(0, 3)],
+    rejected: [],
+    compareGates: false,
   });
   outcome = (await rounds.next()).value as RoundOutcome;
   version = await loadVersionHooks(store, modelId);

@@ -28,8 +28,15 @@ beforeAll(async () => {
   edited = await session.bench.edited();
   const again = { ...edits[0], id: 'again', targetNew: edits[1].targetNew };
   const rounds = editRounds(session.bench, {
-    ...{ ...session, store, modelId, modelName: modelId, heldOut: [], publishedBy: 'a test', compareGates: false },
-    ...{ batches: [edits.slice(0, 4), [again, edits[4]]], rejected: [] },
+    ...session,
+    store,
+    modelId,
+    modelName: modelId,
+    heldOut: [],
+    publishedBy: 'a test',
+    compareGates: false,
+    batches: [edits.slice(0, 4), [again, edits[4]]],
+    rejected: [],
   });
   for await (const { version } of rounds) expect(version).toBeLessThan(3);
   before = await loadVersionHooks(store, modelId);
@@ -41,8 +48,14 @@ afterAll(() => session.bench.dispose());
 function revoke(selection: Partial<RevokeEditsRequest['selection']>, more: Partial<RevokeEditsRequest> = {}) {
   const { store, modelId, tokenizer } = bundled;
   return revokeEdits({
-    ...{ store, modelId, subject: { edited, tokenizer }, selection: { ids: [], ...selection } },
-    ...{ heldOut: [], tolerance: 0, force: false, publishedBy: `revoke by tester (${crypto.randomUUID()})` },
+    store,
+    modelId,
+    subject: { edited, tokenizer },
+    selection: { ids: [], ...selection },
+    heldOut: [],
+    tolerance: 0,
+    force: false,
+    publishedBy: `revoke by tester (${crypto.randomUUID()})`,
     ...more,
   });
 }
@@ -106,7 +119,10 @@ describe('a revocation', () => {
     expect(metrics).toMatchObject({ edits: 3, reliability: 1, retention: 1, secondsForValues: 0 });
     expect(metrics.perplexityRatio).toBeCloseTo(1, 1);
     expect(metrics.revocation).toMatchObject({
-      ...{ edits: 2, reliability: { before: 1, after: 0 }, baseAgreement: 1, forced: false },
+      edits: 2,
+      reliability: { before: 1, after: 0 },
+      baseAgreement: 1,
+      forced: false,
       others: { reliability: { before: 1, after: 1, fallen: 0, largestFall: 0 } },
     });
     const reports = after.manifest.files.filter(({ role }) => role === 'report');
@@ -194,8 +210,16 @@ describe('a revocation of all edits', () => {
     const base = { latest: published, state: empty.state };
     const [again] = edits;
     const rounds = editRounds(session.bench, {
-      ...{ ...session, base, store, modelId, modelName: modelId, heldOut: [], publishedBy: 'a test' },
-      ...{ batches: [[again]], rejected: [], compareGates: false },
+      ...session,
+      base,
+      store,
+      modelId,
+      modelName: modelId,
+      heldOut: [],
+      publishedBy: 'a test',
+      batches: [[again]],
+      rejected: [],
+      compareGates: false,
     });
     const { validation, manifest: next } = (await rounds.next()).value!;
     expect(validation.summary.reliability).toBe(1);

@@ -192,8 +192,15 @@ describe('tuning the bundled model', () => {
     const session = await openEditSession({ ...bundled, settings: { ...fixed, ...trial.settings } });
     const { store, modelId, edits, heldOut } = bundled;
     const rounds = editRounds(session.bench, {
-      ...{ ...session, store, modelId, modelName: 'aldermark', heldOut, publishedBy: 'a test' },
-      ...{ batches: [edits], rejected: [], compareGates: false },
+      ...session,
+      store,
+      modelId,
+      modelName: 'aldermark',
+      heldOut,
+      publishedBy: 'a test',
+      batches: [edits],
+      rejected: [],
+      compareGates: false,
     });
     const { value } = await rounds.next();
     await session.bench.dispose();

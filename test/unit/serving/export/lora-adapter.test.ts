@@ -81,8 +81,14 @@ describe.each(names)('a LoRA adapter of a version on %s', (name) => {
     expect(tensors.get(`base_model.model.${modules[name]}.lora_A.weight`)?.shape).toEqual([4, dInner]);
     expect(tensors.get(`base_model.model.${modules[name]}.lora_B.weight`)?.shape).toEqual([dModel, 4]);
     expect(config).toMatchObject({
-      ...{ peft_type: 'LORA', task_type: 'CAUSAL_LM', r: 4, lora_alpha: 4, bias: 'none', inference_mode: true },
-      ...{ base_model_name_or_path: 'owner/base', fan_in_fan_out: name === 'gpt2' },
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      r: 4,
+      lora_alpha: 4,
+      bias: 'none',
+      inference_mode: true,
+      base_model_name_or_path: 'owner/base',
+      fan_in_fan_out: name === 'gpt2',
       target_modules: [modules[name].replace('1', '0'), modules[name]],
     });
   });
