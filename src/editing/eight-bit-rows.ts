@@ -73,7 +73,7 @@ export function decodeRows(name: string, get: TensorLookup, what: string): Matri
 }
 
 /** Rows as they come back from a file. */
-export function roundRows(rows: Matrix): Matrix {
+export function roundRowsToEightBits(rows: Matrix): Matrix {
   return decodeRows('rows', lookup(encodeRows('rows', rows)), 'rows');
 }
 

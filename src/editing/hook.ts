@@ -33,9 +33,9 @@ export interface HookLayer {
   /** E [edits, dInner]: `Kᵀ P0` of the edited keys. */
   readonly whitenedKeys: Float32Array;
   /** A [dModel, edits]: the weight change is `dW = A E`. */
-  readonly values: Float32Array;
+  readonly coefficients: Float32Array;
   /** [dModel, edits]: `v_e / (k_eᵀ P0 k_e)`, `v_e` being the response that the edit asks for at its key. */
-  readonly ownValues: Float32Array;
+  readonly ownCoefficients: Float32Array;
   /** [edits]: `sqrt(k_eᵀ P0 k_e)`. */
   readonly keyNorms: Float32Array;
   /** [edits]: whitened cosine from which an edit opens the gates `key` and `nearest`. */
@@ -109,21 +109,24 @@ function hookedOutput(
   signalsOf: (operands: GateOperands) => HookSignals,
 ): HookedOutput {
   const response = gemm(keys, inputs.whitenedKeys, { transB: true }); // E k, [rows, edits]
-  const change = gemm(response, inputs.values, { transB: true }); // dW k, [rows, dModel]
+  const change = gemm(response, inputs.coefficients, { transB: true }); // dW k, [rows, dModel]
   const signals = signalsOf({ keys, response, change, inputs });
   const said = inputs.editNumbers ? nearestChange(response, signals, inputs) : change;
   return { hooked: where(signals.open, add(output, said), output), signals };
 }
 
 /** What the edit that opens the gate says by itself: the responses of all others are left out. */
-function nearestChange(response: Value, { edit }: HookSignals, { editNumbers, values }: HookInputs): Value {
+function nearestChange(response: Value, { edit }: HookSignals, { editNumbers, coefficients }: HookInputs): Value {
   const isNearest = equal(editNumbers!, unsqueeze(edit!, [1])); // [rows, edits]
-  return gemm(where(isNearest, response, response.graph.scalar(0)), values, { transB: true });
+  return gemm(where(isNearest, response, response.graph.scalar(0)), coefficients, { transB: true });
 }
+
+/** The coefficients' name among a hook's inputs. ONNX exports hold it, so it stays as it was in the first of them. */
+const coefficientsPart = 'values';
 
 interface HookInputs {
   readonly whitenedKeys: Value;
-  readonly values: Value;
+  readonly coefficients: Value;
   readonly keyNorms?: Value;
   readonly thresholds: Value;
   readonly sketch?: Value;
@@ -136,7 +139,7 @@ function declareHook(graph: Graph, layer: number, gate: GateKind, dInner: Dim, d
   const input = (part: string, shape: readonly Dim[]) => graph.input(`hook.${layer}.${part}`, 'float32', [...shape]);
   return {
     whitenedKeys: input('whitenedKeys', [edits, dInner]),
-    values: input('values', [dModel, edits]),
+    coefficients: input(coefficientsPart, [dModel, edits]),
     thresholds: input('thresholds', [1, comparesKeys(gate) ? edits : 1]),
     ...(comparesKeys(gate) && {
       keyNorms: input('keyNorms', [1, edits]),
@@ -229,7 +232,7 @@ export function hookFeeds(
     feed('whitenedKeys', [edits, dInner], filled.whitenedKeys);
     const mode = modeOf(hook.layer);
     const isAlone = gate === 'nearest' && mode !== 'open';
-    feed('values', [dModel, edits], isAlone ? filled.ownValues : filled.values);
+    feed(coefficientsPart, [dModel, edits], isAlone ? filled.ownCoefficients : filled.coefficients);
     const thresholds = gateThresholds(filled, gate, mode);
     feed('thresholds', [1, thresholds.length], thresholds);
     if (comparesKeys(gate)) {
@@ -261,8 +264,8 @@ function withNullEdit(hook: HookLayer, dModel: number): HookLayer {
   return {
     ...hook,
     whitenedKeys: new Float32Array(hook.dInner),
-    values: new Float32Array(dModel),
-    ownValues: new Float32Array(dModel),
+    coefficients: new Float32Array(dModel),
+    ownCoefficients: new Float32Array(dModel),
     keyNorms: Float32Array.of(1),
     thresholds: Float32Array.of(2),
   };

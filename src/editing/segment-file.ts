@@ -10,7 +10,7 @@ import {
   encodeLossless,
   encodeRows,
   roundPeakedRows,
-  roundRows,
+  roundRowsToEightBits,
   type TensorLookup,
 } from './eight-bit-rows.js';
 
@@ -117,8 +117,9 @@ export function decodeHookFile(bytes: Uint8Array, what: string): HookFile {
  */
 export function segmentStorage(dInner: number, dModel: number): Required<RoundStorage> {
   return {
-    roundKeys: (values) => roundRows(matrix(values.length / dInner, dInner, values)).data,
-    roundTargets: (values) => transpose(roundRows(transpose(matrix(dModel, values.length / dModel, values)))).data,
+    roundKeys: (values) => roundRowsToEightBits(matrix(values.length / dInner, dInner, values)).data,
+    roundTargets: (values) =>
+      transpose(roundRowsToEightBits(transpose(matrix(dModel, values.length / dModel, values)))).data,
     roundGram: (values) => Float64Array.from(Float32Array.from(values)),
     coarseCross: crossPeaks.map((peaks) => (cross) => roundPeakedRows(cross, peaks)),
   };
@@ -126,7 +127,7 @@ export function segmentStorage(dInner: number, dModel: number): Required<RoundSt
 
 /** A sketch as consumers will load it. */
 export function roundSketch(sketch: Matrix): Matrix {
-  return roundRows(sketch);
+  return roundRowsToEightBits(sketch);
 }
 
 /** The gram rows [n, previous + n]: in eight bits what lost nothing by that already, in float32 otherwise. */

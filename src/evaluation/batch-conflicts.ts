@@ -1,6 +1,6 @@
 /** @file What edits of one batch, or of a batch and earlier versions, have to do with each other. */
 import type { Edit } from '../editing/index.js';
-import { describe } from './record-reason.js';
+import { describeInput } from './record-reason.js';
 
 const NAMED_LINES = 5;
 
@@ -56,10 +56,10 @@ function conflictIn(group: readonly Candidate[], { edit, lineNumber }: Candidate
   if (others.length > 0) {
     const lines = others
       .slice(0, NAMED_LINES)
-      .map((other) => `line ${other.lineNumber} (${describe(other.edit.targetNew)})`);
+      .map((other) => `line ${other.lineNumber} (${describeInput(other.edit.targetNew)})`);
     const rest = others.length - lines.length;
     const named = lines.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
-    return `conflict: one target for each subject and prompt, got ${describe(edit.targetNew)} here and another on ${named}`;
+    return `conflict: one target for each subject and prompt, got ${describeInput(edit.targetNew)} here and another on ${named}`;
   }
   const first = group[0];
   return first.lineNumber === lineNumber && first.edit === edit
@@ -68,7 +68,9 @@ function conflictIn(group: readonly Candidate[], { edit, lineNumber }: Candidate
 }
 
 function idTaken(id: string, lineNumber: number | undefined): string | undefined {
-  return lineNumber === undefined ? undefined : `id: unique in the batch, got ${describe(id)} as on line ${lineNumber}`;
+  return lineNumber === undefined
+    ? undefined
+    : `id: unique in the batch, got ${describeInput(id)} as on line ${lineNumber}`;
 }
 
 /** An edit that replaces one of an earlier version. */

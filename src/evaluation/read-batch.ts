@@ -8,7 +8,7 @@ import { counterfactRecord } from './counterfact-record.js';
 import { decodeLine, excerptOf } from './decode-line.js';
 import { contentId, type EditFields, editFieldNames, editRecord } from './edit-record.js';
 import { type ArrayElement, jsonElements } from './json-elements.js';
-import { describe, reasonOf } from './record-reason.js';
+import { describeInput, reasonOf } from './record-reason.js';
 import { zsreRecord } from './zsre-record.js';
 
 export { type Overwrite, overwrites } from './batch-conflicts.js';
@@ -17,7 +17,7 @@ export { type Overwrite, overwrites } from './batch-conflicts.js';
 export type BatchFormat = 'edits' | 'counterfact' | 'zsre';
 
 /** Which part of a file to read, and how. */
-export interface BatchOptions {
+export interface ReadBatchOptions {
   /** Valid records to take at most; reading stops there. */
   readonly limit?: number;
   /** Valid records to pass over first. */
@@ -62,7 +62,7 @@ const optionsSchema = z.strictObject({
  *
  * @throws {InvalidInputError} if the file cannot be read or an option is not one
  */
-export function readBatch(path: string, options: BatchOptions = {}): Promise<BatchReading> {
+export function readBatch(path: string, options: ReadBatchOptions = {}): Promise<BatchReading> {
   return parseBatch(readChunks(path), path, options);
 }
 
@@ -76,7 +76,7 @@ export function readBatch(path: string, options: BatchOptions = {}): Promise<Bat
 export async function parseBatch(
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
   what: string,
-  options: BatchOptions = {},
+  options: ReadBatchOptions = {},
 ): Promise<BatchReading> {
   const { limit = Number.POSITIVE_INFINITY, offset = 0, format = 'auto' } = checkedOptions(options, what);
   const progress: LineProgress = { linesRead: 0 };
@@ -108,13 +108,13 @@ export async function parseBatch(
   };
 }
 
-function checkedOptions(options: BatchOptions, what: string): z.infer<typeof optionsSchema> {
+function checkedOptions(options: ReadBatchOptions, what: string): z.infer<typeof optionsSchema> {
   const result = optionsSchema.safeParse(options);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = String(issue.path[0] ?? 'options');
   const requirement = { limit: 'a whole number from 1', offset: 'a whole number from 0' }[field] ?? issue.message;
-  throw new InvalidInputError(`${field} for ${what}`, requirement, describe(Object(options)[field]));
+  throw new InvalidInputError(`${field} for ${what}`, requirement, describeInput(Object(options)[field]));
 }
 
 /** The non-blank lines of a stream, or the elements where it is one JSON array of objects. */
@@ -184,7 +184,7 @@ function parseObject(text: string): { readonly record: object } | { readonly rea
     return { reason: `a JSON object, got ${describeSyntax(text, (error as SyntaxError).message)}` };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { reason: `a JSON object, got ${describe(value)}` };
+    return { reason: `a JSON object, got ${describeInput(value)}` };
   }
   return { record: value };
 }

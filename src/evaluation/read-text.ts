@@ -2,7 +2,7 @@
 import { MalformedFileError } from '../errors.js';
 import { type ByteLine, byteLines, MAX_LINE_BYTES, readChunks } from './byte-lines.js';
 import { decodeLine } from './decode-line.js';
-import { describe } from './record-reason.js';
+import { describeInput } from './record-reason.js';
 
 /** How much of a text file to read. */
 export interface ParagraphOptions {
@@ -104,7 +104,7 @@ async function* textFields(lines: AsyncIterable<TextLine>, path: string): AsyncG
     const isRecord = typeof record === 'object' && record !== null;
     const field = isRecord ? (Object(record).text ?? Object(record).content) : record;
     if (!isRecord || typeof field !== 'string') {
-      const got = record === undefined ? 'broken JSON' : describe(field);
+      const got = record === undefined ? 'broken JSON' : describeInput(field);
       throw new MalformedFileError(`${path}, line ${lineNumber}`, 'a JSON object with a text or content string', got);
     }
     if (field.trim() !== '') yield field.trim();

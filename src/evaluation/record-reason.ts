@@ -73,7 +73,7 @@ export function reasonOf(error: z.ZodError, record: unknown, knownFields: readon
     if (reasons.length > 0) continue;
     const field = fieldName(issue.path);
     if (!byField.has(field))
-      byField.set(field, `${field}: ${issue.message}, got ${describe(valueAt(record, issue.path))}`);
+      byField.set(field, `${field}: ${issue.message}, got ${describeInput(valueAt(record, issue.path))}`);
   }
   const reasons = [...byField.values()];
   const rest = reasons.length - SHOWN_ISSUES;
@@ -84,7 +84,7 @@ function unknownField(key: string, knownFields: readonly string[]): string {
   const plain = (name: string) => name.toLowerCase().replace(/[^a-z]/g, '');
   const meant = knownFields.find((field) => plain(field) === plain(key));
   const hint = meant ? `, did you mean ${meant}?` : ` (fields: ${knownFields.join(', ')})`;
-  return `unknown field ${describe(key)}${hint}`;
+  return `unknown field ${describeInput(key)}${hint}`;
 }
 
 function fieldName(path: readonly PropertyKey[]): string {
@@ -101,7 +101,7 @@ function valueAt(record: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 /** A value from outside in a few words. */
-export function describe(value: unknown): string {
+export function describeInput(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (value === '') return 'an empty text';

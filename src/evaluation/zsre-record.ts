@@ -1,7 +1,7 @@
 /** @file Records of zsRE (Levy et al., 2017) in the editing split of MEND (Mitchell et al., 2022), as they are published. */
 import { z } from 'zod';
 import { type EditFields, textRules } from './edit-record.js';
-import { describe, textField } from './record-reason.js';
+import { describeInput, textField } from './record-reason.js';
 
 /**
  * Schema of a zsRE record. The template is `src` with its subject replaced by `{}`; the held-out question `loc` keeps its
@@ -19,7 +19,7 @@ export const zsreRecord = z
   .transform((record, context): EditFields => {
     const prompt = withHole(record.src, record.subject);
     if (prompt === undefined) {
-      const message = `a question that contains the subject ${describe(record.subject)}`;
+      const message = `a question that contains the subject ${describeInput(record.subject)}`;
       context.issues.push({ code: 'custom', path: ['src'], message, input: record.src });
       return z.NEVER;
     }

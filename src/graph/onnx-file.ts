@@ -16,7 +16,7 @@ import type { Dtype, Tensor } from '../tensor/index.js';
 import { knownDtype } from './dtype-code.js';
 import { decodeNode, encodeInitializer, encodeNode, encodePort } from './encode.js';
 import type { OnnxInitializer, OnnxNode, OnnxPort } from './lower.js';
-import { externalLocation, readStored } from './stored-tensor.js';
+import { externalLocation, readStoredTensor } from './stored-tensor.js';
 
 /** A node of a file, with those of its attributes that are numbers or texts. */
 export interface OnnxFileNode extends OnnxNode {
@@ -123,7 +123,7 @@ export class OnnxFile {
   async readConstant(name: string): Promise<Tensor> {
     const stored = this.#constants.get(name);
     if (stored === undefined) throw new InvalidInputError(this.path, `a constant named ${name}`, 'none');
-    return readStored(stored, this.path, name);
+    return readStoredTensor(stored, this.path, name);
   }
 
   /**

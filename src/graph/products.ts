@@ -4,7 +4,7 @@ import { emitOne } from './emit.js';
 import type { Value } from './graph.js';
 
 /** How {@link gemm} uses its operands. */
-export interface GemmOptions {
+export interface GemmAttributes {
   readonly transA?: boolean;
   readonly transB?: boolean;
   readonly alpha?: number;
@@ -20,7 +20,7 @@ export interface GemmOptions {
  * @param b [inner, columns], or [columns, inner] with transB
  * @returns [rows, columns]
  */
-export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
+export function gemm(a: Value, b: Value, options: GemmAttributes = {}): Value {
   const { transA = false, transB = false, alpha = 1, bias } = options;
   // ONNX stores alpha as float32: in float64 graphs any other factor is multiplied separately.
   if (a.dtype === 'float64' && Math.fround(alpha) !== alpha) {

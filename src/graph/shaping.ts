@@ -6,7 +6,7 @@ import { add, cast, mul } from './elementwise.js';
 import { emitOne } from './emit.js';
 import type { Graph, Value } from './graph.js';
 import { reduceSum } from './reductions.js';
-import { describe, isFloat } from './requirements.js';
+import { describeValue, isFloat } from './requirements.js';
 
 /**
  * Values laid end to end along an axis. Its gradient is one slice per value.
@@ -102,7 +102,7 @@ export function expand(x: Value, shape: readonly Dim[]): Value {
 /** Zeros of a shape, in the dtype of another value. */
 export function zeros(like: Value, shape: readonly Dim[]): Value {
   if (like.dtype !== 'float32' && like.dtype !== 'float64') {
-    throw new InvalidInputError('zeros', 'a float dtype', describe(like));
+    throw new InvalidInputError('zeros', 'a float dtype', describeValue(like));
   }
   const { graph, dtype } = like;
   return graph.once(`zeros ${dtype} ${shape}`, () => expand(graph.scalar(0, dtype), shape));
@@ -115,7 +115,7 @@ export const zerosLike = (like: Value): Value => zeros(like, like.shape);
 export function sizeAsFloat(dims: readonly Dim[], like: Value): Value {
   const size = multiplyDims(dims);
   if (like.dtype !== 'float32' && like.dtype !== 'float64') {
-    throw new InvalidInputError('sizeAsFloat', 'a float dtype', describe(like));
+    throw new InvalidInputError('sizeAsFloat', 'a float dtype', describeValue(like));
   }
   if (typeof size === 'number') return like.graph.scalar(size, like.dtype);
   return squeeze(cast(sizeValue(like.graph, size), like.dtype), [0]);

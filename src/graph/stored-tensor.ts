@@ -61,7 +61,7 @@ export function externalLocation(stored: StoredTensor, modelPath: string): FileR
  * @throws {InvalidInputError} if the element type is none of the project's
  * @throws {MalformedFileError} if the bytes do not fit the shape, or the external file is missing or ends too early
  */
-export async function readStored(stored: StoredTensor, modelPath: string, name: string): Promise<Tensor> {
+export async function readStoredTensor(stored: StoredTensor, modelPath: string, name: string): Promise<Tensor> {
   const dtype = knownDtype(stored.dataType);
   if (dtype === undefined) throw new InvalidInputError(`constant ${name}`, 'a known type', `type ${stored.dataType}`);
   const shape = stored.dims.map(Number);

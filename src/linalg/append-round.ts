@@ -1,6 +1,6 @@
 /** @file Writing one round of edits: from measured keys and residuals to a segment and the memory after it. */
 import { NotPositiveDefiniteError } from '../errors.js';
-import { type EditMemory, type RoundSegment, replayRound, requireShape } from './edit-memory.js';
+import { type EditMemory, type RoundSegment, replayRound, requireMatrixShape } from './edit-memory.js';
 import type { GemmEngine } from './gemm.js';
 import { block, columnNorms, type Matrix, matrix, stackColumns, subtract, symmetricPart, transpose } from './matrix.js';
 import { solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
@@ -34,7 +34,7 @@ export interface RoundStorage {
 }
 
 /** A written round. */
-export interface WrittenRound {
+export interface AppendedRound {
   readonly memory: EditMemory;
   /** `replayRound(previous, segment)` is `memory`: to the last bit with an engine that repeats itself. */
   readonly segment: RoundSegment;
@@ -97,15 +97,15 @@ export async function appendRound(
   factor: Matrix,
   engine: GemmEngine,
   storage: RoundStorage = {},
-): Promise<WrittenRound> {
-  requireShape('keys of the round', keys, memory.dInner, keys.columns);
-  requireShape('residuals of the round', residuals, memory.dModel, keys.columns);
-  requireShape('inverse factor of the key moment', factor, memory.dInner, memory.dInner);
+): Promise<AppendedRound> {
+  requireMatrixShape('keys of the round', keys, memory.dInner, keys.columns);
+  requireMatrixShape('residuals of the round', residuals, memory.dModel, keys.columns);
+  requireMatrixShape('inverse factor of the key moment', factor, memory.dInner, memory.dInner);
   const stored = await storedKeys(keys, factor, engine, storage.roundKeys);
   const cross = await engine.gemm(stored.keys, memory.whitenedKeys, { transA: true, transB: true });
   const corner = symmetricPart(await engine.gemm(stored.whitened, stored.whitened, { transA: true }));
   const responses = await engine.gemm(memory.whitenedKeys, keys);
-  const targets = await engine.gemm(memory.values, responses, { add: residuals });
+  const targets = await engine.gemm(memory.coefficients, responses, { add: residuals });
   const write: Writer = async (crossRows, movedTargets) => {
     const segment = {
       whitenedKeys: stored.whitenedKeys,
@@ -121,7 +121,7 @@ export async function appendRound(
 }
 
 /** Writes the round with these gram rows of earlier edits `[n, previous]` and these targets `[dModel, n]`. */
-type Writer = (cross: Matrix, targets: Matrix) => Promise<Omit<WrittenRound, 'writtenShare'>>;
+type Writer = (cross: Matrix, targets: Matrix) => Promise<Omit<AppendedRound, 'writtenShare'>>;
 
 /** The round with the first of the coarse roundings that does no harm. */
 async function writeCoarsely(
@@ -135,7 +135,7 @@ async function writeCoarsely(
   for (const round of roundings) {
     const coarse = round(cross);
     const error = subtract(coarse, cross);
-    const moved = await engine.gemm(memory.values, error, { transB: true, add: targets });
+    const moved = await engine.gemm(memory.coefficients, error, { transB: true, add: targets });
     const written = await unlessIndefinite(write(coarse, moved));
     if (written && (await isHarmless(memory, written.memory, error, engine))) return written;
   }
@@ -169,10 +169,10 @@ const harmlessShift = 0.5;
 async function isHarmless(before: EditMemory, after: EditMemory, error: Matrix, engine: GemmEngine): Promise<boolean> {
   const { rows: count, columns: previous } = error;
   if (shiftOf(error) > harmlessShift * after.momentWeight) return false;
-  const newValues = block(after.values, 0, after.dModel, previous, previous + count);
+  const newCoefficients = block(after.coefficients, 0, after.dModel, previous, previous + count);
   const newFactorRows = block(after.factor, previous, previous + count, 0, previous);
   const mixing = await engine.gemm(newFactorRows, await solveLowerBlocked(before.factor, transpose(error), engine));
-  const weights = await engine.gemm(newValues, newValues, { transA: true });
+  const weights = await engine.gemm(newCoefficients, newCoefficients, { transA: true });
   const changes = [...(await productNorms(weights, error, engine)), ...(await productNorms(weights, mixing, engine))];
   const norms = columnNorms(after.targets);
   const median = norms.toSorted()[norms.length >> 1];
@@ -222,8 +222,9 @@ function rounded(a: Matrix, round: Rounding | undefined): Matrix {
 
 /** `1 - |lambda A_new| / |R|`, edit by edit. */
 function shareWritten(residuals: Matrix, memory: EditMemory): Float64Array {
-  const { values, momentWeight, dModel } = memory;
-  const unwritten = columnNorms(block(values, 0, dModel, values.columns - residuals.columns, values.columns));
+  const { coefficients, momentWeight, dModel } = memory;
+  const { columns } = coefficients;
+  const unwritten = columnNorms(block(coefficients, 0, dModel, columns - residuals.columns, columns));
   const wanted = columnNorms(residuals);
   return unwritten.map((norm, i) => (wanted[i] === 0 ? 1 : 1 - (momentWeight * norm) / wanted[i]));
 }

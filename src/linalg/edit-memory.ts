@@ -32,7 +32,7 @@ export interface EditMemory {
   /** `gram = Kᵀ P0 K`: `[edits, edits]`. */
   readonly gram: Matrix;
   /** `A = V (lambda I + gram)⁻¹`: `[dModel, edits]`, so `dW = A E`. */
-  readonly values: Matrix;
+  readonly coefficients: Matrix;
   /** Lower Cholesky factor of `lambda I + gram`: `[edits, edits]`. */
   readonly factor: Matrix;
 }
@@ -64,7 +64,7 @@ export function emptyMemory(dInner: number, dModel: number, momentWeight: number
     whitenedKeys: matrix(0, dInner),
     targets: matrix(dModel, 0),
     gram: none,
-    values: matrix(dModel, 0),
+    coefficients: matrix(dModel, 0),
     factor: none,
   };
 }
@@ -92,22 +92,26 @@ export async function replayRound(memory: EditMemory, segment: RoundSegment, eng
     add: withRidge(corner, memory.momentWeight),
   });
   const cornerFactor = await cholesky(schur, engine, { what: gramName, firstIndex: previous });
-  const residuals = await engine.gemm(memory.values, crossRows, { transB: true, alpha: -1, add: segment.targets });
-  const newValues = await solveCholesky(cornerFactor, transpose(residuals), engine);
+  const residuals = await engine.gemm(memory.coefficients, crossRows, {
+    transB: true,
+    alpha: -1,
+    add: segment.targets,
+  });
+  const newCoefficients = await solveCholesky(cornerFactor, transpose(residuals), engine);
   // The correction has one column per new edit until it meets A, so that its cost is that of the thin side.
   const correction = await solveLowerTransposedBlocked(memory.factor, cross, engine);
-  const corrected = await engine.gemm(newValues, correction, {
+  const corrected = await engine.gemm(newCoefficients, correction, {
     transA: true,
     transB: true,
     alpha: -1,
-    add: memory.values,
+    add: memory.coefficients,
   });
   return {
     ...memory,
     whitenedKeys: stackRows(memory.whitenedKeys, segment.whitenedKeys),
     targets: stackColumns(memory.targets, segment.targets),
     gram: bordered(memory.gram, crossRows, corner, true),
-    values: stackColumns(corrected, transpose(newValues)),
+    coefficients: stackColumns(corrected, transpose(newCoefficients)),
     factor: bordered(memory.factor, transpose(cross), cornerFactor, false),
   };
 }
@@ -118,13 +122,13 @@ const gramName = 'gram of the edits';
 async function firstRound(memory: EditMemory, segment: RoundSegment, engine: GemmEngine): Promise<EditMemory> {
   const { whitenedKeys, targets, gramRows: gram } = segment;
   const factor = await cholesky(withRidge(gram, memory.momentWeight), engine, { what: gramName });
-  const values = transpose(await solveCholesky(factor, transpose(targets), engine));
-  return { ...memory, whitenedKeys, targets, gram, values, factor };
+  const coefficients = transpose(await solveCholesky(factor, transpose(targets), engine));
+  return { ...memory, whitenedKeys, targets, gram, coefficients, factor };
 }
 
 /** The dense weight change `dW = A E`: `[dModel, dInner]`. */
 export function weightChange(memory: EditMemory, engine: GemmEngine): Promise<Matrix> {
-  return engine.gemm(memory.values, memory.whitenedKeys);
+  return engine.gemm(memory.coefficients, memory.whitenedKeys);
 }
 
 /**
@@ -133,13 +137,13 @@ export function weightChange(memory: EditMemory, engine: GemmEngine): Promise<Ma
  */
 export function requireContinuation(memory: EditMemory, segment: RoundSegment, previous: number): void {
   const count = segment.gramRows.rows;
-  requireShape('whitened keys of the round', segment.whitenedKeys, count, memory.dInner);
-  requireShape('targets of the round', segment.targets, memory.dModel, count);
-  requireShape('gram rows of the round', segment.gramRows, count, previous + count);
+  requireMatrixShape('whitened keys of the round', segment.whitenedKeys, count, memory.dInner);
+  requireMatrixShape('targets of the round', segment.targets, memory.dModel, count);
+  requireMatrixShape('gram rows of the round', segment.gramRows, count, previous + count);
 }
 
 /** @throws InvalidInputError when the matrix has another shape */
-export function requireShape(what: string, a: Matrix, rows: number, columns: number): void {
+export function requireMatrixShape(what: string, a: Matrix, rows: number, columns: number): void {
   if (a.rows !== rows || a.columns !== columns) {
     throw new InvalidInputError(what, `shape ${rows} x ${columns}`, `${a.rows} x ${a.columns}`);
   }

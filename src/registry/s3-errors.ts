@@ -13,7 +13,7 @@ interface Failure {
 }
 
 /** Reads an SDK error, of which any field may be missing. */
-export function failureOf(error: unknown): Failure {
+export function s3FailureOf(error: unknown): Failure {
   const { name, message, code, $metadata } = Object(error) as {
     name?: unknown;
     message?: unknown;
@@ -66,7 +66,7 @@ const credentialNames =
  */
 export function storeError(error: unknown, what: string, action: string, key: string): unknown {
   if (error instanceof HooklineError) return error;
-  const failure = failureOf(error);
+  const failure = s3FailureOf(error);
   const { name, statusCode } = failure;
   const got = oneLine(failure);
   const options = { cause: withoutResponse(error) };

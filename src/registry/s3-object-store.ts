@@ -11,12 +11,12 @@ import {
   sortKeys,
 } from './object-store.js';
 import {
-  failureOf,
   isConflict,
   isNoSuchKey,
   isNotModified,
   isPreconditionFailed,
   isTransient,
+  s3FailureOf,
   storeError,
 } from './s3-errors.js';
 
@@ -111,7 +111,7 @@ export class S3ObjectStore implements ObjectStore {
       try {
         return etagOf(await this.#send(key, bytes, condition, writeId), key);
       } catch (error) {
-        const failure = failureOf(error);
+        const failure = s3FailureOf(error);
         attempts += failure.attempts;
         if (isRefusal(failure, condition))
           return await this.#settle(key, condition, attempts > 1 ? writeId : undefined);
@@ -148,7 +148,7 @@ export class S3ObjectStore implements ObjectStore {
         await client.send(new sdk.DeleteObjectCommand({ Bucket: this.bucket, Key, IfMatch: ifMatch }));
         return;
       } catch (error) {
-        const failure = failureOf(error);
+        const failure = s3FailureOf(error);
         if (isNoSuchKey(failure)) return;
         if (ifMatch !== undefined && isPreconditionFailed(failure)) {
           // Of a bucket with versions the current one may be a delete marker, which no ETag matches.
@@ -178,7 +178,7 @@ export class S3ObjectStore implements ObjectStore {
     const { sdk, client } = await this.#open();
     const request = new sdk.GetObjectCommand({ Bucket: this.bucket, Key, IfNoneMatch: unlessEtag });
     const reply = await client.send(request).catch((error) => {
-      const failure = failureOf(error);
+      const failure = s3FailureOf(error);
       if (unlessEtag !== undefined && isNotModified(failure)) throw new NotModified();
       throw isNoSuchKey(failure) ? new NoSuchKeyError(key) : error;
     });
@@ -191,8 +191,8 @@ export class S3ObjectStore implements ObjectStore {
       const bytes = (await reply.Body?.transformToByteArray()) ?? new Uint8Array();
       return { bytes: new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length), etag };
     } catch (error) {
-      if (!isTransient(failureOf(error))) throw error;
-      throw new TransientError(`body of object ${key}: complete, got ${failureOf(error).message}`);
+      if (!isTransient(s3FailureOf(error))) throw error;
+      throw new TransientError(`body of object ${key}: complete, got ${s3FailureOf(error).message}`);
     }
   }
 
@@ -204,7 +204,7 @@ export class S3ObjectStore implements ObjectStore {
       const sizeBytes = reply.ContentLength ?? 0;
       return { ...etagOf(reply, key), sizeBytes, writeId: reply.Metadata?.[writeIdName] };
     } catch (error) {
-      if (isNoSuchKey(failureOf(error))) return undefined;
+      if (isNoSuchKey(s3FailureOf(error))) return undefined;
       throw this.#raised(error, 'head', key, 's3:GetObject');
     }
   }
@@ -240,7 +240,7 @@ export class S3ObjectStore implements ObjectStore {
 class NotModified extends Error {}
 
 /** S3 says 404 of a write with `ifMatch` where nothing is. */
-const isRefusal = (failure: ReturnType<typeof failureOf>, { ifMatch }: PutCondition): boolean =>
+const isRefusal = (failure: ReturnType<typeof s3FailureOf>, { ifMatch }: PutCondition): boolean =>
   isPreconditionFailed(failure) || (ifMatch !== undefined && isNoSuchKey(failure));
 
 function newClient(sdk: Sdk): S3Client {

@@ -3,7 +3,13 @@ import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Device } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { checkGeneration, checkHooks, checkLayers, checkSequence, requirePositiveInteger } from './check-requests.js';
+import {
+  checkGeneration,
+  checkHookableLayers,
+  checkHooks,
+  checkSequence,
+  requirePositiveInteger,
+} from './check-requests.js';
 import { Decoder } from './decoder.js';
 import type { HookFiring } from './firings.js';
 import { groupByLength } from './group-by-length.js';
@@ -13,7 +19,7 @@ import { Trunk, type TrunkResult } from './trunk.js';
 import { VocabularyHead } from './vocabulary-head.js';
 
 /** How an edited model is made ready. */
-export interface CompileOptions {
+export interface HookableModelOptions {
   /** Layers that can carry hooks; empty is the base model only. */
   readonly layers: readonly number[];
   readonly gate: GateKind;
@@ -74,7 +80,7 @@ export interface DecodeOptions extends SequenceOptions {
 }
 
 /** Told after every forward pass how many of the sequences are done. */
-export type Progress = (done: number, total: number) => void;
+export type SequenceProgress = (done: number, total: number) => void;
 
 /**
  * A base model that can carry hooks. One compilation serves every version: hooks are given with each call, and without
@@ -85,13 +91,13 @@ export type Progress = (done: number, total: number) => void;
  */
 export class HookableModel {
   readonly #decoder = new Decoder((hooks) => this.#batchUnder(hooks));
-  readonly #options: Required<Omit<CompileOptions, 'device'>>;
+  readonly #options: Required<Omit<HookableModelOptions, 'device'>>;
   readonly #trunk: Trunk;
   readonly #head: VocabularyHead;
 
   private constructor(
     readonly model: Model,
-    options: Required<Omit<CompileOptions, 'device'>>,
+    options: Required<Omit<HookableModelOptions, 'device'>>,
     trunk: Trunk,
     head: VocabularyHead,
   ) {
@@ -104,9 +110,9 @@ export class HookableModel {
    * @throws {InvalidInputError} if a layer is not one of the model's
    * @throws {PermanentError} if the device cannot run it, {TransientError} if it is out of memory
    */
-  static async compile(model: Model, options: CompileOptions): Promise<HookableModel> {
+  static async compile(model: Model, options: HookableModelOptions): Promise<HookableModel> {
     const { layers, gate, device, rowsPerBatch = 1024 } = options;
-    checkLayers(layers, model.config);
+    checkHookableLayers(layers, model.config);
     requirePositiveInteger('rowsPerBatch', rowsPerBatch);
     const trunk = await Trunk.compile(model, layers, gate, device);
     return new HookableModel(model, { layers, gate, rowsPerBatch }, trunk, new VocabularyHead(model, device));
@@ -121,7 +127,7 @@ export class HookableModel {
   async score(
     requests: readonly ScoreRequest[],
     hooks?: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Score[]> {
     this.#checkSequences(requests.map((request) => request.tokenIds));
     requests.forEach(checkScoredFrom);
@@ -222,7 +228,7 @@ export class HookableModel {
   async compare(
     sequences: readonly (readonly number[])[],
     hooks: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Comparison[]> {
     this.#checkSequences(sequences);
     this.#checkHooks(hooks);
@@ -265,7 +271,7 @@ export class HookableModel {
 
   async #inGroups(
     requests: readonly ScoreRequest[],
-    onProgress: Progress | undefined,
+    onProgress: SequenceProgress | undefined,
     run: (group: readonly ScoreRequest[], indices: readonly number[]) => Promise<void>,
   ): Promise<void> {
     const lengths = requests.map((request) => request.tokenIds.length);

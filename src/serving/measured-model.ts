@@ -1,7 +1,14 @@
 import type { HookLayer } from '../editing/index.js';
 import type { Tensor } from '../tensor/index.js';
 import type { Generated } from './growing-sequence.js';
-import type { Comparison, GenerateOptions, HookableModel, Progress, Score, ScoreRequest } from './hookable-model.js';
+import type {
+  Comparison,
+  GenerateOptions,
+  HookableModel,
+  Score,
+  ScoreRequest,
+  SequenceProgress,
+} from './hookable-model.js';
 import { LogitsComparison } from './logits-comparison.js';
 
 /** What measuring asks of a model: with hooks it is the edited one, with `undefined` the base model. */
@@ -9,7 +16,7 @@ export type MeasuredModel = Pick<HookableModel, 'score' | 'generate' | 'compare'
 
 /** A model that no longer takes hooks, such as an export: its own scores, its own tokens, its own logits. */
 export interface FixedModel {
-  score(requests: readonly ScoreRequest[], hooks?: undefined, onProgress?: Progress): Promise<Score[]>;
+  score(requests: readonly ScoreRequest[], hooks?: undefined, onProgress?: SequenceProgress): Promise<Score[]>;
   generate(
     prompts: readonly (readonly number[])[],
     options: Pick<GenerateOptions, 'maxTokens' | 'stopIds'>,
@@ -32,7 +39,11 @@ export class ExportedModel implements MeasuredModel {
     this.#exported = exported;
   }
 
-  score(requests: readonly ScoreRequest[], hooks?: readonly HookLayer[], onProgress?: Progress): Promise<Score[]> {
+  score(
+    requests: readonly ScoreRequest[],
+    hooks?: readonly HookLayer[],
+    onProgress?: SequenceProgress,
+  ): Promise<Score[]> {
     return (hooks ? this.#exported : this.#base).score(requests, undefined, onProgress);
   }
 
@@ -45,7 +56,7 @@ export class ExportedModel implements MeasuredModel {
   async compare(
     sequences: readonly (readonly number[])[],
     _hooks: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Comparison[]> {
     const results: Comparison[] = [];
     for (const tokenIds of sequences) {

@@ -52,14 +52,18 @@ export function packLower({ rows, columns, data }: Matrix): Tensor<'float64'> {
  * @throws {MalformedFileError} if the tensor is absent or no such triangle
  */
 export function unpackLower(packed: Tensor | undefined, size: number, what: string): Matrix {
-  const { data } = requireShape(packed, [(size * (size + 1)) / 2], what);
+  const { data } = requireFloat64Tensor(packed, [(size * (size + 1)) / 2], what);
   const { data: result } = matrix(size, size);
   for (let i = 0, at = 0; i < size; at += ++i) result.set(data.subarray(at, at + i + 1), i * size);
   return matrix(size, size, result);
 }
 
 /** A float64 tensor of this shape. @throws {MalformedFileError} if it is absent or another */
-export function requireShape(found: Tensor | undefined, shape: readonly number[], what: string): Tensor<'float64'> {
+export function requireFloat64Tensor(
+  found: Tensor | undefined,
+  shape: readonly number[],
+  what: string,
+): Tensor<'float64'> {
   const wanted = `float64 [${shape.join(', ')}]`;
   const got = found === undefined ? 'none' : `${found.dtype} [${found.shape.join(', ')}]`;
   if (found === undefined || got !== wanted) throw new MalformedFileError(what, `a tensor ${wanted}`, got);

@@ -15,7 +15,7 @@ import {
   statisticsKey,
 } from '../registry/index.js';
 import { tensor } from '../tensor/index.js';
-import { decodeSealed, encodeSealed, packLower, requireShape, unpackLower } from './sealed-tensors.js';
+import { decodeSealed, encodeSealed, packLower, requireFloat64Tensor, unpackLower } from './sealed-tensors.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positiveInteger = z.int().positive();
@@ -141,7 +141,7 @@ interface FactorPlace {
 function decodeFactor(bytes: Uint8Array, place: FactorPlace): StoredStatistics {
   const { layer, digest, dInner, key } = place;
   const { inputs, tokens, origin, tensors } = openFactor(bytes, place);
-  const sketch = requireShape(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
+  const sketch = requireFloat64Tensor(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
   return {
     layer,
     digest,

@@ -63,7 +63,7 @@ async function layerFactors(request: LoraRequest, dtype: WeightDtype): Promise<L
   const engine = request.engine ?? new PlainGemmEngine();
   const changes = [];
   for (const { layer, memory } of request.version.state.layers) {
-    changes.push({ layer, change: await productSingularValues(memory.values, memory.whitenedKeys, engine) });
+    changes.push({ layer, change: await productSingularValues(memory.coefficients, memory.whitenedKeys, engine) });
   }
   const exactRank = Math.max(1, ...changes.map(({ change }) => change.values.length));
   const storage = { rank: Math.min(request.rank ?? exactRank, exactRank), dtype };

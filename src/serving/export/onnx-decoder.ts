@@ -5,7 +5,7 @@ import { type Tensor, tensor, toFloat32 } from '../../tensor/index.js';
 import { requirePositiveInteger } from '../check-requests.js';
 import { type HookFiring, readGates } from '../firings.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from '../growing-sequence.js';
-import type { Progress, Score, ScoreRequest } from '../hookable-model.js';
+import type { Score, ScoreRequest, SequenceProgress } from '../hookable-model.js';
 import type { FixedModel } from '../measured-model.js';
 import { OnnxCache } from './onnx-cache.js';
 import { signalPrefix } from './onnx-hook.js';
@@ -56,7 +56,7 @@ export class OnnxDecoder implements FixedModel {
    *
    * @throws {InvalidInputError} for an empty sequence, an id that is no token, or a `scoredFrom` out of range
    */
-  async score(requests: readonly ScoreRequest[], _hooks?: undefined, onProgress?: Progress): Promise<Score[]> {
+  async score(requests: readonly ScoreRequest[], _hooks?: undefined, onProgress?: SequenceProgress): Promise<Score[]> {
     requests.forEach(({ tokenIds, scoredFrom }, r) => {
       this.#checkTokens(`sequence ${r}`, tokenIds);
       if (Number.isInteger(scoredFrom) && scoredFrom >= 1 && scoredFrom <= tokenIds.length) return;

@@ -221,8 +221,8 @@ describe.each(['key', 'nearest'] as const)('the gate %s', (gate) => {
     const hook = {
       ...filled,
       whitenedKeys: Float32Array.of(...key, ...key),
-      values: twice(filled.values, dModel),
-      ownValues: twice(filled.ownValues, dModel),
+      coefficients: twice(filled.coefficients, dModel),
+      ownCoefficients: twice(filled.ownCoefficients, dModel),
       keyNorms: Float32Array.of(filled.keyNorms[0], filled.keyNorms[0]),
       thresholds: Float32Array.of(0.6, 0.6),
     };

@@ -45,9 +45,9 @@ const changesOf = ({ version }: GoldenVersion): Promise<Matrix[]> =>
 /** `B A` of every hooked layer as the files say. */
 async function productsOf(folder: string, { model }: GoldenVersion): Promise<Matrix[]> {
   const { dInner, dModel } = model.config;
-  return (await readLoraHooks(folder, model)).map(({ values, whitenedKeys, keyNorms: { length } }) =>
+  return (await readLoraHooks(folder, model)).map(({ coefficients, whitenedKeys, keyNorms: { length } }) =>
     multiply(
-      matrix(dModel, length, Float64Array.from(values)),
+      matrix(dModel, length, Float64Array.from(coefficients)),
       matrix(length, dInner, Float64Array.from(whitenedKeys)),
     ),
   );
@@ -140,8 +140,8 @@ describe('a LoRA adapter', () => {
   it('gives layers of a smaller rank rows of zeros, since all have one r', async () => {
     const [first, second] = subject.version.state.layers;
     const { memory } = first;
-    const values = memory.values.data.map((value, i) => (i % memory.values.columns === 0 ? value : 0));
-    const thinner = { ...first, memory: { ...memory, values: { ...memory.values, data: values } } };
+    const data = memory.coefficients.data.map((value, i) => (i % memory.coefficients.columns === 0 ? value : 0));
+    const thinner = { ...first, memory: { ...memory, coefficients: { ...memory.coefficients, data } } };
     const version = { ...subject.version, state: { ...subject.version.state, layers: [thinner, second] } };
     const folder = freshFolder();
     const { layers, rank } = await exportLoraAdapter({ ...subject, version, folder });
@@ -229,7 +229,7 @@ describe('reading an adapter', () => {
   it('scales by lora_alpha / r', async () => {
     const twice = await readLoraHooks(await withConfig({ lora_alpha: 8 }), subject.model);
     const once = await readLoraHooks(folder, subject.model);
-    expect(twice[0].values).toEqual(once[0].values.map((value) => 2 * value));
+    expect(twice[0].coefficients).toEqual(once[0].coefficients.map((value) => 2 * value));
   });
 
   it('refuses what is no plain LoRA, changes other matrices, or has other shapes', async () => {
