@@ -1,4 +1,4 @@
-/** @file ONNX models as protobuf bytes and back; `onnx-file.ts` beside it does the same for files of others. */
+/** @file ONNX models as protobuf bytes and back. `onnx-file.ts` does the same for files of other exporters. */
 import { basename, dirname } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -42,8 +42,8 @@ export interface EncodedGraph {
 }
 
 /**
- * Encodes the part of a graph that its outputs need as an ONNX model. Weights are not copied: the model says file, offset and
- * length.
+ * Encodes the part of a graph that its outputs need as an ONNX model. Weights are not copied: the model names their
+ * file, offset and length.
  *
  * @throws {PermanentError} if the weights do not all lie in one folder
  * @throws {InvalidInputError} if there is no output

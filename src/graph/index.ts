@@ -31,6 +31,6 @@ export { lowerGraph, type OnnxInitializer, type OnnxModel, type OnnxNode, type O
 export { type OnnxConstant, OnnxFile, type OnnxFileNode } from './onnx-file.js';
 export { forOpset } from './opset.js';
 
-export { type GemmAttributes, gemm, logSoftmax, matMul, softmax } from './products.js';
+export { gemm, logSoftmax, matMul, softmax } from './products.js';
 export { argMax, reduceMax, reduceMean, reduceSum } from './reductions.js';
 export { concat, reshape, slice, squeeze, transpose, unsqueeze } from './shaping.js';

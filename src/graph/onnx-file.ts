@@ -1,4 +1,4 @@
-/** @file Model files of any exporter: looked at, added to, and written back with all that this project does not know of. */
+/** @file Reads model files of any exporter, adds nodes, and writes them back with everything that is unknown here. */
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -37,9 +37,9 @@ const largestBytes = 2 ** 31 - 1;
 const plainAttributes = [AttributeType.INT, AttributeType.INTS, AttributeType.FLOAT, AttributeType.STRING];
 
 /**
- * An ONNX model as somebody exported it. It is held as the protobuf messages it is made of, so that what is only passed
- * through (attributes, subgraphs, functions, fields of later releases) is written back as it was read. Nodes and constants
- * are those of the main graph.
+ * An ONNX model as somebody exported it. It is held as protobuf messages, so that unknown parts (attributes, subgraphs,
+ * functions, fields of later releases) are written back as they were read. Nodes and constants are those of the main
+ * graph.
  */
 export class OnnxFile {
   readonly #constants: ReadonlyMap<string, TensorProto>;
@@ -60,7 +60,8 @@ export class OnnxFile {
   /**
    * Reads a model; external data stays where it is until it is asked for.
    *
-   * @throws {InvalidInputError} if there is no such file, or it is too large @throws {MalformedFileError} if it is not an ONNX model
+   * @throws {InvalidInputError} if there is no such file, or it is too large @throws {MalformedFileError} if it is not
+   *   an ONNX model
    */
   static async open(path: string): Promise<OnnxFile> {
     const file = await placeOf(path);
@@ -70,9 +71,9 @@ export class OnnxFile {
   }
 
   /**
-   * The version of the standard operators that the file speaks.
+   * The version of the standard operators that the file uses.
    *
-   * @throws {MalformedFileError} if it says none
+   * @throws {MalformedFileError} if it names none
    */
   get opset(): number {
     const standard = this.#model.opsetImport.find(({ domain }) => isStandard(domain));
@@ -94,7 +95,7 @@ export class OnnxFile {
     return this.#graph.output.map(({ name }) => name);
   }
 
-  /** The types of all operators, those of subgraphs and functions too. */
+  /** The types of all operators, including those of subgraphs and functions. */
   get operatorTypes(): ReadonlySet<string> {
     return new Set(this.#allNodes().map(({ opType }) => opType));
   }
@@ -127,8 +128,8 @@ export class OnnxFile {
   }
 
   /**
-   * Puts nodes behind the producer of a value: the producer's result gets another name, and the nodes, one of which has to
-   * make a value of the old name, stand right after it, so that the list stays sorted.
+   * Puts nodes behind the producer of a value. The producer's result gets another name, and one of the nodes must make
+   * a value of the old name. They stand right after the producer, so that the list stays sorted.
    *
    * @throws {InvalidInputError} if no node of the main graph makes the value
    */
@@ -171,7 +172,7 @@ export class OnnxFile {
   }
 }
 
-/** The folder is that of the name, not that of a file which the name links to: external data lies beside the name. */
+/** Only the folder is resolved. The file itself may be a link, and external data lies beside the link. */
 async function placeOf(path: string): Promise<string> {
   try {
     return join(await realpath(dirname(path)), basename(path));

@@ -4,8 +4,8 @@ import { liveParts } from './live-nodes.js';
 import { describeValue } from './requirements.js';
 
 /**
- * The part of a graph that its outputs need, a line for each node: `%2: float32[rows, 3] = gemm x %0 {"transB":true}`. Numbers
- * are written where they are used; values are numbered anew, so that the text does not change with unused nodes.
+ * The part of a graph that its outputs need, a line for each node: `%2: float32[rows, 3] = gemm x %0 {"transB":true}`.
+ * Numbers are written where they are used. Values are numbered anew, so that unused nodes do not change the text.
  */
 export function printGraph(graph: Graph): string {
   const { nodes, sources } = liveParts(graph);

@@ -1,4 +1,4 @@
-/** @file Checks that shape rules share; every message names the operator, its requirement and what it got. */
+/** @file Checks that shape rules share. Every message names the operator, its requirement and what it got. */
 import { InvalidInputError } from '../errors.js';
 import type { Dtype } from '../tensor/index.js';
 import { type Dim, formatShape } from './dim.js';

@@ -1,4 +1,4 @@
-/** @file Products of matrices: the interface that every blocked algorithm here spends its flops in, and its plain implementation. */
+/** @file Products of matrices: the interface on which all blocked algorithms here stand, and a plain implementation. */
 import { InvalidInputError } from '../errors.js';
 import { type Matrix, matrix, transpose } from './matrix.js';
 
@@ -56,7 +56,7 @@ function packColumnPairs(b: Matrix, transposed: boolean, inner: number, columns:
   return packed;
 }
 
-/** How many bytes of packed columns are kept in the second-level cache while all rows pass over them. */
+/** Bytes of packed columns that stay in the second-level cache while all rows are multiplied with them. */
 const cacheBytes = 1 << 18;
 
 /** `result += alpha left packed`, by chunks of column pairs that fit the cache, four rows at a time. */
@@ -111,7 +111,7 @@ function accumulateTile(
   if (row + 3 <= last) store(result, row + 3, 2 * pair, alpha * s30, alpha * s31);
 }
 
-/** Adds two neighbouring sums to the result; the second falls away behind the last column. */
+/** Adds two neighbouring sums to the result. The second is dropped if it lies behind the last column. */
 function store(result: Matrix, row: number, column: number, first: number, second: number): void {
   const at = row * result.columns + column;
   result.data[at] += first;

@@ -7,8 +7,8 @@ import { type CompileOptions, compile, type Program } from './program.js';
 type Form = Required<Omit<GemmOptions, 'add'>> & { readonly hasAdd: boolean };
 
 /**
- * `alpha op(a) op(b) + add` in float64: one compiled program for each form of product, for matrices of every size. Dispose of
- * it when done.
+ * `alpha op(a) op(b) + add` in float64. It compiles one program for each form of product, which serves all sizes.
+ * Dispose of it when done.
  */
 export class OnnxGemmEngine implements GemmEngine {
   readonly #programs = new Map<string, Promise<Program>>();
@@ -39,7 +39,7 @@ export class OnnxGemmEngine implements GemmEngine {
   }
 }
 
-/** What is made with an engine of its own, which is disposed of afterwards. */
+/** Calls a function with an engine of its own, which is disposed of afterwards. */
 export async function withGemmEngine<T>(
   use: (engine: GemmEngine) => Promise<T>,
   options?: OnnxGemmEngine['options'],

@@ -1,4 +1,4 @@
-/** @file What the gates of one run said, by sequence. */
+/** @file The signals of the gates in one run, by sequence. */
 import type { Tensor } from '../tensor/index.js';
 
 /** A gate that opened on a token. */

@@ -23,20 +23,20 @@ export interface HookableModelOptions {
   /** Layers that can carry hooks; empty is the base model only. */
   readonly layers: readonly number[];
   readonly gate: GateKind;
-  /** The CPU unless said otherwise. */
+  /** The CPU by default. */
   readonly device?: Device;
-  /** Tokens of one forward pass, padding included; 1024 unless said otherwise. A longer sequence is run by itself. */
+  /** Tokens of one forward pass, padding included; 1024 by default. A longer sequence is run by itself. */
   readonly rowsPerBatch?: number;
 }
 
 /** A sequence some of whose tokens are scored. */
 export interface ScoreRequest {
   readonly tokenIds: readonly number[];
-  /** First position whose token is predicted and scored, 1 .. length; length scores nothing and reads the gates only. */
+  /** First position whose token is scored, 1 .. length. With the length, nothing is scored and only gates are read. */
   readonly scoredFrom: number;
 }
 
-/** What the model says of the tokens from `scoredFrom` on, n of them. */
+/** The scores of the n tokens from `scoredFrom` on. */
 export interface Score {
   /** [n]: natural logarithms, each given all tokens before. */
   readonly logProbabilities: Float32Array;
@@ -54,7 +54,7 @@ export interface Comparison {
   readonly editedNll: number;
   /** Sum of `KL(p_base || p_edited)` over the whole vocabulary, nats; the mean is `klSum / predictedTokens`. */
   readonly klSum: number;
-  /** Rows at which some gate opened; NaN where gates cannot be asked. */
+  /** Rows at which some gate opened; NaN if gates cannot be read. */
   readonly openRows: number;
   /** Tokens of the sequence. */
   readonly rows: number;
@@ -73,9 +73,9 @@ export interface GenerateOptions extends Omit<SequenceOptions, 'onToken'> {
 
 /** How a single generation goes on and when it ends. */
 export interface DecodeOptions extends SequenceOptions {
-  /** One for each hookable layer, the very same array for the same hooks; undefined is the base model. */
+  /** One for each hookable layer, and the same array for the same hooks; undefined is the base model. */
   readonly hooks?: readonly HookLayer[];
-  /** Ends the generation with what there is. */
+  /** Ends the generation early. */
   readonly signal?: AbortSignal;
 }
 
@@ -152,8 +152,8 @@ export class HookableModel {
   }
 
   /**
-   * What may follow each prompt, in the order of the prompts. With the key gate, or none, earlier tokens are cached. The
-   * sequence gate's decisions on them change as the sequence grows, so there every step runs the whole sequence again.
+   * Continues each prompt; results are in the order of the prompts. Earlier tokens are cached, except with the sequence
+   * gate: its decisions on them change as the sequence grows, so every step runs the whole sequence again.
    *
    * @throws {InvalidInputError} also for an option out of range
    */
@@ -175,8 +175,8 @@ export class HookableModel {
   }
 
   /**
-   * What may follow one prompt, computed together with all else that is being decoded under the same hooks: for many
-   * callers at a time, each of whom wants its tokens as they come.
+   * Continues one prompt. It is computed together with all others that are being decoded with the same hooks: for many
+   * callers at the same time, who want their tokens as they come.
    *
    * @throws {InvalidInputError} also for an option out of range
    */
@@ -237,7 +237,7 @@ export class HookableModel {
     await this.#inGroups(requests, onProgress, async (group, indices) => {
       const rows = group.map(predictingRows);
       const edited = await this.#trunk.run(rows, hooks);
-      // Where no gate opens, the base model's states are these very numbers.
+      // Where no gate opens, the base model's states are the same numbers.
       const base = edited.gates.some((gate) => gate.openRows > 0) ? await this.#trunk.run(rows, undefined) : edited;
       const comparisons = await this.#compareStates(group, base, edited);
       indices.forEach((index, s) => {
@@ -286,7 +286,7 @@ export class HookableModel {
     }
   }
 
-  /** Steps of one token each are cheap, caches are not: a group may grow to four times the rows of a forward pass. */
+  /** Steps of one token are cheap, but caches are large: a group has at most four times the rows of a forward pass. */
   #generationGroups(prompts: readonly (readonly number[])[], maxTokens: number, isCausal: boolean): number[][] {
     const lengths = prompts.map(({ length }) => {
       const grown = Math.min(length + maxTokens, this.model.config.maxTokens);
@@ -324,7 +324,7 @@ function checkScoredFrom({ tokenIds, scoredFrom }: ScoreRequest, index: number):
   );
 }
 
-/** The rows before the scored tokens: each predicts the next. */
+/** The rows before the scored tokens. Each predicts the next token. */
 function predictingRows({ tokenIds, scoredFrom }: ScoreRequest) {
   return {
     tokenIds,

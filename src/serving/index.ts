@@ -15,7 +15,6 @@ export {
   HookableModel,
   type Score,
   type ScoreRequest,
-  type SequenceProgress,
 } from './hookable-model.js';
 export { ExportedModel, type MeasuredModel } from './measured-model.js';
 export { loadVersionHooks, type VersionHooks } from './version-hooks.js';

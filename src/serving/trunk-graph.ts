@@ -6,10 +6,10 @@ import { declarePacking, embedTokens, type Model, runBlocks, type SiteVisitor } 
  * All blocks of a model with its hooks, without the vocabulary. The same graph runs whole sequences and single tokens
  * after a cached past, so that weights are held once.
  *
- * Inputs beside packing and hooks: `tokenIds` [rows]; `lookupRows` [lookups], whose final state is wanted; `cachedRows`
- * [cached], whose attention keys and values are wanted; `past.keys.<l>`, `past.values.<l>` [batch, past, width].
- * Outputs: `hidden` [lookups, dModel]; `keys.<l>`, `values.<l>` [cached, width]; of hooked layers `open.<l>` bool
- * [rows, 1], `strength.<l>` [rows, 1] and `edit.<l>` int64 [rows] as far as the gate has them.
+ * Inputs beside packing and hooks: `tokenIds` [rows]; `lookupRows` [lookups], rows whose final state is wanted;
+ * `cachedRows` [cached], rows whose attention keys and values are wanted; `past.keys.<l>`, `past.values.<l>` [batch,
+ * past, width]. Outputs: `hidden` [lookups, dModel]; `keys.<l>`, `values.<l>` [cached, width]; of hooked layers
+ * `open.<l>` bool [rows, 1], `strength.<l>` [rows, 1] and `edit.<l>` int64 [rows] as far as the gate has them.
  */
 export function trunkGraph(model: Model, layers: readonly number[], gate: GateKind): Graph {
   const graph = new Graph();

@@ -13,7 +13,7 @@ export interface TrunkSequence {
   readonly lookups: readonly number[];
 }
 
-/** What a run of the trunk gives. */
+/** The result of a run of the trunk. */
 export interface TrunkResult {
   /** Final residual stream, [lookups, dModel]: those of all sequences end to end. */
   readonly hidden: Float32Array;
@@ -44,7 +44,7 @@ export class Trunk {
    * One forward pass.
    *
    * @param hooks undefined closes every gate: exactly the base model
-   * @param cache holds what comes before the sequences' tokens, and gets these added
+   * @param cache of the tokens before these; these are added to it
    */
   async run(
     sequences: readonly TrunkSequence[],

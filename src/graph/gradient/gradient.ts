@@ -8,13 +8,14 @@ import { accumulate, isDifferentiable, sizeAsFloat } from '../shaping.js';
 import { gradientTable } from './gradient-table.js';
 
 /**
- * The gradients `d loss / d x` of a scalar with respect to values, as new values of the same graph. Only nodes on a path from
- * one of them to the loss get a backward pass.
+ * The gradients `d loss / d x` of a scalar with respect to values, as new values of the same graph. Only nodes on a
+ * path from one of them to the loss get a backward pass.
  *
  * @param loss float, shape []
  * @param wrt  float values that the loss depends on
  * @returns one value for each of `wrt`, of its shape and dtype
- * @throws {InvalidInputError} if the loss is no float scalar, does not depend on one of `wrt`, or depends on it through an
+ * @throws {InvalidInputError} if the loss is no float scalar, does not depend on one of `wrt`, or depends on it through
+ *   an
  *   operator without gradient
  */
 export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
