@@ -13,23 +13,23 @@ import { zsreRecord } from './zsre-record.js';
 
 export { type Overwrite, overwrites } from './batch-conflicts.js';
 
-/** How a batch file writes its edits. */
+/** The form of the edits in a batch file. */
 export type BatchFormat = 'edits' | 'counterfact' | 'zsre';
 
 /** Which part of a file to read, and how. */
 export interface ReadBatchOptions {
-  /** Valid records to take at most; reading stops there. */
+  /** Most valid records to take. Reading stops there. */
   readonly limit?: number;
-  /** Valid records to pass over first. */
+  /** Valid records to skip first. */
   readonly offset?: number;
   /** `auto` (default): the format of the file's first valid record. */
   readonly format?: BatchFormat | 'auto';
 }
 
-/** A line that cannot be taken. */
+/** A rejected line. */
 export interface RejectedLine {
   readonly lineNumber: number;
-  /** One line in plain words: `field: requirement, got value`. */
+  /** One line: `field: requirement, got value`. */
   readonly reason: string;
   /** The line's beginning, printable. */
   readonly excerpt: string;
@@ -37,7 +37,7 @@ export interface RejectedLine {
 
 /** What a batch file holds: every non-blank line is in `edits` or in `rejected`. */
 export interface BatchReading {
-  /** `unknown` when `auto` met no valid record. */
+  /** `unknown` if `auto` found no valid record. */
   readonly format: BatchFormat | 'unknown';
   readonly edits: readonly Edit[];
   /** In the order of the lines. */
@@ -60,18 +60,18 @@ const optionsSchema = z.strictObject({
 /**
  * Reads a batch file; see {@link parseBatch}.
  *
- * @throws {InvalidInputError} if the file cannot be read or an option is not one
+ * @throws {InvalidInputError} if the file cannot be read or an option is not valid
  */
 export function readBatch(path: string, options: ReadBatchOptions = {}): Promise<BatchReading> {
   return parseBatch(readChunks(path), path, options);
 }
 
 /**
- * Reads a batch from bytes: JSONL with one record a line, or one JSON array of records. Bad records are rejected one by
- * one with their line number and a reason, and the good ones go on; edits that cannot be in one batch are rejected too.
+ * Reads a batch from bytes: JSONL with one record a line, or one JSON array of records. Each bad record is rejected
+ * with its line number and a reason, and the good ones are kept. Edits that cannot be in one batch are rejected too.
  *
  * @param what name of the source, for errors
- * @throws {InvalidInputError} if the bytes cannot be read or an option is not one
+ * @throws {InvalidInputError} if the bytes cannot be read or an option is not valid
  */
 export async function parseBatch(
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
@@ -117,7 +117,7 @@ function checkedOptions(options: ReadBatchOptions, what: string): z.infer<typeof
   throw new InvalidInputError(`${field} for ${what}`, requirement, describeInput(Object(options)[field]));
 }
 
-/** The non-blank lines of a stream, or the elements where it is one JSON array of objects. */
+/** The non-blank lines of a stream, or its elements if it is one JSON array of objects. */
 async function* rawRecords(chunks: AsyncGenerator<Uint8Array>, progress: LineProgress): AsyncGenerator<ArrayElement> {
   const head = await readHead(chunks);
   const whole = followedBy(head, chunks);

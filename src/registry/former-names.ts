@@ -1,8 +1,8 @@
 /**
- * A stored value with the names that its fields have today, where an earlier release wrote them under others. What is no
- * object is left as it is: the schema says what is wrong with it.
+ * A stored value with today's names of its fields, where an earlier release wrote others. A value that is no object
+ * stays as it is, and the schema refuses it.
  *
- * @param names today's name of each former one
+ * @param names from former names to today's
  */
 export function withTodaysNames(value: unknown, names: Readonly<Record<string, string>>): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;

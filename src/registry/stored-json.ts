@@ -5,19 +5,19 @@ import type { ObjectStore } from './object-store.js';
 import { parseStored } from './parse-stored.js';
 import { getIfPresent, putOnce } from './put-once.js';
 
-/** What a stored object is: its schema, and a few words for messages. */
+/** The form of a stored object: its schema, and a few words for messages. */
 export interface StoredForm<T> {
   readonly schema: z.ZodType<T>;
   /** Such as `a plan of a round`. */
   readonly what: string;
 }
 
-/** The object's value. @throws {NoSuchKeyError} @throws {MalformedFileError} if it is of another form */
+/** The object's value. @throws {NoSuchKeyError} @throws {MalformedFileError} if it has another form */
 export async function readStored<T>(store: ObjectStore, key: string, form: StoredForm<T>): Promise<T> {
   return decode((await store.get(key)).bytes, key, form);
 }
 
-/** The object's value, or undefined where nothing is. @throws {MalformedFileError} if it is of another form */
+/** The object's value, or undefined if there is none. @throws {MalformedFileError} if it has another form */
 export async function findStored<T>(store: ObjectStore, key: string, form: StoredForm<T>): Promise<T | undefined> {
   const bytes = await getIfPresent(store, key);
   return bytes && decode(bytes, key, form);
@@ -26,8 +26,8 @@ export async function findStored<T>(store: ObjectStore, key: string, form: Store
 /**
  * Writes the object unless it is there already.
  *
- * @returns the value that is stored: where another writer came first, theirs, so that all go on with the same
- * @throws {MalformedFileError} if what is stored is of another form
+ * @returns the stored value; if another writer was first, theirs, so that all continue with the same
+ * @throws {MalformedFileError} if the stored object has another form
  */
 export async function storeOnce<T>(store: ObjectStore, key: string, form: StoredForm<T>, value: T): Promise<T> {
   return decode(await putOnce(store, key, encodeCanonical(value)), key, form);

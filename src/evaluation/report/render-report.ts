@@ -14,8 +14,8 @@ import { counterfactTable, gatesTable, hyperparameterList, layersTable, rejected
 import { valueSearchChart, writtenShareChart } from './writing-charts.js';
 
 /**
- * The report as one self-contained HTML page: no external requests, charts as inline SVG, light and dark, printable. Its
- * content security policy allows nothing but its own style and its own script.
+ * The report as one self-contained HTML page: no external requests, charts as inline SVG, light and dark, printable.
+ * Its content security policy allows nothing but its own style and its own script.
  */
 export function renderReport(data: ReportData): string {
   return html`<!doctype html>
