@@ -14,9 +14,9 @@ export class StepFunctionsExecutions implements Executions {
     this.#opened = client;
   }
 
-  /** Whether it is at work, or is about to be: a redriven execution goes on under its own name. */
+  /** Whether it runs or is about to. A redriven execution keeps its name. */
   async isRunning(executionId: string): Promise<boolean> {
-    // What is no ARN was never an execution here: such as one of this very store on somebody's own machine.
+    // An id that is no ARN is no execution here. It may be one of a local workflow on the same store.
     if (!executionId.startsWith('arn:')) return false;
     try {
       const { status } = await this.#client.send(new DescribeExecutionCommand({ executionArn: executionId }));

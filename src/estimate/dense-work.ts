@@ -1,4 +1,4 @@
-/** @file The dense float64 algebra of `src/linalg`, counted product by product as its blocked loops go. */
+/** @file Counts the work of the dense float64 algebra in `src/linalg`, by the same blocked loops. */
 import { blockRanges, blockSize, wideStep } from '../linalg/index.js';
 import { type Work, workOf } from './work.js';
 
@@ -8,10 +8,10 @@ export const inverseFactorFlops = (size: number): number => (2 / 3) * size ** 3;
 /** FLOPs of a diagonal block's factor and its inverse, in plain TypeScript. */
 export const cornerFlops = (size: number): number => (2 / 3) * size ** 3;
 
-/** What copying into fresh memory costs beside adding in place. */
+/** Cost of copying into new memory, relative to adding in place. */
 const freshMemory = 2;
 
-/** What blocked loops ask for: products of the engine, and what plain TypeScript does between them. */
+/** The work of blocked loops: products of the engine, and plain TypeScript between them. */
 export class DenseCount {
   #flops = 0;
   #products = 0;
@@ -19,7 +19,7 @@ export class DenseCount {
   #moved = 0;
   #hostFlops = 0;
 
-  /** All of it. */
+  /** The sum. */
   get work(): Work {
     return workOf({
       float64Flops: this.#flops,
@@ -31,7 +31,7 @@ export class DenseCount {
     });
   }
 
-  /** `[rows, inner] [inner, columns]` by the engine; nothing where a side is empty. */
+  /** `[rows, inner] [inner, columns]` by the engine; nothing if a side is empty. */
   product(rows: number, columns: number, inner: number): void {
     if (rows * columns * inner === 0) return;
     this.#flops += 2 * rows * columns * inner;
@@ -39,7 +39,7 @@ export class DenseCount {
     this.#operands += rows * inner + inner * columns + rows * columns;
   }
 
-  /** Numbers that are copied into an array made for them. */
+  /** Numbers that are copied into a new array. */
   copy(numbers: number): void {
     this.#moved += freshMemory * numbers;
   }
@@ -93,7 +93,7 @@ export class DenseCount {
   }
 }
 
-/** What these loops ask for. */
+/** The work that `count` counts. */
 export function denseWork(count: (dense: DenseCount) => void): Work {
   const dense = new DenseCount();
   count(dense);

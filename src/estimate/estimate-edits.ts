@@ -1,4 +1,4 @@
-/** @file A plan of a whole job: its stages, what they take and cost, for one to many shards. */
+/** @file The estimate of a whole job: time, memory and cost of its stages, for different numbers of shards. */
 import { assumptionsOf } from './assumptions.js';
 import {
   type ControlPlane,
@@ -19,15 +19,15 @@ import { roundRuns, type StageRun, segmentReadWork, statisticsRuns } from './sta
 import { flopsOf, noWork, sumWork, timesWork } from './work.js';
 import { rebuildWork } from './write-work.js';
 
-/** What a stage takes in all rounds together. */
+/** Time, memory and cost of a stage in all rounds together. */
 export interface StageEstimate {
   readonly stage: PlannedStage;
-  /** Tasks at once. */
+  /** Tasks at the same time. */
   readonly tasks: number;
   readonly flops: number;
-  /** From its beginning to its end, in all rounds. */
+  /** From the stage's beginning to its end, summed over all rounds. */
   readonly seconds: number;
-  /** Of all tasks, one after the other. */
+  /** The sum over all tasks. */
   readonly taskSeconds: number;
   readonly memory: StageMemory;
   readonly fits: boolean;
@@ -44,14 +44,14 @@ export interface ShardPlan {
   readonly costs: Costs;
 }
 
-/** A prediction. */
+/** An estimate. */
 export interface EditEstimate {
   readonly parameters: number;
   readonly rounds: number;
   readonly layers: readonly number[];
   readonly instances: number;
   readonly stages: readonly StageEstimate[];
-  /** Until the first instance computes. */
+  /** Until the first instance begins to compute. */
   readonly startSeconds: number;
   /** From the first request for an instance to the last published version. */
   readonly seconds: number;
@@ -63,12 +63,12 @@ export interface EditEstimate {
   readonly byShards: readonly ShardPlan[];
   /** Names of the instance types whose memory holds every stage, the cheapest first. */
   readonly fittingInstances: readonly string[];
-  /** What the program itself cannot hold; empty where it can. */
+  /** Limits of the program that the job exceeds; empty if there are none. */
   readonly limits: readonly string[];
   readonly assumptions: readonly string[];
 }
 
-/** Plans a job. */
+/** Estimates a job. */
 export function estimateEdits(request: EstimateRequest): EditEstimate {
   const job = planJob(request);
   const byShards = shardCounts(request.shards).map((shards): ShardPlan => {
@@ -121,7 +121,7 @@ function planJob(request: EstimateRequest) {
   };
 }
 
-/** Goes through the rounds; each finds all earlier edits in force. */
+/** Visits the stages of all rounds. In each round, all earlier edits are active. */
 function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void): void {
   const { config, settings, edits: all, roundSize } = request;
   const layers = settings.layers.length;
@@ -162,7 +162,7 @@ class StageAccount {
     this.#flops += tasks * flopsOf(work) + flopsOf(firstWork);
     this.#seconds += each + more;
     this.#taskSeconds += tasks * each + more;
-    // Instances whose tasks are done are given back; the first one goes on.
+    // Instances are given back when their tasks are done. The first one works on.
     this.#instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
     this.#storedBytes += storedBytes;
     this.#puts += puts;

@@ -78,7 +78,7 @@ async function acquire(root: string, { draftFolder, timeoutSeconds }: LockOption
   }
 }
 
-/** The chain of files that now hold the lock, or the token of its holder. */
+/** The chain of files that now hold the lock, or a description of who holds it. */
 async function tryToAcquire(root: string, token: string, draftFolder: string): Promise<readonly string[] | string> {
   const chain = [root];
   const first = await readToken(root);
