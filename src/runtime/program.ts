@@ -8,6 +8,9 @@ import { checkFeeds, type ProgramInput } from './feeds.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
+/** Default rows of one forward pass: enough to keep the processor's matrix products busy. */
+export const rowsPerBatch = 1024;
+
 /** How to compile. */
 export interface CompileOptions {
   /** The CPU by default. */
