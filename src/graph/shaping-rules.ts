@@ -22,7 +22,7 @@ function inferReshape(x: Value, shape: readonly Dim[]): readonly Signature[] {
   const before = multiplyDims(x.shape);
   const after = multiplyDims(shape);
   const known = x.shape.flatMap(symbolsOf);
-  // A symbol that x does not have (`rows` for `batch*tokens`) cannot be checked here. ONNX Runtime does it at every run.
+  // A symbol that x lacks (`rows` for `batch*tokens`) cannot be checked here. ONNX Runtime does it at every run.
   const renames = shape.some((dim) => symbolsOf(dim).some((symbol) => !known.includes(symbol)));
   if (before !== after && (!renames || (typeof before === 'number' && typeof after === 'number'))) {
     throw new InvalidInputError('reshape', `as many elements as ${formatShape(shape)}`, describeValue(x));

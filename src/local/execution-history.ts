@@ -97,8 +97,8 @@ export function newExecutionName(now: Date): string {
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(`${canonicalJson(value)}\n`);
 
 /**
- * What is written of one execution: `execution.json` at its start, `history.json` at every change of state, and
- * `result.json` once at its end.
+ * The stored files of one execution: `execution.json` is written at its start, `history.json` at every change of state,
+ * and `result.json` once at its end.
  */
 export class ExecutionHistory {
   readonly #store: ObjectStore;
@@ -113,7 +113,7 @@ export class ExecutionHistory {
     this.#name = name;
   }
 
-  /** Says that an execution runs in this process. */
+  /** Records that an execution runs in this process. */
   static async begin(store: ObjectStore, name: string, input: ExecutionInput, now: Date): Promise<ExecutionHistory> {
     const startedAt = now.toISOString();
     const start = { schemaVersion: 1, executionId: executionIdOf(name), input, startedAt };
@@ -122,7 +122,7 @@ export class ExecutionHistory {
     return new ExecutionHistory(store, name);
   }
 
-  /** Takes an event down. It is in the store soon, and not before those that came earlier. */
+  /** Records an event. It is stored soon, after all earlier ones. */
   append(event: HistoryEvent): void {
     this.#events.push(event);
     this.#isStale = true;

@@ -5,8 +5,8 @@ import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 
 /*
- * `<host>.<boot>.<pid>.<start>`: a process named so that no later process is taken for it. A process id alone is
- * reused; with the start time, the boot, and the host (and process-id namespace) it counts in, it is unique.
+ * `<host>.<boot>.<pid>.<start>`: the name of a process, which no later process has. Process ids are reused. Together with
+ * the start time, the boot, and the host (with its namespace of process ids) they are unique.
  */
 
 const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -39,10 +39,9 @@ type Sdk = typeof import('@aws-sdk/client-s3');
  * - The SDK sends a request up to five times, and checks the checksum (CRC) of every object it writes or reads.
  * - It is loaded, and the client made, at the first request.
  * - A conditional write carries a random id as user metadata. If the reply of a write was lost, S3 refuses its
- *   repetition,
- *   because the first one is there already. So if a write was sent more than once and refused, the id of the stored object
- *   is read, and the write has succeeded if the id is its own. Equal bytes are not enough: of two writers with the same
- *   content only one is told that it wrote.
+ *   repetition, because the first one is there already. So if a write was sent more than once and refused, the id of the
+ *   stored object is read, and the write has succeeded if the id is its own. Equal bytes are not enough: of two writers
+ *   with the same content only one is told that it wrote.
  *
  * Objects under keys that `checkObjectKey` refuses, as other programs may leave them, are not listed.
  */

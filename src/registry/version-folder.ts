@@ -58,8 +58,8 @@ const lockTimeoutSeconds = 120;
  * A folder of pulled versions for programs of any kind:
  *
  * - `current` is a link to the version to read, such as `pulled/000003-0123456789ab`. It is replaced in one step, and
- *   only
- *   when every file of the version is there and has its digest. A reader resolves it once and reads below what it found.
+ *   only when every file of the version is there and has its digest. A reader resolves it once, and reads below its
+ *   target.
  * - `pulled/<version>-<digest>/` holds `manifest.json` and the files at the keys that the manifest names, such as
  *   `versions/000001/hooks.safetensors`: read-only, and hard links to the cache where the file system has them.
  * - `.hookline/` holds the cache, the state and unfinished files.

@@ -24,8 +24,7 @@ export class SequenceBatch {
   /**
    * @param hooks one for each hookable layer; undefined is the base model
    * @param isCausal whether a gate's decision on a token stays when the sequence grows; if not, nothing is cached, and
-   *   every
-   *   step runs whole sequences
+   *   every step runs whole sequences
    */
   constructor(parts: DecodingParts, hooks: readonly HookLayer[] | undefined, isCausal: boolean) {
     this.#parts = parts;

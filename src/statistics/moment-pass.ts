@@ -14,7 +14,7 @@ import { getIfPresent } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import { decodeSealed, encodeSealed, packLower, unpackLower } from './sealed-tensors.js';
 
-/** What a pass sums up, and where it keeps its place. */
+/** A pass over a corpus, and the key of its checkpoint. */
 export interface MomentPass {
   readonly model: Model;
   readonly layers: readonly number[];

@@ -34,8 +34,7 @@ export interface StatisticsResult {
  * A stopped run goes on where it was, to the same result bit for bit.
  *
  * @throws {InvalidInputError} if a layer or a setting is out of range (before any work), the corpus cannot be read, or
- *   it is
- *   needed and not given
+ *   it is needed and not given
  * @throws {MalformedFileError} if the corpus holds no text, or a stored object is malformed
  * @throws {DigestMismatchError} naming a stored object that is damaged
  */

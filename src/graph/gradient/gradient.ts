@@ -15,8 +15,7 @@ import { gradientTable } from './gradient-table.js';
  * @param wrt  float values that the loss depends on
  * @returns one value for each of `wrt`, of its shape and dtype
  * @throws {InvalidInputError} if the loss is no float scalar, does not depend on one of `wrt`, or depends on it through
- *   an
- *   operator without gradient
+ *   an operator without gradient
  */
 export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.shape.length !== 0 || !isDifferentiable(loss)) {

@@ -51,8 +51,7 @@ export interface PatchedOnnx {
  *
  * @throws {DigestMismatchError} if the version was made for another model
  * @throws {InvalidInputError} if the version has no edit or another gate, the file is patched already, its operator set
- *   is
- *   too old, or it does not hold a down-projection exactly once
+ *   is too old, or it does not hold a down-projection exactly once
  * @throws {MalformedFileError} if the file is damaged
  */
 export async function exportPatchedOnnx(request: PatchedOnnxRequest): Promise<PatchedOnnx> {
