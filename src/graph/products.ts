@@ -4,7 +4,7 @@ import { emitOne } from './emit.js';
 import type { Value } from './graph.js';
 
 /** How {@link gemm} uses its operands. */
-export interface GemmAttributes {
+export interface GemmOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
   readonly alpha?: number;
@@ -20,7 +20,7 @@ export interface GemmAttributes {
  * @param b [inner, columns], or [columns, inner] with transB
  * @returns [rows, columns]
  */
-export function gemm(a: Value, b: Value, options: GemmAttributes = {}): Value {
+export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
   const { transA = false, transB = false, alpha = 1, bias } = options;
   // ONNX stores alpha as float32, so float64 graphs multiply by any other factor separately.
   if (a.dtype === 'float64' && Math.fround(alpha) !== alpha) {

@@ -3,7 +3,7 @@ import { InvalidInputError } from '../errors.js';
 import { type Matrix, matrix, transpose } from './matrix.js';
 
 /** How `gemm` reads and combines its operands. */
-export interface GemmOptions {
+export interface ProductOptions {
   /** Take `aᵀ` in place of `a`. */
   readonly transA?: boolean;
   /** Take `bᵀ` in place of `b`. */
@@ -17,7 +17,7 @@ export interface GemmOptions {
 /** Something that multiplies float64 matrices. */
 export interface GemmEngine {
   /** `alpha op(a) op(b) + add`, as a new matrix. */
-  gemm(a: Matrix, b: Matrix, options?: GemmOptions): Promise<Matrix>;
+  gemm(a: Matrix, b: Matrix, options?: ProductOptions): Promise<Matrix>;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface GemmEngine {
  * by pairs of columns, so that the inner loop reads memory in order.
  * @throws InvalidInputError when the shapes do not fit
  */
-export function multiply(a: Matrix, b: Matrix, options: GemmOptions = {}): Matrix {
+export function multiply(a: Matrix, b: Matrix, options: ProductOptions = {}): Matrix {
   const left = options.transA ? transpose(a) : a;
   const columns = options.transB ? b.rows : b.columns;
   const inner = options.transB ? b.columns : b.rows;
@@ -120,7 +120,7 @@ function store(result: Matrix, row: number, column: number, first: number, secon
 
 /** The engine that needs nothing but JavaScript: one thread, plain loops. */
 export class PlainGemmEngine implements GemmEngine {
-  async gemm(a: Matrix, b: Matrix, options: GemmOptions = {}): Promise<Matrix> {
+  async gemm(a: Matrix, b: Matrix, options: ProductOptions = {}): Promise<Matrix> {
     return multiply(a, b, options);
   }
 }

@@ -1,10 +1,10 @@
 /** @file Dense float64 products through ONNX Runtime, for the linear algebra. */
 import { type Dim, Graph, gemm } from '../graph/index.js';
-import type { GemmEngine, GemmOptions, Matrix } from '../linalg/index.js';
+import type { GemmEngine, Matrix, ProductOptions } from '../linalg/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { type CompileOptions, compile, type Program } from './program.js';
 
-type Form = Required<Omit<GemmOptions, 'add'>> & { readonly hasAdd: boolean };
+type Form = Required<Omit<ProductOptions, 'add'>> & { readonly hasAdd: boolean };
 
 /**
  * `alpha op(a) op(b) + add` in float64. It compiles one program for each form of product, which serves all sizes.
@@ -15,7 +15,7 @@ export class OnnxGemmEngine implements GemmEngine {
 
   constructor(readonly options: Pick<CompileOptions, 'device' | 'threads'> = {}) {}
 
-  async gemm(a: Matrix, b: Matrix, options: GemmOptions = {}): Promise<Matrix> {
+  async gemm(a: Matrix, b: Matrix, options: ProductOptions = {}): Promise<Matrix> {
     const { transA = false, transB = false, alpha = 1, add: addend } = options;
     const program = await this.#program({ transA, transB, alpha, hasAdd: addend !== undefined });
     const feeds = { a: asTensor(a), b: asTensor(b), ...(addend && { addend: asTensor(addend) }) };
