@@ -292,12 +292,15 @@ class EditSearch {
     return this.#adam.parameters;
   }
 
-  /** Whether every part has been evaluated since the last step, without need of another one. */
+  /** Whether every part has been evaluated since the last step. */
   get isDone(): boolean {
     return this.#seen.length >= this.#parts;
   }
 
-  /** Takes the evaluation of so many parts. Steps, unless it fulfils the stop criterion (see `stopLoss`). */
+  /**
+   * Takes the evaluation of this many parts. Steps, unless it fulfils the stop criterion (see `stopLoss`) or no steps are
+   * left.
+   */
   look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
     const { weightDecay, stopLoss, steps } = this.#settings;
     const length = euclideanNorm(this.delta);

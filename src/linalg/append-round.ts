@@ -62,7 +62,8 @@ export async function whiten(keys: Matrix, factor: Matrix, engine: GemmEngine): 
 /**
  * Writes one round of edits on top of all before it: `dW += R Kᵀ (C + K Kᵀ)⁻¹`, in `O(dInner² n)`.
  *
- * `C` is the covariance of the keys (the key statistics `C0`, times lambda) plus the keys of all earlier edits.
+ * `C = lambda C0 + K_p K_pᵀ`, where `C0` is the key statistics (the covariance of the keys) and `K_p` the keys of all
+ * edits before.
  *
  * The written share of edit `e` is `1 - |r_e - U k_e| / |r_e|`, where `U` is the weight change of this round. With
  * `S = I + Kᵀ C⁻¹ K` it holds that `U K = R (I - S⁻¹)`, so `R S⁻¹ = lambda A_new` stays unwritten. For one edit, or for
