@@ -16,10 +16,10 @@ import { acknowledge } from './acknowledge.js';
 import { keyPatterns } from './key-patterns.js';
 import type { Settings } from './settings.js';
 
-/** The object store: inboxes, work files, published versions. It tells EventBridge of every object. */
+/** The object store: inboxes, work files, published versions. It sends an event to EventBridge for every object. */
 export class ArtifactBucket extends Construct {
   readonly bucket: Bucket;
-  /** Location of the store, as stages are told. */
+  /** Location of the store, as the stages get it. */
   readonly storeUrl: string;
 
   constructor(scope: Construct, id: string, settings: Settings) {
@@ -36,13 +36,13 @@ export class ArtifactBucket extends Construct {
     this.bucket = new Bucket(this, 'Bucket', {
       ...guarded,
       versioned: true,
-      // The class declares optional properties that its interface does not take as undefined.
+      // The class declares properties as optional that its interface does not accept as undefined.
       serverAccessLogsBucket: accessLogs as IBucket,
       serverAccessLogsPrefix: 'artifacts/',
       lifecycleRules: lifecycleRules(settings),
     });
     this.storeUrl = `s3://${this.bucket.bucketName}`;
-    // `eventBridgeEnabled` would deploy a function to set this one property.
+    // `eventBridgeEnabled` would deploy a function only to set this property.
     (this.bucket.node.defaultChild as CfnBucket).notificationConfiguration = {
       eventBridgeConfiguration: { eventBridgeEnabled: true },
     };
@@ -60,8 +60,8 @@ const guarded: BucketProps = {
 };
 
 /**
- * Nobody, whatever their rights, writes a pointer or a lease without saying which state it replaces. Both conditions must
- * hold for the refusal: the request names neither an ETag nor absence.
+ * Refuses writes of a pointer or a lease that do not name the state they replace, whatever the caller's rights. A write
+ * is refused if both conditions hold: it has neither an ETag nor requires absence.
  */
 const refuseBlindWrites = (bucket: Bucket): PolicyStatement =>
   new PolicyStatement({
@@ -82,9 +82,9 @@ function lifecycleRules(settings: Settings): LifecycleRule[] {
       abortIncompleteMultipartUploadAfter: Duration.days(7),
       expiredObjectDeleteMarker: true,
     },
-    // What is still in an inbox after that time was never taken for a batch.
+    // Objects that are still in an inbox after that time were never accepted as a batch.
     { id: 'left-in-inbox', prefix: inboxPrefix, expiration: workFiles },
-    // A rule takes a prefix and no pattern, so only models that the settings name have one.
+    // A rule has a prefix, not a pattern, so only models in the settings have one.
     ...settings.models.flatMap(({ id }) => [
       { id: `rounds-of-${id}`, prefix: `${modelPrefix(id)}rounds/`, expiration: workFiles },
       { id: `values-of-${id}`, prefix: valuesPrefix(id), expiration: workFiles },

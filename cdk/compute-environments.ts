@@ -67,7 +67,7 @@ export class ComputeEnvironments extends Construct {
   }
 }
 
-/** By default instances keep the template's first version, whatever is deployed later. */
+/** Makes new deployments of the template take effect. By default instances keep its first version. */
 function followLaunchTemplate(environment: ManagedEc2EcsComputeEnvironment, template: LaunchTemplate): void {
   const resource = environment.node.defaultChild as CfnComputeEnvironment;
   resource.addPropertyOverride('ComputeResources.LaunchTemplate.Version', template.latestVersionNumber);
@@ -81,7 +81,7 @@ const fleet = ({ settings, network }: ComputeEnvironmentsProps) => ({
   useOptimalInstanceClasses: false,
   images: [{ imageType: EcsMachineImageType.ECS_AL2023_NVIDIA }],
   minvCpus: 0,
-  // Running tasks of a replaced instance end after half an hour and are tried again.
+  // Tasks on a replaced instance are ended after half an hour and tried again.
   terminateOnUpdate: false,
   updateToLatestImageVersion: true,
 });

@@ -3,7 +3,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.js';
 
-/** Where events go that could not be delivered, and calls that kept failing. Anything in it raises an alarm. */
+/** A queue for events that could not be delivered and calls that kept failing. Anything in it raises an alarm. */
 export class DeadLetters extends Construct {
   readonly queue: Queue;
 

@@ -2,7 +2,7 @@ import { App, type AppProps } from 'aws-cdk-lib';
 import { EditingStack } from './editing-stack.js';
 import { readSettings, type Settings } from './settings.js';
 
-/** Behaviours of the library that are right from now on, but that it does not switch on by itself. */
+/** Recommended behaviours of the library that are off by default. */
 const featureFlags = {
   '@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy': true,
   '@aws-cdk/aws-iam:minimizePolicies': true,
@@ -10,7 +10,7 @@ const featureFlags = {
   '@aws-cdk/core:enablePartitionLiterals': true,
 };
 
-/** The app with its one stack, which no account and no region is needed to synthesize. */
+/** The app with its one stack. Synthesis needs no account and no region. */
 export function editingApp(props: AppProps = {}): {
   readonly app: App;
   readonly stack: EditingStack;

@@ -11,7 +11,7 @@ import type { Settings } from './settings.js';
 import { StageFunctions } from './stage-functions.js';
 import { Triggers } from './triggers.js';
 
-/** Everything that edits models on AWS: the store, the stages, the state machine, what starts it and what watches it. */
+/** Everything that edits models on AWS: store, stages, state machine, triggers and monitoring. */
 export class EditingStack extends Stack {
   readonly workflow: EditingWorkflow;
 

@@ -20,7 +20,7 @@ import { WorkflowStates, type WorkflowStatesProps } from './workflow-states.js';
 const text = JsonPath.stringAt;
 const number = JsonPath.numberAt;
 
-/** How often a round is planned again because `latest` moved beneath it. */
+/** How often a round is planned again because `latest` has moved. */
 const maxReplans = 3;
 
 const { executionId } = JsonPath;
@@ -28,7 +28,7 @@ const modelId = text('$.ingest.modelId');
 const planKey = text('$.plan.planKey');
 const attempt = number('$.attempt.number');
 
-/** ARN of the state machine before it exists: its functions ask about it, so neither can wait for the other. */
+/** ARN of the state machine before it exists. Its functions need the ARN, and it needs the functions. */
 export const stateMachineArn = (stack: Stack, name: string): string =>
   stack.formatArn({ service: 'states', resource: `stateMachine:${name}` });
 
@@ -38,8 +38,8 @@ export const stateMachineArn = (stack: Stack, name: string): string =>
  *     Ingest -> AcquireLease -> Plan -> Statistics -> Values -> Solve -> Validate -> Judge -> Publish -> Release
  *            -> Notify -> EmitEvent -> Announce -> Collect
  *
- * The state of an execution is its input with what its stages answered: `$.ingest`, `$.lease`, `$.plan`, `$.attempt`,
- * `$.judge`, `$.publish`, `$.note`. All are keys and counts.
+ * The state of an execution is its input and the outputs of its stages: `$.ingest`, `$.lease`, `$.plan`, `$.attempt`,
+ * `$.judge`, `$.publish`, `$.note`. They hold only keys and counts.
  */
 export class EditingWorkflow extends Construct {
   readonly stateMachine: StateMachine;
@@ -58,7 +58,7 @@ export class EditingWorkflow extends Construct {
       timeout: Duration.hours(settings.executionHours),
       tracingEnabled: true,
       logs: {
-        // A name of this form keeps the policy of all log groups short.
+        // Log groups with this prefix share one short resource policy.
         destination: new LogGroup(this, 'Logs', {
           logGroupName: `/aws/vendedlogs/states/${settings.name}`,
           retention: settings.logRetentionDays,
@@ -159,7 +159,7 @@ export class EditingWorkflow extends Construct {
     return this.#failures.guard('lease', release).next(notify);
   }
 
-  /** Statistics where they are missing, values, then the solves. */
+  /** Missing statistics, values, then the solves. */
   #edit(plan: IChainable, ending: Ending): IChainable {
     const attemptZero = this.#setAttempt('FirstAttempt', '$.plan.attempt', 'Begins with all edits of the round.');
     const statistics = this.#states.shards(
@@ -186,7 +186,7 @@ export class EditingWorkflow extends Construct {
     return attemptZero.next(needsStatistics);
   }
 
-  /** Solve, validate, decide; again without the edits that failed as long as the criteria say so. */
+  /** Solves, validates and judges. Repeats this without the edits that failed, if the criteria say so. */
   #solve(plan: IChainable, ending: Ending): IChainable {
     const solve = this.#states.task('Solve', 'solve', 'Solves the hooks of all kept edits at once.');
     const validate = this.#states.shards(
@@ -229,7 +229,7 @@ export class EditingWorkflow extends Construct {
     return this.#states.call(name, 'publish', payload, '$.publish', comment);
   }
 
-  /** Somebody else moved `latest`: the round runs again on the new base, with the values that still hold. */
+  /** If somebody else moved `latest`, the round runs again on the new base, with the values that are still valid. */
   #replan(plan: IChainable): IChainable {
     const count = new Pass(this, 'CountReplan', {
       comment: 'The base moved: the round is planned again on the new one.',

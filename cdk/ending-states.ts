@@ -5,17 +5,17 @@ import type { WorkflowStates } from './workflow-states.js';
 
 const text = JsonPath.stringAt;
 
-/** Where the ways through the machine meet again. */
+/** The states in which the paths through the machine meet. */
 export interface Ending {
-  /** After the outcome of a round is written. */
+  /** Next state after the outcome of a round is written. */
   readonly release: IChainable;
-  /** After it is recorded. */
+  /** Next state after it is recorded. */
   readonly tell: IChainable;
   readonly collect: IChainable;
   readonly done: IChainable;
 }
 
-/** After the outcome is written: release, record, tell, look for more. */
+/** After the outcome is written: releases the model, records, announces, and looks for more edits. */
 export function endingStates(scope: Construct, states: WorkflowStates, failures: FailureStates): Ending {
   const release = states.release('Release', 'Gives the model back.');
   const emit = states.emit('EmitEvent', 'Tells programs of the outcome.');

@@ -7,7 +7,7 @@ import { Construct } from 'constructs';
 import type { Settings } from './settings.js';
 
 /**
- * A log group that rules can send events to: what was announced of rounds, and how long GPU tasks waited and ran. (The
+ * A log group as a target of rules: for events about rounds, and for the times that GPU tasks waited and ran. (The
  * library's own target would deploy a function to set the group's policy.)
  */
 export class EventLog extends Construct implements IRuleTarget {
@@ -35,7 +35,7 @@ export class EventLog extends Construct implements IRuleTarget {
   bind(): RuleTargetConfig {
     const { stack } = this.logGroup;
     return {
-      // Rules want the ARN without the `:*` that log groups carry.
+      // Rules need the ARN without the `:*` at the end of a log group's ARN.
       arn: stack.formatArn({ service: 'logs', resource: `log-group:${this.logGroup.logGroupName}` }),
       deadLetterConfig: { arn: this.#deadLetters.queueArn },
     };

@@ -11,7 +11,7 @@ import {
 import type { Construct } from 'constructs';
 import type { WorkflowStates } from './workflow-states.js';
 
-/** A state that can hand its failure on. */
+/** A state whose failure can be caught. */
 interface Failing {
   readonly id: string;
   addCatch(handler: IChainable, props?: CatchProps): unknown;
@@ -20,16 +20,16 @@ interface Failing {
 const text = JsonPath.stringAt;
 
 /**
- * What follows the failure of any stage: the lease is given back where it is held, the failure is recorded and told, the
- * next execution is started, and this one fails under the error's own name. A failure on this way skips only its own step.
+ * The states after the failure of any stage. The lease is given back if it is held, the failure is recorded and
+ * announced, the next execution is started, and this one fails with the error's own name. A failure here skips only its
+ * own step.
  */
 export class FailureStates {
   readonly #start: Pass;
+  readonly #scope: Construct;
 
-  constructor(
-    private readonly scope: Construct,
-    states: WorkflowStates,
-  ) {
+  constructor(scope: Construct, states: WorkflowStates) {
+    this.#scope = scope;
     this.#start = new Pass(scope, 'DescribeFailure', {
       comment: 'Names the failure: the stage, the error and its cause.',
       parameters: {
@@ -42,18 +42,18 @@ export class FailureStates {
     this.#start.next(this.#handling(states));
   }
 
-  /** Leads every error of a state here, after catches of its own. @param stage as the record names it */
+  /** Catches every error of a state, after its own catches. @param stage as the record names it */
   guard<S extends Failing>(stage: string, state: S): S {
     const failed = this.failWith(`FailedAt${state.id}`, stage, '$.error');
     state.addCatch(failed, { errors: [Errors.ALL], resultPath: '$.error' });
     return state;
   }
 
-  /** A state that fails the stage with an error that was caught. @param errorPath where the error lies */
+  /** A state that fails the stage with a caught error. @param errorPath path of the error */
   failWith(name: string, stage: string, errorPath: string): IChainable {
-    const failed = new Pass(this.scope, name, {
+    const failed = new Pass(this.#scope, name, {
       comment: `Says that the stage ${stage} failed.`,
-      // An error may come without a cause.
+      // An error may have no cause.
       parameters: {
         stage,
         thrown: JsonPath.jsonMerge(JsonPath.objectAt('$.nothing'), JsonPath.objectAt(errorPath)),
@@ -76,19 +76,19 @@ export class FailureStates {
     const emit = states.emit('EmitFailed', 'Tells programs of the failure.');
     const announce = states.announce('AnnounceFailed', 'Tells people of the failure.');
     const collect = states.collect('CollectAfterFailure', 'Starts the next execution if anything is pending.');
-    const failed = new Fail(this.scope, 'Failed', {
+    const failed = new Fail(this.#scope, 'Failed', {
       comment: 'The execution failed as its stage did.',
       errorPath: '$.failure.error',
       causePath: '$.failure.cause',
     });
     const onError: CatchProps = { errors: [Errors.ALL], resultPath: '$.error' };
     release.addCatch(notify, onError).next(notify);
-    // Without a note there is nothing to tell.
+    // Without a note there is nothing to announce.
     notify.addCatch(collect, onError).next(emit);
     emit.addCatch(announce, onError).next(announce);
     announce.addCatch(collect, onError).next(collect);
     collect.addCatch(failed, onError).next(failed);
-    return new Choice(this.scope, 'HoldsLease', { comment: 'Only a lease that is held is given back.' })
+    return new Choice(this.#scope, 'HoldsLease', { comment: 'Only a lease that is held is given back.' })
       .when(Condition.booleanEquals('$.lease.acquired', true), release)
       .otherwise(notify);
   }

@@ -30,14 +30,14 @@ export interface GpuJobsProps {
   readonly artifacts: ArtifactBucket;
 }
 
-/** What all job definitions share. */
+/** The parts that all job definitions share. */
 interface CommonParts extends GpuJobsProps {
   readonly image: ContainerImage;
   readonly executionRole: Role;
   readonly logs: LogGroup;
 }
 
-/** Attempts of one job. A Spot instance taken back costs one. */
+/** Attempts of one job. A reclaimed Spot instance costs one. */
 export const taskAttempts = 3;
 
 /** The image's user `node`. */
@@ -82,7 +82,7 @@ export class GpuJobs extends Construct {
     return this.#definitions.get(stage) as EcsJobDefinition;
   }
 
-  /** Pulls the image and writes the logs: nothing that a task itself could use. */
+  /** The role that pulls the image and writes the logs. Tasks themselves cannot use it. */
   #executionRole(): Role {
     const role = new Role(this, 'ExecutionRole', { assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com') });
     acknowledge(role, 'Who logs in to ECR logs in to all of it.', 'AwsSolutions-IAM5[Resource::*]');
@@ -100,7 +100,7 @@ export class GpuJobs extends Construct {
       command: [stage],
       cpu: settings.job.vcpus,
       memory: Size.mebibytes(settings.job.memoryMiB),
-      // For merging too: it factorises matrices and lets the model write the context templates.
+      // Merging needs a GPU too: it factorises matrices and lets the model write the context templates.
       gpu: 1,
       user: userId,
       privileged: false,
@@ -119,7 +119,7 @@ export class GpuJobs extends Construct {
       retryStrategies: retries,
       timeout: Duration.minutes(settings.attemptMinutes[stage]),
       propagateTags: true,
-      // An execution that is under way goes on with the definitions it began with.
+      // An execution under way keeps the definitions that it began with.
       skipDeregisterOnUpdate: true,
     });
   }
@@ -131,11 +131,11 @@ const stuckJobReasons = [
   JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
 ];
 
-/** The first that fits decides. */
+/** The first matching rule decides. */
 const retries = [
-  // The task said that trying again cannot help.
+  // The task's exit code says that another attempt cannot help.
   RetryStrategy.of(Action.EXIT, Reason.custom({ onExitCode: String(exitCodes.permanent) })),
   RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
-  // Everything else, as a store that does not answer or a device out of memory: what is stored already is not done again.
+  // Everything else, such as a store that does not answer or a device out of memory. Stored work is not repeated.
   RetryStrategy.of(Action.RETRY, Reason.custom({ onReason: '*' })),
 ];

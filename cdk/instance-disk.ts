@@ -1,7 +1,7 @@
 /** @file The disk on which GPU instances keep model files, prepared before the first task. */
 import { MultipartBody, MultipartUserData, UserData } from 'aws-cdk-lib/aws-ec2';
 
-/** Folder of an instance that outlives its tasks, on the local NVMe disk where the instance has one. */
+/** Folder of an instance that its tasks share, on the local NVMe disk if the instance has one. */
 export const hostCacheFolder = '/var/lib/hookline';
 
 /**
@@ -13,7 +13,7 @@ export function cacheDiskUserData(userId: string): MultipartUserData {
   commands.addCommands(
     `mkdir -p ${hostCacheFolder}`,
     'disk=$(ls /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_* 2>/dev/null | head -n 1)',
-    // Without a local disk the folder lies on the root volume.
+    // Without a local disk the folder is on the root volume.
     `if [ -n "$disk" ]; then mkfs.xfs -f "$disk" && mount "$disk" ${hostCacheFolder}; fi`,
     `chown ${userId}:${userId} ${hostCacheFolder}`,
     `chmod 700 ${hostCacheFolder}`,

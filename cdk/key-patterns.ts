@@ -1,4 +1,4 @@
-/** @file Object keys of every model, as patterns for policies. Where objects lie is said by the registry alone. */
+/** @file Object keys of every model, as patterns for policies. They are derived from the registry's keys. */
 import {
   batchPrefix,
   corpusKey,
@@ -25,7 +25,7 @@ const roundId = '0'.repeat(16);
 /** `models/*` and the rest of a key of the model named `model`. */
 const ofEveryModel = (key: string): string => `models/*/${key.slice(modelPrefix(model).length)}`;
 
-/** Without the last segment, whatever stands for a digest or a round. */
+/** The prefix without its last segment, which is the placeholder of a digest or a round. */
 const parent = (prefix: string): string => prefix.replace(/[^/]+\/?$/, '');
 
 export const keyPatterns = {
@@ -44,9 +44,9 @@ export const keyPatterns = {
   corpus: `${ofEveryModel(parent(corpusKey(model, digest)))}*`,
   records: `${ofEveryModel(recordsPrefix(model))}*`,
   failures: `${ofEveryModel(failuresPrefix(model))}*`,
-  /** Failed starts, which nobody but the function that counts them looks at. */
+  /** Failed starts. Only the function that counts them reads these. */
   stalls: `${ofEveryModel(`${modelPrefix(model)}stalls/`)}*`,
-  /** Records of executions of no model. */
+  /** Records of executions without a model. */
   strayRecords: 'records/*',
   failed: `${ofEveryModel(failedPrefix(model))}*`,
 } as const;

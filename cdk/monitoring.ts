@@ -33,7 +33,7 @@ export interface MonitoringProps {
 
 const period = Duration.minutes(5);
 
-/** Alarms for what a person must look at, and one page that shows how rounds are doing. */
+/** Alarms that need a person, and a dashboard of the rounds. */
 export class Monitoring extends Construct {
   readonly #props: MonitoringProps;
 
@@ -74,8 +74,8 @@ export class Monitoring extends Construct {
   }
 
   /**
-   * Batch publishes no times, but its events carry three: averages of each over the same events differ by the average time
-   * between them.
+   * Batch publishes no durations, but its events carry three times. The difference of their averages over the same
+   * events is the average duration.
    */
   #jobMetrics() {
     const moment = (name: string) =>
@@ -102,7 +102,7 @@ export class Monitoring extends Construct {
     return this.#filtered(name, conditions, { value: '1', statistic: Stats.SUM });
   }
 
-  /** A metric of the events that fulfil all conditions. */
+  /** A metric of the events that meet all conditions. */
   #filtered(name: string, conditions: readonly string[], { value, statistic }: { value: string; statistic: string }) {
     const { settings, eventLog } = this.#props;
     new MetricFilter(this, name, {

@@ -13,7 +13,7 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Settings } from './settings.js';
 
-/** Where GPU instances run: private subnets, nothing may come in, only TLS may go out. */
+/** The network of the GPU instances: private subnets, no inbound traffic, and only TLS outbound. */
 export class Network extends Construct {
   readonly vpc: IVpc;
   readonly securityGroup: SecurityGroup;
@@ -41,7 +41,7 @@ export class Network extends Construct {
         { name: 'public', subnetType: SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false },
         { name: 'tasks', subnetType: SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 20 },
       ],
-      // Model files and image layers take this way, not the NAT gateway, which costs by the byte.
+      // Model files and image layers go through this endpoint, because the NAT gateway costs by the byte.
       gatewayEndpoints: { S3: { service: GatewayVpcEndpointAwsService.S3 } },
     });
     const logGroup = new LogGroup(this, 'FlowLogs', {

@@ -20,10 +20,10 @@ export interface NotificationsProps {
   readonly eventLog: EventLog;
 }
 
-/** How the world learns what became of rounds: a topic for people, an event bus for programs. */
+/** Announces the outcome of rounds: a topic for people, an event bus for programs. */
 export class Notifications extends Construct {
   readonly topic: Topic;
-  /** Whoever publishes to the topic needs it. */
+  /** Publishers to the topic need it. */
   readonly key: Key;
   readonly bus: EventBus;
 
@@ -36,7 +36,7 @@ export class Notifications extends Construct {
       masterKey: this.key,
       enforceSSL: true,
     });
-    // A topic with a policy of its own no longer takes alarms by default.
+    // A topic with its own policy does not accept alarms by default.
     this.topic.addToResourcePolicy(
       new PolicyStatement({
         principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
@@ -59,7 +59,7 @@ export class Notifications extends Construct {
     this.#tellOfCutExecutions(props);
   }
 
-  /** Only a key of one's own lets alarms and EventBridge publish to an encrypted topic. */
+  /** Alarms and EventBridge can publish to an encrypted topic only with a customer managed key. */
   #makeKey(): Key {
     const key = new Key(this, 'Key', { description: 'hookline: notifications', enableKeyRotation: true });
     key.addToResourcePolicy(
@@ -73,7 +73,7 @@ export class Notifications extends Construct {
     return key;
   }
 
-  /** Neither a timeout nor an abort lets the state machine say a last word. */
+  /** After a timeout or an abort, the state machine cannot announce anything itself. */
   #tellOfCutExecutions({ stateMachineArn, deadLetters }: NotificationsProps): void {
     const message = `Execution ${EventField.fromPath('$.detail.name')} ended as ${EventField.fromPath('$.detail.status')}.`;
     new Rule(this, 'ExecutionCut', {

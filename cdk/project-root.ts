@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The folder with package-lock.json: entries of functions and the Dockerfile lie below it, wherever this file was compiled
- * to.
+ * The folder with package-lock.json, above the place to which this file was compiled. Entries of functions and the
+ * Dockerfile lie below it.
  * @throws {Error} if there is none above this file
  */
 export function projectRoot(): string {

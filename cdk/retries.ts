@@ -1,4 +1,4 @@
-/** @file What is tried again, and why. Each reason is written into the state that has the policy. */
+/** @file Retry policies and their reasons. Each reason is written into the states with the policy. */
 import { Duration } from 'aws-cdk-lib';
 import { Errors, JitterType, type RetryProps } from 'aws-cdk-lib/aws-stepfunctions';
 import { errorNames } from '../src/workflow/contract.js';
@@ -8,7 +8,7 @@ export interface ReasonedRetry {
   readonly policy: RetryProps;
 }
 
-// Full jitter: many executions that met the same trouble must not come back together.
+// Full jitter, so that executions which failed together do not come back together.
 const backoff = {
   maxAttempts: 5,
   interval: Duration.seconds(1),
@@ -17,7 +17,7 @@ const backoff = {
   jitterStrategy: JitterType.FULL,
 };
 
-/** For functions. Not `PermanentError`, nor `StaleBaseError`: the same call would fail the same way. */
+/** For functions. `PermanentError` and `StaleBaseError` are not retried, because the same call would fail again. */
 export const functionRetry: ReasonedRetry = {
   reason:
     'Lambda throttles, loses a sandbox or runs out of time now and then, and a store may not answer or see two writers: all stages may be repeated, since they look for what is stored first.',
@@ -38,7 +38,7 @@ export const functionRetry: ReasonedRetry = {
   },
 };
 
-/** For container tasks. The job's own attempts are Batch's: here only its API is asked again. */
+/** For calls of Batch's API. Batch itself makes the further attempts of a job. */
 export const taskRetry: ReasonedRetry = {
   reason:
     'Batch throttles or fails to take a job now and then; a job taken twice finds what the first has stored. A job that failed has had its attempts in Batch.',

@@ -1,4 +1,4 @@
-/** @file Which objects each stage reads, writes and deletes: the whole of its rights on the bucket. */
+/** @file The objects that each stage reads, writes and deletes. A stage has no other rights on the bucket. */
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { FunctionStage, TaskStage } from '../src/workflow/contract.js';
@@ -12,13 +12,13 @@ export interface StageAccess {
   readonly deletes: readonly string[];
 }
 
-/** Whoever finds a round ended takes its edits out of the queue. */
+/** A stage that finds a round ended removes its edits from the queue. */
 const ending = { writes: [keys.rounds, keys.batches], deletes: [keys.pending, keys.currentRound, keys.failed] };
 
 export const stageAccess: Readonly<Record<FunctionStage | TaskStage, StageAccess>> = {
   ingest: { reads: [keys.inbox, keys.models], writes: [keys.batches, keys.pending], deletes: [keys.inbox] },
   lease: { reads: [keys.lease], writes: [keys.lease], deletes: [] },
-  // Beginning a round, finishing one whose last stage was cut off, and setting aside one where that was cut off.
+  // Begins a round, finishes one whose last stage was interrupted, and quarantines one if that was interrupted.
   plan: { reads: [keys.models], writes: [...ending.writes, keys.currentRound, keys.failed], deletes: ending.deletes },
   judge: { reads: [keys.models], writes: [keys.rounds], deletes: [] },
   publish: {
@@ -27,7 +27,7 @@ export const stageAccess: Readonly<Record<FunctionStage | TaskStage, StageAccess
     deletes: ending.deletes,
   },
   collect: { reads: [keys.inbox, keys.models], writes: [], deletes: [] },
-  // Setting a round aside that keeps failing, under the lease.
+  // Quarantines a round that keeps failing, under the lease.
   notify: {
     reads: [keys.models, keys.strayRecords],
     writes: [
@@ -46,7 +46,7 @@ export const stageAccess: Readonly<Record<FunctionStage | TaskStage, StageAccess
 
 /** Gives a role exactly these rights. */
 export function grantAccess(bucket: Bucket, role: Role, { reads, writes, deletes }: StageAccess): void {
-  // To those who may not list, S3 answers 403 for an object that is not there. A condition on the prefix would do the same.
+  // Without the right to list, S3 answers 403 for a missing object, and so it does with a condition on the prefix.
   role.addToPolicy(new PolicyStatement({ actions: ['s3:ListBucket'], resources: [bucket.bucketArn] }));
   for (const [action, patterns] of [
     ['s3:GetObject', reads],

@@ -24,7 +24,7 @@ import { grantAccess, stageAccess } from './stage-access.js';
 export interface StageFunctionsProps {
   readonly settings: Settings;
   readonly artifacts: ArtifactBucket;
-  /** ARN of the state machine that calls the functions, and that some of them ask about. */
+  /** ARN of the state machine. It calls the functions, and some of them look at its executions. */
   readonly stateMachineArn: string;
   readonly deadLetters: IQueue;
 }
@@ -34,7 +34,7 @@ interface Size {
   readonly timeout: Duration;
 }
 
-/** Publishing copies a version's segments, ingesting parses a whole batch: both hold what they work on in memory. */
+/** Publishing copies a version's segments, and ingesting parses a whole batch. Both hold these in memory. */
 const sizes: Partial<Record<FunctionStage, Size>> = {
   ingest: { memoryMiB: 2048, timeout: Duration.minutes(5) },
   plan: { memoryMiB: 2048, timeout: Duration.minutes(5) },
@@ -89,7 +89,7 @@ export class StageFunctions extends Construct {
         [environmentNames.stateMachine]: stateMachineArn,
         NODE_OPTIONS: '--enable-source-maps',
       },
-      // Only events call a function without waiting for it; the state machine waits and retries itself.
+      // Only events call a function asynchronously. The state machine waits for its calls and retries them itself.
       ...(stage === 'collect' ? { onFailure: new SqsDestination(deadLetters), retryAttempts: 2 } : {}),
       bundling: {
         format: OutputFormat.ESM,
@@ -97,9 +97,9 @@ export class StageFunctions extends Construct {
         sourceMap: true,
         sourcesContent: false,
         logLevel: LogLevel.WARNING,
-        // The SDK of the lock file, not the one of the day. Packages in CommonJS call `require`.
+        // Bundles the SDK of the lock file, not that of the runtime. Packages in CommonJS need `require`.
         bundleAwsSDK: true,
-        // Native code: no function uses what needs it, so nothing of it is left in a bundle.
+        // A native package. No function uses it, so nothing of it is left in a bundle.
         externalModules: ['onnxruntime-node'],
         banner: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
@@ -111,7 +111,7 @@ export class StageFunctions extends Construct {
     return made;
   }
 
-  /** Who looks at the lease asks whether its holder still runs; only collecting starts executions. */
+  /** Functions that use the lease ask whether its holder still runs. Only `collect` starts executions. */
   #letAskForExecutions(stateMachineArn: string): void {
     const executions = `${stateMachineArn.replace(':stateMachine:', ':execution:')}:*`;
     for (const [stage, action, resource] of [

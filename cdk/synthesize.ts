@@ -5,8 +5,8 @@ import { editingApp } from './editing-app.js';
 import type { Template } from './workflow-file.js';
 
 /**
- * The template of the stack, synthesized in this process and left nowhere. Functions are not bundled and no image is
- * looked at: neither is part of the template.
+ * The template of the stack, synthesized in this process without leaving files. Functions are not bundled and the image
+ * is not read, because the template contains neither.
  * @param context settings as `hookline:<name>`
  */
 export function synthesizedTemplate(context: Readonly<Record<string, unknown>> = {}): Template {
@@ -14,7 +14,7 @@ export function synthesizedTemplate(context: Readonly<Record<string, unknown>> =
   try {
     const { app, stack } = editingApp({
       outdir,
-      // The validation of properties takes most of the time, and the app does it before a deployment.
+      // Validating properties takes most of the time, and the app does it before each deployment.
       builtinCloudFormationValidation: false,
       context: { 'aws:cdk:bundling-stacks': [], 'hookline:imageUri': 'hookline:local', ...context },
     });

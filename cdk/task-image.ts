@@ -9,8 +9,8 @@ const ecrUri =
   /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)(?:@(sha256:[0-9a-f]{64})|:([^:@]+))?$/;
 
 /**
- * The one image of all container tasks: the one named, or one built of containers/Dockerfile. Synthesis only takes a
- * fingerprint of the files that .dockerignore lets in; Docker is needed when the stack is deployed.
+ * The image of all container tasks: the given one, or one built from containers/Dockerfile. Synthesis only takes a
+ * fingerprint of the files that .dockerignore lets in. Docker is needed when the stack is deployed.
  */
 export function taskImage(scope: Construct, imageUri: string): ContainerImage {
   if (imageUri === '') return ContainerImage.fromDockerImageAsset(builtImage(scope));

@@ -21,12 +21,12 @@ export interface TriggersProps {
   readonly stateMachine: StateMachine;
   readonly stateMachineArn: string;
   readonly collect: IFunction;
-  /** Name of that function in the template. */
+  /** Logical id of that function in the template. */
   readonly collectId: string;
   readonly deadLetters: IQueue;
 }
 
-/** What starts executions: a dropped file, the clock, and the end of an execution that could not start its successor. */
+/** Starts executions: for a dropped file, by the clock, and after an execution that could not start its successor. */
 export class Triggers extends Construct {
   constructor(scope: Construct, id: string, props: TriggersProps) {
     super(scope, id);
@@ -93,9 +93,10 @@ export class Triggers extends Construct {
   }
 
   /**
-   * An execution that was cut off released nothing. Its lease needs no release of its own: whoever asks next finds that its
-   * owner no longer runs, and takes it. This rule makes sure that somebody asks at once. Not for FAILED: such executions have
-   * released and collected, and one that the machine itself failed would fail again without end.
+   * Collects after an execution that was cut off, which could not release its lease. The next one that asks finds that
+   * the holder does not run any more, and takes the lease. This rule makes sure that somebody asks at once. It does not
+   * match FAILED: such executions have released and collected, and if the machine itself failed, it would fail again
+   * without end.
    */
   #onCutExecution({ collect, stateMachineArn, deadLetters }: TriggersProps): void {
     const input: FunctionInput<'collect'> = { trigger: 'schedule', modelId: '' };
@@ -113,5 +114,5 @@ export class Triggers extends Construct {
   }
 }
 
-/** An event older than that would start work that the schedule has found already. */
+/** The schedule has found the work of older events already. */
 const delivery = { maxEventAge: Duration.hours(2), retryAttempts: 10 };

@@ -1,15 +1,15 @@
-/** @file The synthesized state machine as plain data, for whoever runs it without AWS. */
+/** @file The synthesized state machine as plain data, for running it without AWS. */
 import { type FunctionStage, functionStages, type TaskStage, taskStages } from '../src/workflow/contract.js';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 type JsonObject = Readonly<Record<string, Json>>;
 
-/** As much of a CloudFormation template as is read. */
+/** The part of a CloudFormation template that is read. */
 export interface Template {
   readonly Resources: Readonly<Record<string, { readonly Type: string; readonly Properties?: JsonObject }>>;
 }
 
-/** A container task: how often and how long it is tried. */
+/** A container task: its attempts and their time limit. */
 interface TaskOfState {
   readonly stage: TaskStage;
   readonly attempts: number;
@@ -18,7 +18,7 @@ interface TaskOfState {
   readonly timeoutSeconds: number;
 }
 
-/** A state machine without references, and by the names of its task states what each of them stands for. */
+/** A state machine without references, and the stage of each of its task states, by name. */
 export interface WorkflowFile {
   readonly definition: AslMachine;
   readonly functions: Readonly<Record<string, FunctionStage>>;
@@ -35,7 +35,7 @@ export type AslState = JsonObject & { readonly Type: string };
 
 /**
  * Reads the one state machine of a template.
- * @throws {Error} for a template without one, or with a state that would run otherwise elsewhere
+ * @throws {Error} for a template without one, or with a state that would run differently elsewhere
  */
 export function workflowFile(template: Template): WorkflowFile {
   const machines = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::StepFunctions::StateMachine');
@@ -56,7 +56,7 @@ export function workflowFile(template: Template): WorkflowFile {
   return { definition, functions, tasks, services };
 }
 
-/** Every state with its name, those inside Map states too. */
+/** Every state with its name, including those inside Map states. */
 export function* statesOf(machine: AslMachine): Generator<readonly [string, AslState]> {
   for (const [name, state] of Object.entries(machine.States)) {
     yield [name, state];
@@ -75,7 +75,7 @@ const unportable = [
   'ResultWriter',
 ];
 
-/** Other interpreters pass over these without a word. */
+/** Refuses fields that other interpreters silently ignore. */
 function refuseUnportable(name: string, state: AslState): void {
   const field = unportable.find((candidate) => candidate in state);
   if (field !== undefined) throw new Error(`state ${name}: none of ${unportable.join(', ')}, got ${field}`);
@@ -86,7 +86,7 @@ function refuseUnportable(name: string, state: AslState): void {
   if (mode !== 'INLINE') throw new Error(`state ${name}: an inline Map, got ${mode}`);
 }
 
-/** What the job definition says of a state's job. */
+/** Reads the job definition of a state's job. */
 function taskOf(name: string, state: AslState, template: Template): TaskOfState {
   const { JobDefinition } = state.Parameters as { JobDefinition: string };
   const stage = memberOf(taskStages, JobDefinition.split(':job-definition/hookline-')[1], `job of ${name}`);
@@ -114,7 +114,7 @@ const jobDefinitions = ({ Resources }: Template): JsonObject[] =>
 const stageOfJob = (properties: JsonObject) =>
   ((properties.ContainerProperties as JsonObject).Command as readonly string[])[0];
 
-/** Text of `Fn::Join`, `Ref`, `Fn::GetAtt` and plain strings, with names that are the same wherever it is deployed. */
+/** Text of `Fn::Join`, `Ref`, `Fn::GetAtt` and plain strings, with names that do not depend on the deployment. */
 function resolved(value: Json, template: Template): string {
   if (typeof value === 'string') return value;
   const [[intrinsic, argument] = []] = Object.entries((value ?? {}) as JsonObject);

@@ -1,4 +1,4 @@
-/** @file What the state machine may do beside what the library grants, and why that is not too much. */
+/** @file The rights of the state machine that the library does not grant, and the reasons for them. */
 import type { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -6,7 +6,7 @@ import { functionStages, taskStages } from '../src/workflow/contract.js';
 import { acknowledge } from './acknowledge.js';
 import type { WorkflowStatesProps } from './workflow-states.js';
 
-/** Accepts what the security rules find in the rights of the state machine, each with its reason. */
+/** Accepts the findings of the security rules on the rights of the state machine, each with its reason. */
 export function acknowledgeFindings(stateMachine: StateMachine, { settings, functions }: WorkflowStatesProps): void {
   const inRegion = (resource: string) => `arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:${resource}`;
   const finding = (resource: string) => `AwsSolutions-IAM5[Resource::${resource}]`;
@@ -27,21 +27,21 @@ export function acknowledgeFindings(stateMachine: StateMachine, { settings, func
   );
 }
 
-/** Rights to run jobs and wait for them. What is not in the library's own: an execution that is stopped ends its jobs. */
+/** Rights to run jobs, to wait for them, and to end them when an execution is stopped. The library lacks the last. */
 export function batchStatements({ settings, jobs }: WorkflowStatesProps, stack: Stack): PolicyStatement[] {
   const batch = (resource: string, resourceName: string) =>
     stack.formatArn({ service: 'batch', resource, resourceName });
   return [
     new PolicyStatement({
       actions: ['batch:SubmitJob'],
-      // All revisions: executions go on with the one they began with.
+      // All revisions, because executions keep the one that they began with.
       resources: [
         jobs.queue.jobQueueArn,
         ...taskStages.map((stage) => batch('job-definition', `${settings.name}-${stage}:*`)),
       ],
     }),
     new PolicyStatement({ actions: ['batch:TerminateJob'], resources: [batch('job', '*')] }),
-    // IAM knows no resources for this action.
+    // IAM supports no resources for this action.
     new PolicyStatement({ actions: ['batch:DescribeJobs'], resources: ['*'] }),
     new PolicyStatement({
       actions: ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],

@@ -1,4 +1,4 @@
-/** @file The kinds of states that the workflow is made of. */
+/** @file The kinds of states in the workflow. */
 import { Aws } from 'aws-cdk-lib';
 import { CustomState, JsonPath, Map as MapState, TaskInput } from 'aws-cdk-lib/aws-stepfunctions';
 import { EventBridgePutEvents, LambdaInvoke, SnsPublish } from 'aws-cdk-lib/aws-stepfunctions-tasks';
@@ -20,7 +20,7 @@ export interface WorkflowStatesProps {
 /** A payload whose values may be paths into the state's input. */
 type Payload<S extends FunctionStage> = { readonly [Name in keyof FunctionInput<S>]: unknown };
 
-/** What a container task is told beside its stage. */
+/** The arguments of a container task beside its stage. */
 export interface TaskArguments {
   readonly planKey: string;
   readonly shard?: string;
@@ -30,18 +30,21 @@ export interface TaskArguments {
 const { executionId } = JsonPath;
 const modelId = JsonPath.stringAt('$.ingest.modelId');
 
-/** Where the plan's key lies in the execution's state. */
+/** The path of the plan's key in the execution's state. */
 const planKeyPath = '$.plan.planKey';
 const attemptPath = '$.attempt.number';
 
-/** Makes states. Every kind has its one retry policy, and the reason for it in its comment. */
+/** Makes states. Every kind has one retry policy, with the reason in its comment. */
 export class WorkflowStates {
-  constructor(
-    private readonly scope: Construct,
-    private readonly props: WorkflowStatesProps,
-  ) {}
+  readonly #scope: Construct;
+  readonly #props: WorkflowStatesProps;
 
-  /** A function stage. @param resultPath where its answer goes, such as `$.plan` */
+  constructor(scope: Construct, props: WorkflowStatesProps) {
+    this.#scope = scope;
+    this.#props = props;
+  }
+
+  /** A function stage. @param resultPath path for its output, such as `$.plan` */
   call<S extends FunctionStage>(
     name: string,
     stage: S,
@@ -50,12 +53,12 @@ export class WorkflowStates {
     comment: string,
     resultSelector?: Record<string, unknown>,
   ): LambdaInvoke {
-    const state = new LambdaInvoke(this.scope, name, {
+    const state = new LambdaInvoke(this.#scope, name, {
       comment: commentOf(comment, functionRetry),
-      lambdaFunction: this.props.functions.of(stage),
+      lambdaFunction: this.#props.functions.of(stage),
       payload: TaskInput.fromObject(payload),
       payloadResponseOnly: true,
-      // Its own policy says nothing of the reasons.
+      // The library's own policy has no reasons in the comment.
       retryOnServiceExceptions: false,
       resultPath,
       ...(resultSelector && { resultSelector }),
@@ -64,7 +67,7 @@ export class WorkflowStates {
     return state;
   }
 
-  /** Gives the model back. What it answers says so in any case: no second release must follow. */
+  /** Gives the model back. Its output always says so, so that no second release follows. */
   release(name: string, comment: string): LambdaInvoke {
     const payload = { action: 'release', executionId, modelId, fence: JsonPath.numberAt('$.lease.fence') };
     return this.call(name, 'lease', payload, '$.lease', comment, {
@@ -73,7 +76,7 @@ export class WorkflowStates {
     });
   }
 
-  /** Records what the execution came to. @param said what is not empty */
+  /** Records the outcome of the execution. @param said the fields that are not empty */
   notify(name: string, comment: string, said: Partial<Payload<'notify'>>): LambdaInvoke {
     const empty = { roundId: '', version: 0, stage: '', error: '', cause: '' };
     return this.call(name, 'notify', { outcome: '', executionId, modelId, ...empty, ...said }, '$.note', comment);
@@ -90,14 +93,14 @@ export class WorkflowStates {
     return this.#custom(name, { ...json, ResultPath: null });
   }
 
-  /** Container tasks of a stage side by side, one for each shard that `shardsPath` lists; none is fine. */
+  /** Parallel container tasks of a stage, one for each shard in the list at `shardsPath`, which may be empty. */
   shards(name: string, stage: 'statistics' | 'values' | 'validate', shardsPath: string, comment: string): MapState {
     const json = this.#submitJob(
       stage,
       { planKey: '$.planKey', shard: '$.shard', attempt: '$.attempt' },
       `One shard of the stage ${stage}.`,
     );
-    const map = new MapState(this.scope, name, {
+    const map = new MapState(this.#scope, name, {
       comment,
       itemsPath: shardsPath,
       itemSelector: {
@@ -105,7 +108,7 @@ export class WorkflowStates {
         planKey: JsonPath.stringAt(planKeyPath),
         attempt: JsonPath.numberAt(attemptPath),
       },
-      maxConcurrency: this.props.settings.concurrency[stage],
+      maxConcurrency: this.#props.settings.concurrency[stage],
       resultPath: JsonPath.DISCARD,
     });
     map.itemProcessor(this.#custom(`${name}Shard`, json));
@@ -114,13 +117,13 @@ export class WorkflowStates {
 
   /** The event for programs. */
   emit(name: string, comment: string): EventBridgePutEvents {
-    const state = new EventBridgePutEvents(this.scope, name, {
+    const state = new EventBridgePutEvents(this.#scope, name, {
       comment: commentOf(comment, serviceRetry),
       entries: [
         {
           source: eventSource,
           detailType: 'Round Ended',
-          eventBus: this.props.notifications.bus,
+          eventBus: this.#props.notifications.bus,
           detail: TaskInput.fromObject({
             outcome: JsonPath.stringAt('$.note.outcome'),
             modelId: JsonPath.stringAt('$.note.modelId'),
@@ -140,10 +143,10 @@ export class WorkflowStates {
 
   /** The message for people. */
   announce(name: string, comment: string): SnsPublish {
-    const state = new SnsPublish(this.scope, name, {
+    const state = new SnsPublish(this.#scope, name, {
       comment: commentOf(comment, serviceRetry),
-      topic: this.props.notifications.topic,
-      // SNS refuses a subject beyond 100 ASCII characters: the line with the model's name leads the message instead.
+      topic: this.#props.notifications.topic,
+      // SNS refuses subjects of more than 100 ASCII characters, so the line with the model's name begins the message.
       subject: JsonPath.format('hookline: {}', JsonPath.stringAt('$.note.outcome')),
       message: TaskInput.fromText(
         JsonPath.format('{} - {}', JsonPath.stringAt('$.note.subject'), JsonPath.stringAt('$.note.message')),
@@ -155,12 +158,12 @@ export class WorkflowStates {
   }
 
   #custom(name: string, stateJson: Record<string, unknown>): CustomState {
-    return new CustomState(this.scope, name, { stateJson }).addRetry(taskRetry.policy);
+    return new CustomState(this.#scope, name, { stateJson }).addRetry(taskRetry.policy);
   }
 
-  /** Written out: the library's own state grants every job definition and renders no list with paths. */
+  /** Written as JSON, because the library's state grants every job definition and cannot render lists with paths. */
   #submitJob(stage: TaskStage, { planKey, shard = '0', attempt = '0' }: TaskArguments, comment: string) {
-    const { jobs, settings } = this.props;
+    const { jobs, settings } = this.#props;
     const text = (value: string) => (value.startsWith('$') ? `States.Format('{}', ${value})` : `'${value}'`);
     const words = [`'${stage}'`, "'--plan'", planKey, "'--shard'", text(shard), "'--attempt'", text(attempt)];
     const minutes = taskAttempts * (settings.attemptMinutes[stage] + settings.queueLimitMinutes);
@@ -174,9 +177,9 @@ export class WorkflowStates {
         JobQueue: jobs.queue.jobQueueArn,
         ContainerOverrides: { 'Command.$': `States.Array(${words.join(', ')})` },
       },
-      // Batch tells the whole job: nothing of it is needed.
+      // Batch returns the whole job, of which nothing is needed.
       ResultSelector: {},
-      // All attempts, each with the longest wait: a job that hangs all the same ends in the failure path.
+      // Time for all attempts, each with the longest wait. A job that hangs longer ends in the failure path.
       TimeoutSeconds: Math.ceil(minutes * 60),
     };
   }

@@ -32,7 +32,7 @@ async function run(words: readonly string[]): Promise<number> {
   }
 }
 
-/** One line of JSON on the standard error, with a stack only where nobody foresaw the error. */
+/** The failure as one line of JSON on the standard error, with a stack only for unexpected errors. */
 function failureOf(error: unknown) {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   return { error: name, message, ...(!(error instanceof HooklineError) && { stack }) };
@@ -40,7 +40,7 @@ function failureOf(error: unknown) {
 
 const millisecondsBetweenLines = 200;
 
-/** One line of JSON on the standard output for where the task stands; a stage's first and last ones always. */
+/** Prints progress as lines of JSON on the standard output. A stage's first and last lines are always printed. */
 function progressPrinter(): (progress: Progress) => void {
   let printedAt = Number.NEGATIVE_INFINITY;
   let printedStage = '';
@@ -53,6 +53,6 @@ function progressPrinter(): (progress: Progress) => void {
   };
 }
 
-// What stands on the standard error is taken for the reason of a failure: no remark of the SDK may be the last of it.
+// The last line of the standard error is taken as the reason of a failure, so it must not be a warning of the SDK.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 process.exitCode = await run(process.argv.slice(2));

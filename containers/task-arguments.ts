@@ -6,13 +6,13 @@ import { type SolverRequest, solverChoices } from '../src/linalg/index.js';
 import type { DeviceChoice } from '../src/runtime/index.js';
 import { environmentNames, type TaskInput, taskInputSchema, taskStages } from '../src/workflow/contract.js';
 
-/** Where and on what a task runs, from its environment. */
+/** Settings of a task from its environment. */
 export interface TaskEnvironment {
   readonly storeLocation: string;
   readonly cacheFolder: string;
   readonly device: DeviceChoice;
   readonly solver: SolverRequest;
-  /** Undefined is the default. */
+  /** Undefined means the default. */
   readonly memoryBudgetBytes: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** @file Function `collect`: starts executions for what is left. */
+/** @file Function `collect`: starts executions for pending edits. */
 import { collectStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

@@ -12,8 +12,8 @@ type Stage<S extends FunctionStage> = (
 ) => Promise<FunctionOutput<S>>;
 
 /**
- * A stage as a function of the state machine: checks what it is given, calls the stage, answers. It throws under the
- * names by which the machine retries and catches.
+ * A stage as a function of the state machine. It checks the input, calls the stage and returns its output. Errors have
+ * the names by which the machine retries and catches.
  */
 export function functionHandler<S extends FunctionStage>(
   stage: S,
@@ -30,7 +30,7 @@ export function functionHandler<S extends FunctionStage>(
 
 let shared: StageDependencies | undefined;
 
-/** One store and one client for as long as the function's process lives. */
+/** One store and one client for the lifetime of the function's process. */
 function dependencies(): StageDependencies {
   shared ??= {
     store: openStore(process.env[environmentNames.store] ?? ''),

@@ -1,4 +1,4 @@
-/** @file Function `ingest`: makes pending units of what was dropped. */
+/** @file Function `ingest`: makes pending units from a dropped file. */
 import { ingestStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

@@ -1,4 +1,4 @@
-/** @file Function `judge`: publish, solve again without the edits that failed, or reject. */
+/** @file Function `judge`: decides to publish, to solve again without the edits that failed, or to reject. */
 import { judgeStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

@@ -1,4 +1,4 @@
-/** @file Function `notify`: records what an execution came to, and says it in words. */
+/** @file Function `notify`: records the outcome of an execution, and puts it into words. */
 import { notifyStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

@@ -1,4 +1,4 @@
-/** @file Function `plan`: makes a round of the oldest pending edits. */
+/** @file Function `plan`: plans a round of the oldest pending edits. */
 import { planStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

@@ -1,4 +1,4 @@
-/** @file Function `publish`: ends a round, with a version or without. */
+/** @file Function `publish`: ends a round, with a version or without one. */
 import { publishStage } from '../src/workflow/index.js';
 import { functionHandler } from './handler.js';
 

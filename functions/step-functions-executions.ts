@@ -6,18 +6,17 @@ import type { Executions } from '../src/workflow/index.js';
 /** Executions of a state machine in AWS Step Functions. */
 export class StepFunctionsExecutions implements Executions {
   #opened: SFNClient | undefined;
+  readonly #stateMachineArn: string;
 
   /** @param stateMachineArn needed to start executions only */
-  constructor(
-    private readonly stateMachineArn: string,
-    client?: SFNClient,
-  ) {
+  constructor(stateMachineArn: string, client?: SFNClient) {
+    this.#stateMachineArn = stateMachineArn;
     this.#opened = client;
   }
 
-  /** Whether it is at work, or is about to be: a redriven execution goes on under its own name. */
+  /** Whether it runs or is about to. A redriven execution keeps its name. */
   async isRunning(executionId: string): Promise<boolean> {
-    // What is no ARN was never an execution here: such as one of this very store on somebody's own machine.
+    // An id that is no ARN is no execution here. It may be one of a local workflow on the same store.
     if (!executionId.startsWith('arn:')) return false;
     try {
       const { status } = await this.#client.send(new DescribeExecutionCommand({ executionArn: executionId }));
@@ -30,8 +29,8 @@ export class StepFunctionsExecutions implements Executions {
 
   /** @throws {InvalidInputError} if this function was given no state machine */
   async start(input: ExecutionInput): Promise<string> {
-    if (this.stateMachineArn === '') throw new InvalidInputError('state machine', 'an ARN', 'none');
-    const { stateMachineArn } = this;
+    if (this.#stateMachineArn === '') throw new InvalidInputError('state machine', 'an ARN', 'none');
+    const stateMachineArn = this.#stateMachineArn;
     const started = await this.#client.send(
       new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
     );

@@ -14,14 +14,14 @@ import type { ModelConfig } from '../model/index.js';
 import type { HookLayer } from './hook.js';
 import type { Hyperparameters } from './hyperparameters.js';
 
-/** What a hooked layer knows of ordinary keys, computed once per model. */
+/** Key statistics: the covariance `C0` of a layer's keys on ordinary text, computed once per model. */
 export interface KeyStatistics {
   readonly layer: number;
   /** `F = L⁻¹` with `C0 = L Lᵀ`: float64 [dInner, dInner]. */
   readonly inverseFactor: Matrix;
   /** Q with `|Q k|² ~ kᵀ C0⁻¹ k`: [sketchRank, dInner]. */
   readonly sketch: Matrix;
-  /** Who made the factor; unknown of statistics from before that was kept. */
+  /** Who made the factor; absent in older statistics. */
   readonly origin?: FactorOrigin;
 }
 
@@ -45,9 +45,9 @@ export interface EditState {
   readonly layers: readonly LayerState[];
 }
 
-/** What one round adds, and all that a published version ships: the state is the replay of its segments. */
+/** What one round adds. Published versions consist of segments, and replaying them gives the state. */
 export interface HookSegment {
-  /** Edits of earlier segments that this round takes back before it writes. */
+  /** Edits of earlier segments that this round removes before it writes. */
   readonly removedIds: readonly string[];
   readonly addedIds: readonly string[];
   readonly layers: readonly LayerSegment[];
@@ -80,7 +80,7 @@ export function emptyState(
 }
 
 /**
- * The state without these edits, as if they had never been written. An id that several edits have takes them all.
+ * The state without these edits, as if they had never been written. All edits with one of these ids are removed.
  *
  * @throws {InvalidInputError} if an id is not in the state
  */
@@ -135,7 +135,7 @@ function layerOf(segment: HookSegment, layer: number): LayerSegment {
   return found;
 }
 
-/** @throws {InvalidInputError} if an id is none of an active edit */
+/** @throws {InvalidInputError} if no active edit has one of the ids */
 function indicesOf(editIds: readonly string[], ids: readonly string[]): number[] {
   const wanted = new Set(ids);
   const indices = [...editIds.keys()].filter((index) => wanted.has(editIds[index]));
@@ -159,8 +159,8 @@ export function hookOf({ layer, memory, thresholds, sequenceThreshold }: LayerSt
     layer,
     dInner: memory.dInner,
     whitenedKeys: Float32Array.from(memory.whitenedKeys.data),
-    values: Float32Array.from(memory.values.data),
-    ownValues: Float32Array.from(memory.targets.data, (target, i) => target / squares[i % edits]),
+    coefficients: Float32Array.from(memory.coefficients.data),
+    ownCoefficients: Float32Array.from(memory.targets.data, (target, i) => target / squares[i % edits]),
     keyNorms: Float32Array.from(squares, Math.sqrt),
     thresholds: Float32Array.from(thresholds),
     sketch: Float32Array.from(sketch.data),

@@ -11,7 +11,7 @@ export interface Edit {
   readonly prompt: string;
   /** Continuation to write, without its leading space. */
   readonly targetNew: string;
-  /** Continuation before the edit, where known. */
+  /** Continuation before the edit, if known. */
   readonly targetTrue?: string;
   /** Other phrasings of the same fact, filled in. */
   readonly paraphrases: readonly string[];

@@ -6,20 +6,21 @@ import { type Tensor, tensor, toFloat16, toFloat32 } from '../tensor/index.js';
 /** Numbers that share a scale. */
 const blockSize = 64;
 
-/** The step that stands for "the next of the peaks", see {@link decodePeakedRows}. */
+/** The step that means "take the next peak", see {@link decodePeakedRows}. */
 const peakStep = -128;
 
-/** How the tensor of this name is found in a file. */
+/** Finds the tensor of this name in a file. */
 export type TensorLookup = (name: string) => Tensor;
 
 /**
  * Rows in eight bits: `x = unit * scale * step`. A row's unit is the power of two at or above its largest magnitude, so
- * that scales fit float16 whatever the row's size; every run of 64 numbers shares a scale, its largest magnitude over
- * 127 rounded down to float16; each number is the nearest multiple of it, at most 127 of them, so its error is at most
- * half of `unit * scale`. Rounding down is what makes rounded rows round to themselves: the largest of a run always is
- * 127 steps.
+ * that scales fit float16 for any size of numbers. Every run of 64 numbers shares a scale: its largest magnitude / 127,
+ * rounded down to float16. Each number is the nearest of at most 127 steps, so its error is at most half of
+ * `unit * scale`. Because scales are rounded down, the largest number of a run is always 127 steps, and rounding
+ * rounded rows changes nothing.
  *
- * @returns tensors `name` int8 [rows, columns], `nameScales` float16 [rows, ceil(columns / 64)], `nameUnits` float32 [rows]
+ * @returns tensors `name` int8 [rows, columns], `nameScales` float16 [rows, ceil(columns / 64)], `nameUnits` float32
+ *   [rows]
  */
 export function encodeRows(name: string, { rows, columns, data }: Matrix): [string, Tensor][] {
   const blocks = Math.ceil(columns / blockSize);
@@ -72,17 +73,18 @@ export function decodeRows(name: string, get: TensorLookup, what: string): Matri
   );
 }
 
-/** Rows as they come back from a file. */
-export function roundRows(rows: Matrix): Matrix {
+/** Rows as they are read back from a file. */
+export function roundRowsToEightBits(rows: Matrix): Matrix {
   return decodeRows('rows', lookup(encodeRows('rows', rows)), 'rows');
 }
 
 /**
- * Rows in eight bits but for the largest few of every 64 numbers, which float32 holds: for rows whose outliers would make
- * the steps of all their neighbours coarse.
+ * Rows in eight bits, with the largest few of every 64 numbers in float32. For rows with outliers, which would make the
+ * steps of all their neighbours coarse.
  *
  * @param peaks how many of every 64 numbers
- * @returns the tensors of {@link encodeRows}, -128 steps in a peak's place, and `namePeaks` float32, one after the other
+ * @returns the tensors of {@link encodeRows}, -128 steps in a peak's place, and `namePeaks` float32, one after the
+ *   other
  */
 function encodePeakedRows(name: string, rows: Matrix, peaks: number): [string, Tensor][] {
   const positions = peakPositions(rows, peaks);
@@ -115,12 +117,12 @@ export function decodePeakedRows(name: string, get: TensorLookup, what: string):
   return rows;
 }
 
-/** Rows as they come back from a file that holds this many of every 64 numbers in float32. */
+/** Rows as they are read back from a file with this many of every 64 numbers in float32. */
 export function roundPeakedRows(rows: Matrix, peaks: number): Matrix {
   return decodePeakedRows('rows', lookup(encodePeakedRows('rows', rows, peaks)), 'rows');
 }
 
-/** {@link encodePeakedRows} if it gives back these very rows. */
+/** {@link encodePeakedRows} if it changes no number, else undefined. */
 export function encodeLossless(name: string, rows: Matrix, peaks: number): [string, Tensor][] | undefined {
   const tensors = encodePeakedRows(name, rows, peaks);
   const { data } = decodePeakedRows(name, lookup(tensors), name);
@@ -132,7 +134,7 @@ function lookup(tensors: readonly (readonly [string, Tensor])[]): TensorLookup {
   return (name) => byName.get(name)!;
 }
 
-/** Where the numbers lie that are as large as the `peaks`th largest magnitude of their run of 64, ascending. */
+/** Positions of the numbers at least as large as the `peaks`th largest magnitude of their run of 64, ascending. */
 function peakPositions({ rows, columns, data }: Matrix, peaks: number): number[] {
   const positions: number[] = [];
   for (let row = 0; row < rows; row++) {
@@ -148,7 +150,7 @@ function peakPositions({ rows, columns, data }: Matrix, peaks: number): number[]
   return positions;
 }
 
-/** The largest float16 at or below each of these numbers, none of them negative. */
+/** The largest float16 at or below each of these numbers, which must not be negative. */
 function float16Below(values: Float64Array): Uint16Array {
   const nearest = toFloat16(values);
   const widened = toFloat32(tensor('float16', [nearest.length], nearest));

@@ -24,18 +24,19 @@ import { type Tensor, tensor } from '../tensor/index.js';
 import { comparesKeys, type GateKind, type KeyGateKind } from './hyperparameters.js';
 
 /**
- * One layer's hook as the forward pass uses it. The hooked output is `W k + b + A (E k)` where the gate is open; behind the
- * gate `nearest` `W k + b + v_e (E k)_e / (k_eᵀ P0 k_e)`, of the edit that opens it alone. All float32.
+ * One layer's hook as the forward pass uses it. If the gate is open, the hooked output is `W k + b + A (E k)`. With the
+ * gate `nearest` it is `W k + b + v_e (E k)_e / (k_eᵀ P0 k_e)`, where only the edit e that opens the gate counts. All
+ * float32.
  */
 export interface HookLayer {
   readonly layer: number;
   readonly dInner: number;
   /** E [edits, dInner]: `Kᵀ P0` of the edited keys. */
   readonly whitenedKeys: Float32Array;
-  /** A [dModel, edits]: the weight change is `dW = A E`. */
-  readonly values: Float32Array;
-  /** [dModel, edits]: `v_e / (k_eᵀ P0 k_e)`, `v_e` being the response that the edit asks for at its key. */
-  readonly ownValues: Float32Array;
+  /** A [dModel, edits], the coefficients: the weight change is `dW = A E`. */
+  readonly coefficients: Float32Array;
+  /** [dModel, edits]: `v_e / (k_eᵀ P0 k_e)`, where `v_e` is the response that the edit asks for at its key. */
+  readonly ownCoefficients: Float32Array;
   /** [edits]: `sqrt(k_eᵀ P0 k_e)`. */
   readonly keyNorms: Float32Array;
   /** [edits]: whitened cosine from which an edit opens the gates `key` and `nearest`. */
@@ -46,21 +47,23 @@ export interface HookLayer {
   readonly sequenceThreshold: number;
 }
 
-/** `gated` asks the gate, `open` lets every token through (a temporary hook), `closed` none: signals are still read. */
+/**
+ * `gated` asks the gate, `open` hooks every token (a temporary hook), `closed` none. Signals are read in every mode.
+ */
 export type HookMode = 'gated' | 'open' | 'closed';
 
-/** What a hooked layer says of each row beside its output. */
+/** What a hooked layer tells of each row beside its output. */
 export interface HookSignals {
   /** bool [rows, 1]: whether the gate is open. */
   readonly open: Value;
   /** [rows, 1]: how strongly; whitened cosine (key, nearest), z-score (sequence), absent without a gate. */
   readonly strength?: Value;
-  /** int64 [rows]: the edit that opens the gate; of gates that compare keys only. */
+  /** int64 [rows]: the edit that opens the gate; only of gates that compare keys. */
   readonly edit?: Value;
 }
 
 /**
- * A site visitor that hangs a hook on the down-projection of each of these layers. Hooks are inputs of the graph
+ * A site visitor that adds a hook to the down-projection of each of these layers. Hooks are inputs of the graph
  * (`hook.<layer>.<part>`), so that new edits need no new compilation.
  *
  * @param report receives each hooked layer's signals
@@ -93,7 +96,8 @@ export interface HookedOutput {
 }
 
 /**
- * One hook by itself with a gate that compares keys, and looks at no other row. Its parts are inputs as in {@link hookLayers}.
+ * One hook by itself, with a gate that compares keys and looks at no other row. Its parts are inputs as in
+ * {@link hookLayers}.
  *
  * @param keys input of the down-projection, [rows, dInner]
  * @param output its output, [rows, dModel]
@@ -109,21 +113,24 @@ function hookedOutput(
   signalsOf: (operands: GateOperands) => HookSignals,
 ): HookedOutput {
   const response = gemm(keys, inputs.whitenedKeys, { transB: true }); // E k, [rows, edits]
-  const change = gemm(response, inputs.values, { transB: true }); // dW k, [rows, dModel]
+  const change = gemm(response, inputs.coefficients, { transB: true }); // dW k, [rows, dModel]
   const signals = signalsOf({ keys, response, change, inputs });
   const said = inputs.editNumbers ? nearestChange(response, signals, inputs) : change;
   return { hooked: where(signals.open, add(output, said), output), signals };
 }
 
-/** What the edit that opens the gate says by itself: the responses of all others are left out. */
-function nearestChange(response: Value, { edit }: HookSignals, { editNumbers, values }: HookInputs): Value {
+/** The change by the edit that opens the gate alone, without the responses of all others. */
+function nearestChange(response: Value, { edit }: HookSignals, { editNumbers, coefficients }: HookInputs): Value {
   const isNearest = equal(editNumbers!, unsqueeze(edit!, [1])); // [rows, edits]
-  return gemm(where(isNearest, response, response.graph.scalar(0)), values, { transB: true });
+  return gemm(where(isNearest, response, response.graph.scalar(0)), coefficients, { transB: true });
 }
+
+/** The coefficients' name among a hook's inputs. Exported ONNX files hold this name, so it must not change. */
+const coefficientsPart = 'values';
 
 interface HookInputs {
   readonly whitenedKeys: Value;
-  readonly values: Value;
+  readonly coefficients: Value;
   readonly keyNorms?: Value;
   readonly thresholds: Value;
   readonly sketch?: Value;
@@ -136,7 +143,7 @@ function declareHook(graph: Graph, layer: number, gate: GateKind, dInner: Dim, d
   const input = (part: string, shape: readonly Dim[]) => graph.input(`hook.${layer}.${part}`, 'float32', [...shape]);
   return {
     whitenedKeys: input('whitenedKeys', [edits, dInner]),
-    values: input('values', [dModel, edits]),
+    coefficients: input(coefficientsPart, [dModel, edits]),
     thresholds: input('thresholds', [1, comparesKeys(gate) ? edits : 1]),
     ...(comparesKeys(gate) && {
       keyNorms: input('keyNorms', [1, edits]),
@@ -172,11 +179,13 @@ function gateSignals(gate: GateKind, operands: GateOperands, packing: Packing): 
  *
  *     s_e(k) = k_eᵀ P0 k / sqrt(k_eᵀ P0 k_e · kᵀ P0 k),   open where max_e (s_e(k) - tau_e) >= 0
  *
- * with `kᵀ P0 k` from the sketch. It looks at one token at a time: causal, and blind to batch, length and padding.
+ * with `kᵀ P0 k` from the sketch. It looks at one token at a time, so it is causal and independent of batch, length and
+ * padding.
  *
- * The gate `nearest` is this one too. Behind it only the edit with the largest `s_e(k) - tau_e` speaks, the first of those
- * that tie. At `k_e` that is `v_e`. On a paraphrase, whose key is another one, `A (E k)` also holds what all other edits'
- * keys have in common with it, which grows with their number; `v_e` scaled does not.
+ * The gate `nearest` opens in the same way. But behind it only the edit with the largest `s_e(k) - tau_e` (the first,
+ * if several tie) changes the output. At the key `k_e` itself the change is `v_e`. A paraphrase has another key. There
+ * `A (E k)` also contains what the keys of all other edits have in common with it, which grows with their number. The
+ * scaled `v_e` does not.
  */
 function keyGate({ keys, response, inputs }: GateOperands): HookSignals {
   const { graph } = keys;
@@ -193,8 +202,9 @@ function keyGate({ keys, response, inputs }: GateOperands): HookSignals {
 }
 
 /**
- * The paper's gate: `m_i = |dW k_i|`, standardised over the tokens of its sequence with the sample standard deviation;
- * open where the z-score reaches alpha (arXiv 2403.05330, section 3.2). Padding is left out of mean and deviation.
+ * The paper's gate: `m_i = |dW k_i|` is standardised over the tokens of its sequence with the sample standard
+ * deviation, and the gate is open where the z-score reaches alpha (arXiv 2403.05330, section 3.2). Padding does not
+ * count.
  */
 function sequenceGate({ change, inputs }: GateOperands, packing: Packing): HookSignals {
   const { graph } = change;
@@ -211,7 +221,7 @@ function sequenceGate({ change, inputs }: GateOperands, packing: Packing): HookS
   return { open: greaterOrEqual(flattened, inputs.thresholds), strength: flattened };
 }
 
-/** Feeds of {@link hookLayers}. A layer without edits gets one that never opens, so that no axis is empty. */
+/** Feeds of {@link hookLayers}. A layer without edits gets one that never opens its gate, so that no axis is empty. */
 export function hookFeeds(
   hooks: readonly HookLayer[],
   gate: GateKind,
@@ -229,7 +239,7 @@ export function hookFeeds(
     feed('whitenedKeys', [edits, dInner], filled.whitenedKeys);
     const mode = modeOf(hook.layer);
     const isAlone = gate === 'nearest' && mode !== 'open';
-    feed('values', [dModel, edits], isAlone ? filled.ownValues : filled.values);
+    feed(coefficientsPart, [dModel, edits], isAlone ? filled.ownCoefficients : filled.coefficients);
     const thresholds = gateThresholds(filled, gate, mode);
     feed('thresholds', [1, thresholds.length], thresholds);
     if (comparesKeys(gate)) {
@@ -237,7 +247,7 @@ export function hookFeeds(
       feed('sketch', [filled.sketch.length / dInner, dInner], filled.sketch);
     }
     if (gate === 'nearest') {
-      // An open hook's margins all tie, so that the first edit is the nearest everywhere: all bear its number.
+      // In an open hook all margins tie, so the first edit is the nearest everywhere. All get its number.
       const numbers = BigInt64Array.from({ length: edits }, (_, e) => (isAlone ? BigInt(e) : 0n));
       feeds[`hook.${hook.layer}.editNumbers`] = tensor('int64', [1, edits], numbers);
     }
@@ -247,7 +257,7 @@ export function hookFeeds(
 
 const unreachable = 3e38;
 
-/** The token that set alpha has just that score: float32 rounding must not close the gate on it. */
+/** Alpha is the score of some token. Rounding to float32 must not close the gate on that token. */
 const sequenceSlack = 1e-3;
 
 function gateThresholds(hook: HookLayer, gate: GateKind, mode: HookMode): Float32Array {
@@ -261,8 +271,8 @@ function withNullEdit(hook: HookLayer, dModel: number): HookLayer {
   return {
     ...hook,
     whitenedKeys: new Float32Array(hook.dInner),
-    values: new Float32Array(dModel),
-    ownValues: new Float32Array(dModel),
+    coefficients: new Float32Array(dModel),
+    ownCoefficients: new Float32Array(dModel),
     keyNorms: Float32Array.of(1),
     thresholds: Float32Array.of(2),
   };

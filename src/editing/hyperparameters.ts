@@ -2,22 +2,27 @@ import { z } from 'zod';
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig } from '../model/index.js';
 
-/** Which tokens a hook may touch, and what it says there (see `hook.ts`). */
+/** Which tokens a hook changes, and how (see `hook.ts`). */
 export const gateKinds = ['key', 'nearest', 'sequence', 'none'] as const;
 export type GateKind = (typeof gateKinds)[number];
 
-/** Gates that compare a token's key with those of the edits: they look at no other token, and name the edit that opened them. */
+/**
+ * Gates that compare a token's key with the keys of the edits. They look at no other token, and name the edit that
+ * opens.
+ */
 export type KeyGateKind = 'key' | 'nearest';
 
 export const comparesKeys = (gate: GateKind): gate is KeyGateKind => gate === 'key' || gate === 'nearest';
 
 /**
- * The method's settings, in one place. Defaults are those of the field where it agrees; presets hold only what differs.
+ * The method's settings. Defaults are those of the literature where it agrees. Presets hold only what differs.
  */
 export const hyperparametersSchema = z.strictObject({
   /** Hooked layers, ascending; the last one is the value layer L. */
   layers: z.array(z.number().int().nonnegative()).min(1),
-  /** lambda / dInner: how hard the old associations hold, relative to `kᵀ C0⁻¹ k` of an ordinary key, which is dInner. */
+  /**
+   * lambda / dInner: how strongly the old associations are kept. For ordinary keys the mean of `kᵀ C0⁻¹ k` is dInner.
+   */
   momentWeight: z.number().positive().default(0.1),
   gate: z.enum(gateKinds).default('key'),
   /** tau: whitened cosine from which the gates `key` and `nearest` open. */
@@ -27,22 +32,22 @@ export const hyperparametersSchema = z.strictObject({
   /** Adam's step on a value target. */
   learningRate: z.number().positive().default(0.5),
   /**
-   * What Adam descends. Both have the same minima, but the gradient of the loss dies away as the target becomes probable
-   * while Adam still remembers the long ones of the beginning; that of its logarithm, `gradient / loss`, does not: fewer
-   * steps, and a shorter way. The paper descends the loss.
+   * What Adam descends. Both have the same minima. But the gradient of the loss vanishes as the target becomes
+   * probable, while Adam still remembers the long gradients of the beginning. The gradient of the logarithm,
+   * `gradient / loss`, does not vanish, so it needs fewer steps and a shorter way. The paper descends the loss.
    */
   descent: z.enum(['log-loss', 'loss']).default('log-loss'),
-  /** Most steps of a value search. The field takes 25, each of which looks at all templates (see `templatesPerStep`). */
+  /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
   steps: z.number().int().positive().default(50),
   /**
-   * A value search ends when the target's mean negative log-probability falls below this, each of its tokens is the most
-   * probable one in every template, and each keep prompt's most probable next token is the one that it was. (The paper looks
-   * at the whole loss, whose KL terms need not become small.)
+   * A value search ends when three things hold: the target's mean negative log-probability is below this, each of its
+   * tokens is the most probable one in every template, and each keep prompt has the same most probable next token as
+   * before. (The paper looks at the whole loss, whose KL terms need not become small.)
    */
   stopLoss: z.number().nonnegative().default(0.05),
   /**
-   * Each step of a value search looks at this many of the context templates, in turn, and at its share of the keep prompts:
-   * their gradients are much alike. 0 is all of them at every step, as the paper has it.
+   * Each step of a value search looks at this many of the context templates, in turn, and at a share of the keep
+   * prompts, because their gradients are much alike. 0 means all of them at every step, as in the paper.
    */
   templatesPerStep: z.number().int().nonnegative().default(2),
   /** Largest |delta| as a multiple of |z|. */
@@ -53,13 +58,13 @@ export const hyperparametersSchema = z.strictObject({
   klFactor: z.number().nonnegative().default(0.0625),
   /** Weight of the mean KL over an edit's keep prompts. */
   keepFactor: z.number().nonnegative().default(1),
-  /** Length of the sampled context prefixes in tokens; none are used where it is 0. */
+  /** Length of the sampled context prefixes in tokens; 0 means no prefixes. */
   contextTokens: z.number().int().nonnegative().default(10),
-  /** Of everything that is drawn at random. */
+  /** Seed of everything that is drawn at random. */
   seed: z.number().int().nonnegative().default(0),
 });
 
-/** The same as an earlier or later release wrote it down: settings that this one does not know are passed over. */
+/** The same as another release stored it. Settings that this release does not know are ignored. */
 export const storedHyperparametersSchema = hyperparametersSchema.strip();
 
 export type Hyperparameters = z.infer<typeof hyperparametersSchema>;

@@ -8,7 +8,7 @@ import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import type { SubjectPrompt, TokenizedEdit } from './prompts.js';
 
-/** What a batch of edits looks like from inside the hooked model. */
+/** Keys and block outputs of a batch of edits in the hooked model. */
 export interface CollectedKeys {
   /** K by hooked layer: float64 [dInner, edits], the mean over templates. */
   readonly keys: ReadonlyMap<number, Matrix>;
@@ -28,7 +28,7 @@ export class KeyCollection {
     this.#program = program;
   }
 
-  /** @param compileGraph makes the program; a measurement puts its own account around it */
+  /** @param compileGraph makes the program; measurements pass their own */
   static async compile(
     model: Model,
     settings: Hyperparameters,

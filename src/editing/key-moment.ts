@@ -4,7 +4,9 @@ import { declarePacking, embedTokens, type Model, packSequences, runBlocks } fro
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { tensor } from '../tensor/index.js';
 
-/** Running sums of `k kᵀ` over tokens of ordinary text, per layer. */
+/**
+ * Running sums of `k kᵀ` over tokens of ordinary text, per layer. Divided by the tokens they are the keys' covariance.
+ */
 export interface KeyMomentSums {
   /** Tokens summed over. */
   tokens: number;
@@ -32,7 +34,7 @@ export class KeyMomentProgram {
     this.#program = program;
   }
 
-  /** @param compileGraph makes the program; a measurement puts its own account around it */
+  /** @param compileGraph makes the program; measurements pass their own */
   static async compile(
     model: Model,
     layers: readonly number[],

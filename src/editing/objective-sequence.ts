@@ -2,13 +2,13 @@ import type { Hyperparameters } from './hyperparameters.js';
 import type { TokenizedEdit } from './prompts.js';
 
 /**
- * One token sequence of an edit's objective. Everything before `lookupIndex` does not depend on the value that is
- * sought (causal attention), so only the suffix from there on is run again at every step.
+ * One token sequence of an edit's objective. Attention is causal, so nothing before `lookupIndex` depends on the value,
+ * and every step runs only the suffix from there on.
  */
 export interface ObjectiveSequence {
   /** Index of the edit in its batch. */
   readonly edit: number;
-  /** Index of the context template of a sequence that says the target; none for those that only keep. */
+  /** Index of the context template, in sequences with the target; absent in those that only keep. */
   readonly template?: number;
   readonly tokenIds: readonly number[];
   /** Position of the subject's last token, where the value is added. */

@@ -23,7 +23,7 @@ export interface TokenizedEdit {
 
 const placeholder = '{}';
 
-/** Relation prompts whose answers the value search keeps where an edit brings no `keep` prompts of its own. */
+/** Prompts whose answers the value search keeps if an edit has no `keep` prompts of its own. */
 export const genericKeepPrompts: readonly string[] = ['{} was', '{} is known for', 'People say that {}'];
 
 /** Puts the subject in place of `{}`. */
@@ -32,7 +32,7 @@ export function fillTemplate(template: string, subject: string): string {
 }
 
 /**
- * Token ids of a template with its subject, and the subject's last token: the last one that begins before the subject ends.
+ * Token ids of a template with its subject, and the subject's last token: the last that begins before the subject ends.
  *
  * @throws {InvalidInputError} if the template has no `{}`
  */

@@ -21,7 +21,7 @@ export interface RoundContext {
   readonly engine: GemmEngine;
   /** Rows of one forward pass. */
   readonly rowsPerBatch: number;
-  /** How segments are stored; the state is solved for what is stored. */
+  /** How segments are stored. The state is solved for the stored numbers. */
   readonly storage?: RoundStorage;
 }
 
@@ -29,14 +29,14 @@ export interface RoundContext {
 export interface RoundResult {
   readonly state: EditState;
   readonly segment: HookSegment;
-  /** Share of each edit's residual that was really written, by layer: [layers][edits]. */
+  /** Share of each edit's residual that was written, by layer: [layers][edits]. */
   readonly writtenShare: readonly Float64Array[];
 }
 
 /**
- * Writes one round of edits (arXiv 2403.05330, algorithm 1). Layer by layer, ascending: hooks already written in this
- * round are gated, the others stand open with the weights of the previous version; keys and block outputs are read
- * again; the layer takes its share of what is still missing.
+ * Writes one round of edits (arXiv 2403.05330, algorithm 1), layer by layer, ascending. For each layer, keys and block
+ * outputs are read again: hooks already written in this round are gated, the others are open with the weights of the
+ * previous version. Then the layer takes its share of what is still missing.
  *
  *     R_l = (Z* - Z) / (hooked layers from l to L),   dW_l += R_l K_lᵀ (C_l + K_l K_lᵀ)⁻¹
  *

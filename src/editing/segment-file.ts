@@ -1,4 +1,4 @@
-/** @file A hook segment as bytes: one safetensors file, what a published version ships. */
+/** @file A hook segment as bytes: one safetensors file of a published version. */
 import { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
 import { block, type Matrix, matrix, type RoundStorage, stackColumns, transpose } from '../linalg/index.js';
@@ -10,7 +10,7 @@ import {
   encodeLossless,
   encodeRows,
   roundPeakedRows,
-  roundRows,
+  roundRowsToEightBits,
   type TensorLookup,
 } from './eight-bit-rows.js';
 
@@ -31,9 +31,9 @@ const idList = z.array(z.string());
 const layerList = z.array(z.int().nonnegative());
 
 /**
- * How many of every 64 numbers between new and earlier edits float32 holds, cheapest first. Measured on SmolLM2-135M, layer
- * 2, 30 rounds of 10 CounterFact or zsRE edits: one is enough in 26 to 30 rounds, by the measure of {@link appendRound};
- * without any the largest entry of a run makes the steps of its neighbours so coarse that 8 to 11 of the 30 would fail.
+ * How many of every 64 numbers of the gram rows between new and earlier edits float32 holds, cheapest first. Without
+ * any, the largest of the 64 makes the steps of the others too coarse; one is nearly always enough, see
+ * docs/results.md.
  */
 const crossPeaks = [1, 4, 16];
 
@@ -48,8 +48,8 @@ const crossPeaks = [1, 4, 16];
  * - `l.thresholds` [edits] float32, `l.sequenceThreshold` [1] float32;
  * - `8bit l.sketch` [sketchRank, dInner], in a first segment.
  *
- * What is encoded must already be representable, see {@link segmentStorage}. Format version 1 had the rows of `gramRows`
- * [edits, previous + edits] up to the diagonal in `l.gram`, and no `l.cross`; it is still read.
+ * All numbers must be rounded already, see {@link segmentStorage}. Format version 1 had the rows of `gramRows`
+ * [edits, previous + edits] up to the diagonal in `l.gram`, and no `l.cross`. It is still read.
  */
 export function encodeHookFile({ segment, sketches }: HookFile): Uint8Array {
   const tensors: [string, Tensor][] = [];
@@ -112,13 +112,14 @@ export function decodeHookFile(bytes: Uint8Array, what: string): HookFile {
 }
 
 /**
- * Roundings to what a segment stores, so that a state is solved for just the numbers that its consumers will load.
+ * Roundings to what a segment stores, so that a state is solved for exactly the numbers that consumers will load.
  * Keys are rounded row by row [edits, dInner], targets column by column [dModel, edits].
  */
 export function segmentStorage(dInner: number, dModel: number): Required<RoundStorage> {
   return {
-    roundKeys: (values) => roundRows(matrix(values.length / dInner, dInner, values)).data,
-    roundTargets: (values) => transpose(roundRows(transpose(matrix(dModel, values.length / dModel, values)))).data,
+    roundKeys: (values) => roundRowsToEightBits(matrix(values.length / dInner, dInner, values)).data,
+    roundTargets: (values) =>
+      transpose(roundRowsToEightBits(transpose(matrix(dModel, values.length / dModel, values)))).data,
     roundGram: (values) => Float64Array.from(Float32Array.from(values)),
     coarseCross: crossPeaks.map((peaks) => (cross) => roundPeakedRows(cross, peaks)),
   };
@@ -126,10 +127,10 @@ export function segmentStorage(dInner: number, dModel: number): Required<RoundSt
 
 /** A sketch as consumers will load it. */
 export function roundSketch(sketch: Matrix): Matrix {
-  return roundRows(sketch);
+  return roundRowsToEightBits(sketch);
 }
 
-/** The gram rows [n, previous + n]: in eight bits what lost nothing by that already, in float32 otherwise. */
+/** The gram rows [n, previous + n]. The part of earlier edits is stored in eight bits if that loses nothing. */
 function encodeGram(layer: number, gramRows: Matrix): [string, Tensor][] {
   const previous = gramRows.columns - gramRows.rows;
   const cross = block(gramRows, 0, gramRows.rows, 0, previous);
@@ -164,7 +165,7 @@ function lowerRows(a: Matrix): Tensor {
   return tensor('float32', [packed.length], Float32Array.from(packed));
 }
 
-/** Rows [n, previous + n], of which a file holds those up to the diagonal; `previous` is 0 from format version 2 on. */
+/** Rows [n, previous + n] from their parts up to the diagonal. From format version 2 on, `previous` is 0. */
 function fullRows(packed: Tensor, rows: number, what: string): Matrix {
   const numbers = toFloat32(packed);
   const previous = rows === 0 ? 0 : (numbers.length - (rows * (rows + 1)) / 2) / rows;

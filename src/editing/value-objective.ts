@@ -19,11 +19,11 @@ export interface ObjectiveEvaluation {
   readonly gradients: readonly Float32Array[];
   /** Whether all target tokens are the most probable ones. */
   readonly hits: readonly boolean[];
-  /** Whether at all kept positions the most probable token is the one that it was. */
+  /** Whether the most probable token is the same as before at all kept positions. */
   readonly kept: readonly boolean[];
 }
 
-/** One sequence with all that does not change from step to step. */
+/** One sequence with everything that stays the same from step to step. */
 interface PreparedSequence extends ObjectiveSequence {
   /** Block-L output from the subject on: float32 [suffix, dModel]. */
   readonly suffix: Float32Array;
@@ -32,8 +32,8 @@ interface PreparedSequence extends ObjectiveSequence {
 }
 
 /**
- * The objective of some edits as a function of their deltas. Immutable: {@link select} gives the objective of the edits
- * that are still being sought, with only their rows in it.
+ * The objective of some edits as a function of their deltas. Immutable: {@link select} gives a smaller objective of the
+ * edits whose search goes on.
  */
 export class ValueObjective {
   #feeds: Readonly<Record<string, Tensor>> | undefined;
@@ -56,8 +56,8 @@ export class ValueObjective {
   }
 
   /**
-   * Lays out the rows and evaluates the objective at `delta = 0`, which also tells the distributions that should stay: there
-   * they are what they are compared with, so that their divergence is 0 and so is its gradient.
+   * Lays out the rows and evaluates the objective at `delta = 0`. This also gives the distributions to keep. At
+   * `delta = 0` they are compared with themselves, so their divergence and its gradient are 0.
    */
   static async create(
     programs: ObjectivePrograms,
@@ -98,7 +98,7 @@ export class ValueObjective {
     return this.#run(deltas);
   }
 
-  /** All inputs but delta: laid out at the first run, so that an objective that is only divided further costs nothing. */
+  /** All inputs but delta. Made at the first run, because many objectives are only divided further and never run. */
   #constantFeeds(): Readonly<Record<string, Tensor>> {
     this.#feeds ??= objectiveFeeds(this.#programs.model, this.#edits, this.#sequences, this.#past);
     return this.#feeds;
@@ -146,8 +146,9 @@ export class ValueObjective {
   }
 
   /**
-   * The objective in parts, each with so many of the context templates and its share of the keep prompts, weighted so that
-   * a part stands for the whole: with parts of one size their mean is the whole. 0 templates are all of them in one part.
+   * The objective in parts, each with this many of the context templates and a share of the keep prompts. Each is
+   * weighted to stand for the whole: if all have one size, their mean is the whole. With 0 templates there is one part
+   * with all.
    */
   parts(templates: number): ValueObjective[] {
     const all = Math.max(...this.#sequences.map(({ template }) => template ?? -1)) + 1;
@@ -168,7 +169,7 @@ export class ValueObjective {
     });
   }
 
-  /** The objective of what is left of its sequences. */
+  /** The objective of fewer sequences. */
   #withSequences(
     edits: number,
     change: (sequence: PreparedSequence, index: number) => PreparedSequence | undefined,
@@ -181,7 +182,7 @@ export class ValueObjective {
   }
 }
 
-/** The same sequence with other weights of its targets and its kept positions. */
+/** The same sequence, with the weights of its targets and kept positions multiplied. */
 function weighted<T extends ObjectiveSequence>(sequence: T, targetFactor: number, keptFactor: number): T {
   return {
     ...sequence,
@@ -209,7 +210,7 @@ function objectiveFeeds(
   const kept = sequences.flatMap(({ edit, kept, keptBefore }, s) =>
     kept.map((k, i) => ({ edit, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
   );
-  // An axis must not be empty: a kept row of weight 0 stands in where nothing is kept.
+  // An axis must not be empty: if nothing is kept, there is one kept row of weight 0.
   if (kept.length === 0) kept.push({ edit: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
   return {
     ...suffixFeeds({ config }, sequences, past),

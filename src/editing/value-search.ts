@@ -18,7 +18,7 @@ export interface ValueTarget {
   readonly target: Float64Array;
   /** z, the block-L output at the subject of the bare prompt: float64 [dModel]. */
   readonly initial: Float64Array;
-  /** Loss at each evaluation, of what that looked at. */
+  /** Loss at each evaluation, over the templates that it looked at. */
   readonly losses: readonly number[];
   /** Mean negative log-probability of the target at the end. */
   readonly nll: number;
@@ -36,7 +36,7 @@ export interface FoundTarget {
 export interface ValueSearchOptions {
   /** Bytes that the activations of one micro-batch may take. */
   readonly memoryBudgetBytes?: number;
-  /** Called after each micro-batch's step with steps done and the most that can remain. */
+  /** Called after each step of a micro-batch. */
   readonly onStep?: (event: { readonly finishedEdits: number; readonly activeEdits: number }) => void;
 }
 
@@ -44,18 +44,18 @@ export interface ValueSearchOptions {
 export const defaultMemoryBudgetBytes = 1.5 * 2 ** 30;
 
 /**
- * Seeks value targets: for each edit the vector that block L should put out at the subject, so that the new target is
- * said and everything that should stay stays (arXiv 2403.05330, section 3.1; MEMIT's `compute_z`).
+ * Seeks value targets: for each edit the output of block L at the subject with which the model says the new target,
+ * while the answers to the keep prompts stay (arXiv 2403.05330, section 3.1; MEMIT's `compute_z`).
  *
- * The same objective as running the whole model for every step, at a fraction of its cost: everything up to block L and
- * all positions before the subject are computed once; a step runs the suffixes of many edits at once through the blocks
- * above L; edits that are done leave the batch.
+ * The objective is that of running the whole model at every step, at a fraction of the cost. Everything up to block L,
+ * and all positions before the subject, are computed once. A step runs the suffixes of many edits at once through the
+ * blocks above L. Edits that are done leave the batch.
  */
 export class ValueSearch {
   readonly #model: Model;
   readonly #settings: Hyperparameters;
   readonly #below: Program;
-  /** Absent where no block lies above the value layer. */
+  /** Undefined if there is no block above the value layer. */
   readonly #prefix: Program | undefined;
   readonly #objective: Program;
 
@@ -73,7 +73,7 @@ export class ValueSearch {
     this.#objective = objective;
   }
 
-  /** @param compileGraph makes the programs, in the order of their use; a measurement puts its own accounts around them */
+  /** @param compileGraph makes the programs, in the order of their use; measurements pass their own */
   static async compile(
     model: Model,
     settings: Hyperparameters,
@@ -105,7 +105,7 @@ export class ValueSearch {
     return results;
   }
 
-  /** The same, each micro-batch as soon as it is done: what was found so far can be kept when the search is stopped. */
+  /** The same, but yields each micro-batch when it is done, so that a stopped search keeps what it has found. */
   async *searchBatches(
     edits: readonly TokenizedEdit[],
     hooks: readonly HookLayer[],
@@ -219,9 +219,9 @@ export class ValueSearch {
 }
 
 /**
- * Steps every search down the parts of an objective, in turn, until it is done.
+ * Lets every search step, on the parts of the objective in turn, until all are done.
  *
- * @param atZero what all parts together show at the start
+ * @param atZero the evaluation of the whole objective at the start
  */
 async function descend(
   parts: readonly ValueObjective[],
@@ -251,7 +251,7 @@ async function descend(
   }
 }
 
-/** Edits of like suffixes next to each other, so that a batch's attention rectangle holds little padding. */
+/** Sorts edits by the length of their suffixes, so that a batch's attention rectangle holds little padding. */
 function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEdit; readonly index: number }[] {
   const longest = ({ prompts, targetIds, keep }: TokenizedEdit) =>
     Math.max(
@@ -261,7 +261,7 @@ function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEd
   return edits.map((edit, index) => ({ edit, index })).sort((a, b) => longest(a.edit) - longest(b.edit));
 }
 
-/** Below this, float32 rounding is all that a loss says: its logarithm is not followed further. */
+/** Below this a loss is only float32 rounding, and its logarithm is not descended further. */
 const smallestLoss = 1e-6;
 
 /** The course of one edit's search. */
@@ -270,7 +270,7 @@ class EditSearch {
   readonly #norm: number;
   readonly #losses: number[] = [];
   #steps = 0;
-  /** Mean negative log-probabilities that the parts seen since the last step have shown. */
+  /** Mean negative log-probabilities of the parts that were evaluated since the last step. */
   #seen: number[] = [];
   #hit = true;
   readonly #id: string;
@@ -292,12 +292,15 @@ class EditSearch {
     return this.#adam.parameters;
   }
 
-  /** Whether every part has been looked at since the last step. */
+  /** Whether every part has been evaluated since the last step. */
   get isDone(): boolean {
     return this.#seen.length >= this.#parts;
   }
 
-  /** Takes in what so many parts show, and steps unless there the target is said well enough and what should stay stays. */
+  /**
+   * Takes the evaluation of this many parts. Steps, unless it fulfils the stop criterion (see `stopLoss`) or no steps are
+   * left.
+   */
   look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
     const { weightDecay, stopLoss, steps } = this.#settings;
     const length = euclideanNorm(this.delta);
@@ -307,7 +310,7 @@ class EditSearch {
     this.#hit &&= hits[entry];
     const isWellHere = hits[entry] && kept[entry] && nll[entry] < stopLoss;
     if (isWellHere || this.#steps >= steps) return;
-    // Of the weight decay: `weightDecay * delta / (|delta| |z|²)`, which is 0 at 0.
+    // The gradient of the weight decay: `weightDecay * delta / (|delta| |z|²)`, 0 at `delta = 0`.
     const decay = length === 0 ? 0 : weightDecay / (length * this.#norm ** 2);
     const scale = this.#settings.descent === 'loss' ? 1 : 1 / Math.max(loss, smallestLoss);
     this.#adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
@@ -324,8 +327,8 @@ class EditSearch {
 }
 
 /**
- * Bytes of activations that one row of the objective keeps for the backward pass, float32: in every block above L about
- * twelve vectors of the model's width and eight of the MLP's inner width; beside them its share of the logits.
+ * Bytes of float32 activations that one row of the objective keeps for the backward pass. In every block above L these
+ * are about twelve vectors of the model's width and eight of the MLP's inner width. A share of the logits comes on top.
  */
 export function objectiveRowBytes(config: ModelConfig, settings: Pick<Hyperparameters, 'layers'>): number {
   const blocks = blocksAbove({ config }, settings);

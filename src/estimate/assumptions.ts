@@ -1,4 +1,4 @@
-/** @file What a prediction takes for granted, in words. */
+/** @file The assumptions of an estimate, in words. */
 import { valueLayer } from '../editing/index.js';
 import type { EstimateRequest } from './estimate-request.js';
 import { editsPerBatch } from './values-work.js';

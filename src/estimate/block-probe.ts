@@ -1,4 +1,6 @@
-/** @file A block of a decoder with weights that are fed, forward and backward: how fast a machine is at what is no product. */
+/**
+ * @file A decoder block with fed weights, forward and backward, to measure a machine's speed at all that is no product.
+ */
 import {
   add,
   concat,
@@ -29,14 +31,20 @@ import type { Work } from './work.js';
 /** The sizes of a probe. */
 export type ProbeSizes = Pick<ModelConfig, 'dModel' | 'dInner' | 'heads' | 'dHead'>;
 
-/** One block of the Llama kind with its gradient by the input, ready to be timed. */
+/** One block of the Llama kind with its gradient with respect to the input, compiled for timing. */
 export class BlockProbe {
+  readonly #program: Program;
+  readonly #feeds: Readonly<Record<string, Tensor>>;
+
   private constructor(
-    private readonly program: Program,
-    private readonly feeds: Readonly<Record<string, Tensor>>,
-    /** What a run asks. */
+    program: Program,
+    feeds: Readonly<Record<string, Tensor>>,
+    /** The work of a run. */
     readonly work: Work,
-  ) {}
+  ) {
+    this.#program = program;
+    this.#feeds = feeds;
+  }
 
   static async compile(sizes: ProbeSizes, batch: number, tokens: number): Promise<BlockProbe> {
     const graph = new Graph();
@@ -56,15 +64,15 @@ export class BlockProbe {
   }
 
   run(): Promise<unknown> {
-    return this.program.run(this.feeds);
+    return this.#program.run(this.#feeds);
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }
 
-/** What the probe is, in the words of a config. */
+/** The config of the probe. */
 function likeLlama(sizes: ProbeSizes): ModelConfig {
   return {
     ...sizes,

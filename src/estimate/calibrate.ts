@@ -1,4 +1,4 @@
-/** @file The rates of this machine, measured in a few seconds. */
+/** @file Measures the rates of this machine in a few seconds. */
 import { cpus, totalmem } from 'node:os';
 import { segmentStorage } from '../editing/index.js';
 import { add, Graph, matMul, type Value } from '../graph/index.js';
@@ -21,18 +21,18 @@ export interface CalibrateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Sizes at which products are measured: the model's own, of large models smaller ones at which the rate is the same. */
+/** Widest model at which products are measured. Larger models have the same rate. */
 const widestModel = 2048;
 const widestInner = 8192;
-/** Rows of a product that reads its weights rather than computes. */
+/** Rows of a product whose time goes into reading weights rather than into arithmetic. */
 const fewRows = 32;
-/** Width of the moment that is factored. */
+/** Widest moment that is factored. */
 const widestFactor = 1536;
 
 type ProductRates = Pick<EffectiveRates, 'gemmFlops' | 'operandBytes' | 'attentionFlops' | 'runSeconds'>;
 
 /**
- * What this machine does of each kind of work, on products of the model's shapes.
+ * The rates of this machine for each kind of work, with products of the model's shapes.
  *
  * @throws the signal's reason once it is aborted, between two measurements
  */
@@ -59,7 +59,7 @@ export async function calibrate(config: ModelConfig, options: CalibrateOptions =
   };
 }
 
-/** This machine as one to estimate for: it costs nothing, and nothing has to be started. */
+/** This machine as one to estimate for. It costs nothing, and no instance has to be started. */
 export function thisMachine(
   rates: Rates,
   measured: EffectiveRates,
@@ -79,8 +79,8 @@ export function thisMachine(
 }
 
 /**
- * The rates of arithmetic and of reading weights, from products of many and of few rows: each takes
- * `flops / gemm + weight bytes / operand`.
+ * The rates of arithmetic and of reading weights, from products of many rows and of few. Each takes
+ * `flops / gemm + weight bytes / operand` seconds.
  */
 async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, clock: Stopwatch) {
   const many = await GemmChain.compile(sizes, rowsPerBatch);
@@ -93,7 +93,7 @@ async function productRates(sizes: Pick<ModelConfig, 'dModel' | 'dInner'>, clock
   return { gemmFlops: 1 / perFlop, operandBytes: 1 / perByte };
 }
 
-/** Both batched products of attention: sequences as long as those of a text; of short ones there are fewer FLOPs than starts. */
+/** Both batched products of attention, with long sequences. Short ones would measure the start of operators instead. */
 async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, clock: Stopwatch): Promise<number> {
   const [batch, tokens] = [8, 128];
   const group = heads / keyValueHeads;
@@ -106,7 +106,7 @@ async function attentionRate({ heads, keyValueHeads, dHead }: ModelConfig, clock
   return (4 * batch * heads * tokens * tokens * dHead) / seconds;
 }
 
-/** Double-precision products, as an inverse factor asks for them one after the other: most of them small. */
+/** Double-precision products in the sizes and order in which an inverse factor needs them. Most are small. */
 async function float64Rate(dInner: number, clock: Stopwatch, runSeconds: number): Promise<number> {
   const engine = new OnnxGemmEngine();
   const moment = definite(Math.min(dInner, widestFactor));
@@ -149,8 +149,8 @@ async function hostRates(dInner: number, clock: Stopwatch) {
 }
 
 /**
- * Everything of a block that is no product, from a small and a large batch through a block, forward and backward: what
- * arithmetic leaves of their times is `elements / rate + operators * start`.
+ * The rate of everything in a block that is no product, from a small and a large batch through a block, forward and
+ * backward. Their times minus those of the products are `elements / rate + operators * start`.
  */
 async function operatorRates(sizes: ProbeSizes, known: ProductRates, clock: Stopwatch) {
   const leftOver = async (batch: number, tokens: number) => {
@@ -171,7 +171,7 @@ async function operatorRates(sizes: ProbeSizes, known: ProductRates, clock: Stop
   return { elements: 1 / perElement, operatorSeconds };
 }
 
-/** What it takes to start a run. */
+/** Seconds to start a run. */
 function runSeconds(clock: Stopwatch): Promise<number> {
   return secondsOfGraph(clock, { x: [1, 8], y: [1, 8] }, ({ x, y }) => add(x, y));
 }
@@ -207,7 +207,7 @@ function sines(rows: number, columns: number): Matrix {
   return matrix(rows, columns, Float64Array.from(waves(rows * columns, 1)));
 }
 
-/** Symmetric enough for a factor, which reads its lower triangle only, and well conditioned. */
+/** A well-conditioned matrix for a factor, which reads only the lower triangle. */
 function definite(size: number): Matrix {
   const result = sines(size, size);
   for (let i = 0; i < size; i++) result.data[i * size + i] = size;

@@ -1,9 +1,10 @@
 /**
- * @file The one place of prices and rates. `hookline estimate --print-rates` prints it as JSON, `--rates <file>` takes a copy back.
+ * @file All prices and rates. `hookline estimate --print-rates` prints them as JSON, `--rates <file>` reads a changed
+ *   copy.
  *
- * Peaks are those of the makers' data sheets, dense: NVIDIA A10G, L4, L40S, A100 SXM4 40 GB, H100 SXM5. Float32 products run
- * as TF32 there, which is ONNX Runtime's default on CUDA. Nothing of a GPU was measured by this project: efficiencies are
- * what products of a thousand rows commonly reach. What is said of the host was measured on a server's processor core.
+ * Peaks are those of the makers' data sheets, dense: NVIDIA A10G, L4, L40S, A100 SXM4 40 GB, H100 SXM5. Float32
+ * products run as TF32 there, which is ONNX Runtime's default on CUDA. GPU efficiencies are not measured: they are what
+ * products of a thousand rows commonly reach. The host's rates were measured on one core of a server.
  */
 import type { Rates } from './rates-schema.js';
 
@@ -28,7 +29,7 @@ function gpu(memoryGiB: number, tf32: number, float64: number, gigabytes: number
   };
 }
 
-/** @param cores each of which multiplies and adds 32 float32 in a cycle (two AVX-512 units) at 2.8 GHz */
+/** @param cores each can multiply and add 32 float32 per cycle (two AVX-512 units) at 2.8 GHz */
 function sapphireRapids(cores: number, gigabytes: number) {
   const peak = cores * 64 * 2.8 * giga;
   const measured = 'what the same runtime reached on two cores of another processor with AVX-512';
@@ -46,7 +47,7 @@ function sapphireRapids(cores: number, gigabytes: number) {
 
 const halfRateDouble = 'tensor cores in double precision where the library takes them';
 
-/** List prices of Linux instances, On-Demand and about what Spot was. */
+/** Prices of Linux instances: the On-Demand list price, and a typical Spot price. */
 export const defaultRates: Rates = {
   region: 'us-east-1',
   asOf: '2025',

@@ -1,4 +1,4 @@
-/** @file The dense float64 algebra of `src/linalg`, counted product by product as its blocked loops go. */
+/** @file Counts the work of the dense float64 algebra in `src/linalg`, by the same blocked loops. */
 import { blockRanges, blockSize, wideStep } from '../linalg/index.js';
 import { type Work, workOf } from './work.js';
 
@@ -8,40 +8,40 @@ export const inverseFactorFlops = (size: number): number => (2 / 3) * size ** 3;
 /** FLOPs of a diagonal block's factor and its inverse, in plain TypeScript. */
 export const cornerFlops = (size: number): number => (2 / 3) * size ** 3;
 
-/** What copying into fresh memory costs beside adding in place. */
+/** Cost of copying into new memory, relative to adding in place. */
 const freshMemory = 2;
 
-/** What blocked loops ask for: products of the engine, and what plain TypeScript does between them. */
+/** The work of blocked loops: products of the engine, and plain TypeScript between them. */
 export class DenseCount {
-  private flops = 0;
-  private products = 0;
-  private operands = 0;
-  private moved = 0;
-  private hostFlops = 0;
+  #flops = 0;
+  #products = 0;
+  #operands = 0;
+  #moved = 0;
+  #hostFlops = 0;
 
-  /** All of it. */
+  /** The sum. */
   get work(): Work {
     return workOf({
-      float64Flops: this.flops,
-      hostFlops: this.hostFlops,
-      runs: this.products,
-      operators: this.products,
-      transferBytes: 8 * this.operands,
-      hostElements: this.moved,
+      float64Flops: this.#flops,
+      hostFlops: this.#hostFlops,
+      runs: this.#products,
+      operators: this.#products,
+      transferBytes: 8 * this.#operands,
+      hostElements: this.#moved,
     });
   }
 
-  /** `[rows, inner] [inner, columns]` by the engine; nothing where a side is empty. */
+  /** `[rows, inner] [inner, columns]` by the engine; nothing if a side is empty. */
   product(rows: number, columns: number, inner: number): void {
     if (rows * columns * inner === 0) return;
-    this.flops += 2 * rows * columns * inner;
-    this.products++;
-    this.operands += rows * inner + inner * columns + rows * columns;
+    this.#flops += 2 * rows * columns * inner;
+    this.#products++;
+    this.#operands += rows * inner + inner * columns + rows * columns;
   }
 
-  /** Numbers that are copied into an array made for them. */
+  /** Numbers that are copied into a new array. */
   copy(numbers: number): void {
-    this.moved += freshMemory * numbers;
+    this.#moved += freshMemory * numbers;
   }
 
   /** `cholesky` of `[size, size]`. */
@@ -50,17 +50,17 @@ export class DenseCount {
       const [rows, width] = [size - start, end - start];
       this.product(rows, width, start);
       this.copy(2 * rows * width + (rows + width) * start);
-      this.finishPanel(rows, width);
+      this.#finishPanel(rows, width);
     }
   }
 
-  private finishPanel(rows: number, width: number): void {
+  #finishPanel(rows: number, width: number): void {
     for (const [left, right] of blockRanges(width)) {
       const [below, narrow] = [rows - right, right - left];
       this.product(rows - left, narrow, left);
       this.product(below, narrow, narrow);
       this.copy((rows - left) * (narrow + left) + 2 * below * narrow);
-      this.hostFlops += cornerFlops(narrow);
+      this.#hostFlops += cornerFlops(narrow);
     }
   }
 
@@ -70,7 +70,7 @@ export class DenseCount {
       const width = end - start;
       this.copy(2 * width ** 2);
       if (step > blockSize) this.inverse(width, blockSize);
-      else this.hostFlops += width ** 3 / 3;
+      else this.#hostFlops += width ** 3 / 3;
       for (const [left, right] of blockRanges(start, step)) {
         this.product(width, right - left, start - left);
         this.product(width, right - left, width);
@@ -86,14 +86,14 @@ export class DenseCount {
       this.product(width, columns, start);
       this.copy(width * (start + columns));
       if (columns > blockSize) {
-        this.hostFlops += width ** 3 / 3;
+        this.#hostFlops += width ** 3 / 3;
         this.product(width, columns, width);
-      } else this.hostFlops += width ** 2 * columns;
+      } else this.#hostFlops += width ** 2 * columns;
     }
   }
 }
 
-/** What these loops ask for. */
+/** The work that `count` counts. */
 export function denseWork(count: (dense: DenseCount) => void): Work {
   const dense = new DenseCount();
   count(dense);

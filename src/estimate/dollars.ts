@@ -1,8 +1,8 @@
-/** @file What instances, requests, storage and the control plane cost. */
+/** @file Costs of instances, requests, storage and the control plane. */
 import type { Machine } from './rates.js';
 import type { Rates } from './rates-schema.js';
 
-/** Dollars if instances are On-Demand, and if they are Spot. */
+/** Dollars with On-Demand instances, and with Spot instances. */
 export interface Costs {
   readonly onDemand: number;
   readonly spot: number;
@@ -15,7 +15,7 @@ export const sumCosts = (...all: readonly Costs[]): Costs => ({
   spot: all.reduce((sum, { spot }) => sum + spot, 0),
 });
 
-/** Instances that are held for so long. */
+/** Instances that are held for this many seconds. */
 export function instanceDollars({ instance }: Machine, instances: number, seconds: number): Costs {
   const hours = (instances * seconds) / 3600;
   return { onDemand: hours * instance.dollarsPerHour, spot: hours * instance.spotDollarsPerHour };
@@ -29,16 +29,16 @@ export function requestDollars(
   return same((puts * services.putDollarsPer1000 + gets * services.getDollarsPer1000) / 1000);
 }
 
-/** A month of keeping bytes. */
+/** Storage of bytes for a month. */
 export const storageDollars = ({ services }: Rates, bytes: number): number =>
   (bytes / 1e9) * services.storageDollarsPerGBMonth;
 
-/** What the state machine and its functions do. */
+/** The work of the state machine and its functions. */
 export interface ControlPlane {
   readonly rounds: number;
   /** Tasks of one round's stages. */
   readonly tasks: number;
-  /** Bytes that all versions hold in the end; functions verify the base of every round. */
+  /** Bytes of all versions in the end. Functions verify the base of every round. */
   readonly baseBytes: number;
 }
 
@@ -50,7 +50,7 @@ const callSeconds = 1.5;
 /** Bytes per second that a function reads and digests. */
 const verifiedBytesPerSecond = 80e6;
 
-/** State transitions and functions, roughly: small change beside the instances. */
+/** State transitions and functions. A rough estimate, because they cost little compared with instances. */
 export function controlDollars({ services }: Rates, { rounds, tasks, baseBytes }: ControlPlane): Costs {
   const transitions = rounds * (roundTransitions + taskTransitions * tasks);
   const calls = rounds * roundCalls;

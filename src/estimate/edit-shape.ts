@@ -1,4 +1,4 @@
-/** @file How long the prompts of an edit are, and what rows a value search makes of them. */
+/** @file Lengths of an edit's prompts, and the rows that a value search makes of them. */
 import { genericKeepPrompts, type Hyperparameters } from '../editing/index.js';
 
 /** Mean sizes of an edit's prompts, in tokens. */
@@ -8,7 +8,7 @@ export interface EditShape {
   /** The bare prompt with its subject, and the index of the subject's last token in it. */
   readonly promptTokens: number;
   readonly lookupIndex: number;
-  /** What a prefixed template puts before the prompt. */
+  /** Tokens that a prefixed template puts before the prompt. */
   readonly prefixTokens: number;
   readonly targetTokens: number;
   /** Index of the subject's last token in "{subject} is a". */
@@ -16,20 +16,22 @@ export interface EditShape {
   readonly keepPrompts: number;
   readonly keepTokens: number;
   readonly keepLookupIndex: number;
-  /** What validation asks beside the prompt. */
+  /** Prompts of validation beside the edit's prompt. */
   readonly paraphrases: number;
   readonly paraphraseTokens: number;
   readonly neighborhood: number;
   readonly neighborhoodTokens: number;
-  /** The longest sequence of a batch over the mean one: what attention's rectangle holds of padding. */
+  /** The longest sequence of a batch over the mean: the size of attention's rectangle over its tokens. */
   readonly longestOverMean: number;
-  /** The longest suffix of a batch, from the subject's last token on, over the mean one: these are short and vary more. */
+  /**
+   * The longest suffix of a batch, from the subject's last token on, over the mean. Suffixes are short and vary more.
+   */
   readonly longestSuffixOverMean: number;
 }
 
 /**
- * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six context templates and the generic keep prompts;
- * of sixteen edits at a time, what the longest is over the mean.
+ * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six context templates and the generic keep
+ * prompts. The longest over the mean is that of sixteen edits at a time.
  */
 export const counterFactShape: EditShape = {
   templates: 6,
@@ -49,23 +51,23 @@ export const counterFactShape: EditShape = {
   longestSuffixOverMean: 2,
 };
 
-/** What the sequences of one edit's objective come to. */
+/** Rows of the sequences of one edit's objective. */
 export interface ObjectiveRows {
   readonly sequences: number;
-  /** All tokens: what is run once up to the value layer. */
+  /** All tokens, which run once up to the value layer. */
   readonly tokens: number;
-  /** Tokens before the subject's last one: what is run once above the value layer. */
+  /** Tokens before the subject's last one, which run once above the value layer. */
   readonly prefixTokens: number;
-  /** Tokens from there on: what is run at every step. */
+  /** Tokens from there on, which run at every step. */
   readonly suffixTokens: number;
-  /** Rows of the vocabulary for targets, and for what should stay. */
+  /** Rows of the vocabulary for targets, and for kept positions. */
   readonly targets: number;
   readonly kept: number;
-  /** Steps' sequences are taken in turn from so many parts. */
+  /** Number of parts of the objective. Each step takes one, in turn. */
   readonly parts: number;
 }
 
-/** The sequences of an edit's objective, as {@link EditShape} has them on average. */
+/** The rows of an edit's objective, for prompts of the mean sizes in {@link EditShape}. */
 export function objectiveRows(
   shape: EditShape,
   { klFactor, keepFactor, templatesPerStep }: Pick<Hyperparameters, 'klFactor' | 'keepFactor' | 'templatesPerStep'>,

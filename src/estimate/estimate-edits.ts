@@ -1,4 +1,4 @@
-/** @file An estimate of a whole job: its stages, what they take and cost, for one to many shards. */
+/** @file The estimate of a whole job: time, memory and cost of its stages, for different numbers of shards. */
 import { assumptionsOf } from './assumptions.js';
 import {
   type ControlPlane,
@@ -19,15 +19,15 @@ import { roundRuns, type StageRun, segmentReadWork, statisticsRuns } from './sta
 import { flopsOf, noWork, sumWork, timesWork } from './work.js';
 import { rebuildWork } from './write-work.js';
 
-/** What a stage takes in all rounds together. */
+/** Time, memory and cost of a stage in all rounds together. */
 export interface StageEstimate {
   readonly stage: PlannedStage;
-  /** Tasks at once. */
+  /** Tasks at the same time. */
   readonly tasks: number;
   readonly flops: number;
-  /** From its beginning to its end, in all rounds. */
+  /** From the stage's beginning to its end, summed over all rounds. */
   readonly seconds: number;
-  /** Of all tasks, one after the other. */
+  /** The sum over all tasks. */
   readonly taskSeconds: number;
   readonly memory: StageMemory;
   readonly fits: boolean;
@@ -44,14 +44,14 @@ export interface ShardPlan {
   readonly costs: Costs;
 }
 
-/** A prediction. */
+/** An estimate. */
 export interface EditEstimate {
   readonly parameters: number;
   readonly rounds: number;
   readonly layers: readonly number[];
   readonly instances: number;
   readonly stages: readonly StageEstimate[];
-  /** Until the first instance computes. */
+  /** Until the first instance begins to compute. */
   readonly startSeconds: number;
   /** From the first request for an instance to the last published version. */
   readonly seconds: number;
@@ -63,12 +63,12 @@ export interface EditEstimate {
   readonly byShards: readonly ShardPlan[];
   /** Names of the instance types whose memory holds every stage, the cheapest first. */
   readonly fittingInstances: readonly string[];
-  /** What the program itself cannot hold; empty where it can. */
+  /** Limits of the program that the job exceeds; empty if there are none. */
   readonly limits: readonly string[];
   readonly assumptions: readonly string[];
 }
 
-/** Plans a job. */
+/** Estimates a job. */
 export function estimateEdits(request: EstimateRequest): EditEstimate {
   const job = planJob(request);
   const byShards = shardCounts(request.shards).map((shards): ShardPlan => {
@@ -121,7 +121,7 @@ function planJob(request: EstimateRequest) {
   };
 }
 
-/** Goes through the rounds; each finds all earlier edits in force. */
+/** Visits the stages of all rounds. In each round, all earlier edits are active. */
 function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void): void {
   const { config, settings, edits: all, roundSize } = request;
   const layers = settings.layers.length;
@@ -138,46 +138,52 @@ function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void):
 
 /** Adds up the runs of a stage. */
 class StageAccount {
-  private tasks = 0;
-  private flops = 0;
-  private seconds = 0;
-  private taskSeconds = 0;
-  private instanceSeconds = 0;
-  private storedBytes = 0;
-  private puts = 0;
-  private gets = 0;
+  #tasks = 0;
+  #flops = 0;
+  #seconds = 0;
+  #taskSeconds = 0;
+  #instanceSeconds = 0;
+  #storedBytes = 0;
+  #puts = 0;
+  #gets = 0;
+  readonly #stage: PlannedStage;
+  readonly #request: EstimateRequest;
 
-  constructor(
-    private readonly stage: PlannedStage,
-    private readonly request: EstimateRequest,
-  ) {}
+  constructor(stage: PlannedStage, request: EstimateRequest) {
+    this.#stage = stage;
+    this.#request = request;
+  }
 
   add({ tasks, work, firstWork, storedBytes, puts, gets }: StageRun): void {
-    const { machine, rates } = this.request;
+    const { machine, rates } = this.#request;
     const each = rates.services.taskStartSeconds + secondsOf(work, machine.rates);
     const more = secondsOf(firstWork, machine.rates);
-    this.tasks = Math.max(this.tasks, tasks);
-    this.flops += tasks * flopsOf(work) + flopsOf(firstWork);
-    this.seconds += each + more;
-    this.taskSeconds += tasks * each + more;
-    // Instances whose tasks are done are given back; the first one goes on.
-    this.instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
-    this.storedBytes += storedBytes;
-    this.puts += puts;
-    this.gets += gets;
+    this.#tasks = Math.max(this.#tasks, tasks);
+    this.#flops += tasks * flopsOf(work) + flopsOf(firstWork);
+    this.#seconds += each + more;
+    this.#taskSeconds += tasks * each + more;
+    // Instances are given back when their tasks are done. The first one works on.
+    this.#instanceSeconds += Math.ceil(tasks / machine.instance.devices) * each + more;
+    this.#storedBytes += storedBytes;
+    this.#puts += puts;
+    this.#gets += gets;
   }
 
   plan(): StageEstimate {
-    const { stage, request, tasks, flops, seconds, taskSeconds, storedBytes, puts, gets } = this;
-    const memory = stageMemory(stage, memorySizes(request));
+    const { machine, rates } = this.#request;
+    const memory = stageMemory(this.#stage, memorySizes(this.#request));
+    const requests = { puts: this.#puts, gets: this.#gets };
     return {
-      ...{ stage, tasks, flops, seconds, taskSeconds, memory, storedBytes },
-      fits: fits(memory, request.machine, tasks),
-      requests: puts + gets,
-      costs: sumCosts(
-        instanceDollars(request.machine, 1, this.instanceSeconds),
-        requestDollars(request.rates, { puts, gets }),
-      ),
+      stage: this.#stage,
+      tasks: this.#tasks,
+      flops: this.#flops,
+      seconds: this.#seconds,
+      taskSeconds: this.#taskSeconds,
+      memory,
+      storedBytes: this.#storedBytes,
+      fits: fits(memory, machine, this.#tasks),
+      requests: requests.puts + requests.gets,
+      costs: sumCosts(instanceDollars(machine, 1, this.#instanceSeconds), requestDollars(rates, requests)),
     };
   }
 }

@@ -1,4 +1,4 @@
-/** @file What an estimate is of. */
+/** @file The job that an estimate is made for. */
 import { defaultMemoryBudgetBytes, type Hyperparameters } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { counterFactShape, type EditShape } from './edit-shape.js';
@@ -22,7 +22,7 @@ export interface EstimateRequest {
   readonly memoryBudgetBytes: number;
 }
 
-/** What is assumed unless said otherwise. */
+/** The defaults of an estimate. */
 export const estimateDefaults = {
   shape: counterFactShape,
   sequenceTokens: 128,

@@ -1,13 +1,13 @@
-/** @file Which instance types have the memory for a job. */
+/** @file The instance types with enough memory for a job. */
 import type { EstimateRequest } from './estimate-request.js';
 import { type Machine, machinesOf } from './rates.js';
 import { memorySizes, plannedStages, type StageMemory, stageMemory } from './stage-memory.js';
 
-/** What the system and the driver leave. */
+/** Share of the memory that system and driver leave. */
 const usableShare = 0.94;
 const gibibyte = 2 ** 30;
 
-/** Whether a stage's memory is there: every GPU has a task, and tasks share the host. */
+/** Whether a machine has the memory for a stage. Every GPU has its own task, and tasks share the host. */
 export function fits({ device, host }: StageMemory, machine: Machine, tasks: number): boolean {
   const { devices, hostMemoryGiB } = machine.instance;
   const together = Math.min(tasks, devices);

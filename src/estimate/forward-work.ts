@@ -1,9 +1,9 @@
-/** @file What a decoder's graphs ask: blocks forward and backward, hooks, vocabulary. */
+/** @file The work of a decoder's graphs: blocks forward and backward, hooks, vocabulary. */
 import type { ModelConfig } from '../model/index.js';
 import { blockParameters, keyWidth, queryWidth, vocabularyParameters } from './model-size.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 
-/** What one run of a program computes: packed rows, and the rectangle that attention makes of them. */
+/** The rows of one run of a program, and the rectangle that attention makes of them. */
 export interface RunRows {
   readonly rows: number;
   /** Sequences. */
@@ -14,20 +14,20 @@ export interface RunRows {
   readonly past?: number;
 }
 
-/** Bytes of a weight while it computes: half-precision weights are widened when a program is compiled. */
+/** Bytes of a weight in computation. Half-precision weights are widened when a program is compiled. */
 export const computedBytes = 4;
 
 /** Rows of a hook's sketch. */
 export const sketchRank = 64;
 
-/** Operators of a block that do arithmetic, as the runtime fuses them: counted on the graphs, architectures differ by a tenth. */
+/** Operators of a block that do arithmetic, after the runtime's fusions. Architectures differ little. */
 const forwardOperators = 50;
 const stepOperators = 140;
 
 /**
- * One block forward: `2 rows parameters` FLOPs, and of attention `4 batch heads tokens (past + tokens) dHead`.
+ * One block forward: `2 rows parameters` FLOPs, plus `4 batch heads tokens (past + tokens) dHead` of attention.
  *
- * @param parameters of the part of the block that is run
+ * @param parameters of the part of the block that runs
  */
 export function blockForward(config: ModelConfig, run: RunRows, parameters = blockParameters(config)): Work {
   return workOf({
@@ -40,8 +40,8 @@ export function blockForward(config: ModelConfig, run: RunRows, parameters = blo
 }
 
 /**
- * One block forward and backward. No weight has a gradient, so that the products cost the same again: `4 rows parameters`;
- * attention has two operands, each with one: three times the forward.
+ * One block forward and backward. Weights have no gradient, so the products cost twice the forward:
+ * `4 rows parameters`. In attention both operands have a gradient, so it costs three times the forward.
  */
 export function blockStep(config: ModelConfig, run: RunRows): Work {
   const parameters = blockParameters(config);
@@ -64,12 +64,12 @@ function turnFlops({ rotary, heads, keyValueHeads }: ModelConfig, { rows }: RunR
   return rotary?.layout === 'interleaved' ? 2 * rows * (heads + keyValueHeads) * rotary.dims ** 2 : 0;
 }
 
-/** Queries, keys, values and results on attention's rectangle, in both its layouts; keys and values with their past. */
+/** Queries, keys, values and results on attention's rectangle, in both layouts. Keys and values include their past. */
 function padElements(config: ModelConfig, { batch, tokens, past = 0 }: RunRows): number {
   return 4 * batch * (tokens * (queryWidth(config) + keyWidth(config)) + past * keyWidth(config));
 }
 
-/** Outputs per row of the other operators of a block that are no products: norms, residuals, rotation, activation. */
+/** Numbers per row of the other operators of a block that are no products: norms, residuals, rotation, activation. */
 function rowElements(config: ModelConfig): number {
   const { dModel, dInner, dHead, rotary, gatedMlp } = config;
   const norms = (gatedMlp ? 6 : 10) * dModel;
@@ -90,7 +90,7 @@ export function vocabularyForward(config: ModelConfig, rows: number): Work {
   });
 }
 
-/** What hooks add to a run, one for each layer: the response `A (E k)`, the key gate with its sketch. Hooks are fed. */
+/** The work of the hooks in a run, one for each layer: the response `A (E k)`, and the key gate with its sketch. */
 export function hookForward({ dInner, dModel }: ModelConfig, rows: number, edits: number, layers: number): Work {
   const held = Math.max(1, edits);
   return timesWork(
@@ -105,7 +105,7 @@ export function hookForward({ dInner, dModel }: ModelConfig, rows: number, edits
   );
 }
 
-/** Blocks one after the other in a single run that begins with tokens or states. */
+/** A run of consecutive blocks, which begins with tokens or states. */
 export function forwardRun(config: ModelConfig, run: RunRows, blocks: number): Work {
   return sumWork(
     timesWork(blocks, blockForward(config, run)),
@@ -114,10 +114,10 @@ export function forwardRun(config: ModelConfig, run: RunRows, blocks: number): W
   );
 }
 
-/** Simple operations for each number that is laid out: a case distinction for the mask, sine and cosine for the rotation. */
+/** Simple operations for each number that is laid out: a comparison for the mask, sine and cosine for the rotation. */
 const layoutSteps = 10;
 
-/** What plain TypeScript does to lay a run out: the mask, positions and rotations. */
+/** Numbers that plain TypeScript lays out for a run: mask, positions and rotations. */
 export const packedElements = ({ rows, batch, tokens, past = 0 }: RunRows, config: ModelConfig): number =>
   layoutSteps *
   (batch * (config.heads / config.keyValueHeads) * tokens * (past + tokens) + 2 * rows * (config.rotary?.dims ?? 0));

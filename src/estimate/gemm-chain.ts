@@ -3,22 +3,28 @@ import type { ModelConfig } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 
-/** Layers of a chain: enough that weights do not stay in the cache between products. */
+/** Layers of a chain: so many that weights do not stay in the cache between products. */
 const chainLayers = 4;
 
 /**
- * A program of nothing but matrix products with the shapes of a model's MLP, `x -> x Uᵀ -> (x Uᵀ) Dᵀ`, layer after layer, with
- * weights that are fed: the measure of what float32 products can do on a machine.
+ * A program of matrix products only, with the shapes of a model's MLP and fed weights: `x -> x Uᵀ -> (x Uᵀ) Dᵀ`, layer
+ * after layer. It measures the speed of float32 products on a machine.
  */
 export class GemmChain {
+  readonly #program: Program;
+  readonly #feeds: Readonly<Record<string, Tensor>>;
+
   private constructor(
-    private readonly program: Program,
-    private readonly feeds: Readonly<Record<string, Tensor>>,
+    program: Program,
+    feeds: Readonly<Record<string, Tensor>>,
     /** FLOPs of one run. */
     readonly flops: number,
     /** Bytes of all weights. */
     readonly weightBytes: number,
-  ) {}
+  ) {
+    this.#program = program;
+    this.#feeds = feeds;
+  }
 
   static async compile(
     { dModel, dInner }: Pick<ModelConfig, 'dModel' | 'dInner'>,
@@ -42,15 +48,15 @@ export class GemmChain {
   }
 
   run(): Promise<unknown> {
-    return this.program.run(this.feeds);
+    return this.#program.run(this.#feeds);
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }
 
-/** Numbers of a size that stays what it is from layer to layer: none is zero, none grows beyond bounds. */
+/** Numbers that are never zero and that do not grow from layer to layer. */
 export function waves(count: number, scale: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => scale * 1.4 * Math.sin(1 + 12.9898 * i));
 }

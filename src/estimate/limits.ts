@@ -1,13 +1,13 @@
-/** @file Sizes at which the program itself ends, whatever machine it runs on. */
+/** @file Limits of the program itself, on any machine. */
 import type { EstimateRequest } from './estimate-request.js';
 import { factorBytes, sumsBytes } from './stored-bytes.js';
 
-/** Numbers, and so bytes, of one typed array in Node.js 20. */
+/** Most elements of one typed array in Node.js 20. */
 const arrayLength = 2 ** 32;
-/** Memory of the function that verifies a round's statistics, as the stack deploys it. */
+/** Memory of the deployed function that verifies a round's statistics. */
 const functionBytes = 2 * 2 ** 30;
 
-/** One line for each limit that the job meets; none where it can be run. */
+/** One line for each limit that the job exceeds. */
 export function limitsOf({ config, settings, edits }: EstimateRequest): string[] {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   const sums = settings.layers.length * sumsBytes(config);

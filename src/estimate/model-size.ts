@@ -1,4 +1,4 @@
-/** @file How many parameters a decoder has, by its config alone. Norms and biases, less than a thousandth, are left out. */
+/** @file The number of a decoder's parameters, from its config alone, without norms and biases, which are very few. */
 import type { ModelConfig } from '../model/index.js';
 
 /** Widths of the query, and of key and value each. */
@@ -17,7 +17,7 @@ export const downProjectionParameters = ({ dModel, dInner }: ModelConfig): numbe
 /** Parameters of the vocabulary's matrix. */
 export const vocabularyParameters = ({ vocab, dModel }: ModelConfig): number => vocab * dModel;
 
-/** Parameters of token embeddings and, where they are learned, positions. */
+/** Parameters of token embeddings, and of positions if they are learned. */
 export const embeddingParameters = (config: ModelConfig): number =>
   vocabularyParameters(config) + (config.rotary === undefined ? config.maxTokens * config.dModel : 0);
 

@@ -4,14 +4,14 @@ import { z } from 'zod';
 const positive = z.number().positive();
 const share = z.number().gt(0).max(1);
 
-/** A published peak, the share of it that is reached, and why that share. */
+/** A published peak, the share of it that is reached, and the reason for that share. */
 export const peakSchema = z.strictObject({ peak: positive, efficiency: share, why: z.string() });
 
 const deviceSchema = z.strictObject({
   kind: z.enum(['gpu', 'cpu']),
   /** Of one device; for a processor see the instance. */
   memoryGiB: z.number().nonnegative(),
-  /** FLOP/s of float32 products, TF32 where the GPU's runtime takes it. */
+  /** FLOP/s of float32 products, TF32 if the GPU's runtime uses it. */
   gemm: peakSchema,
   /** FLOP/s of small batched products. */
   attention: peakSchema,
@@ -39,7 +39,7 @@ export const ratesSchema = z.strictObject({
   note: z.string(),
   devices: z.record(z.string(), deviceSchema),
   instances: z.array(instanceSchema).min(1),
-  /** What plain TypeScript does, one thread. */
+  /** Rates of plain TypeScript, one thread. */
   host: z.strictObject({
     flopsPerSecond: positive,
     elementsPerSecond: positive,
@@ -54,9 +54,9 @@ export const ratesSchema = z.strictObject({
     transitionDollarsPer1000: positive,
     functionDollarsPerGBSecond: positive,
     functionDollarsPerMillion: positive,
-    /** From a request for an instance to its first task, the image pulled. */
+    /** From a request for an instance to its first task, including the pull of the image. */
     instanceStartSeconds: z.number().nonnegative(),
-    /** From a job's turn to its first line of work. */
+    /** From the start of a job to the start of its work. */
     taskStartSeconds: z.number().nonnegative(),
     storeBytesPerSecond: positive,
     loadBytesPerSecond: positive,

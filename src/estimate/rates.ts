@@ -1,4 +1,4 @@
-/** @file Prices and rates: ours or the user's own copy, and what they make of a machine. */
+/** @file Prices and rates, built in or from the user's file, and the machines that they describe. */
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
@@ -6,7 +6,7 @@ import { defaultRates } from './default-rates.js';
 import { type DeviceRates, type InstanceRates, type peakSchema, type Rates, ratesSchema } from './rates-schema.js';
 import type { EffectiveRates } from './seconds-of.js';
 
-/** A machine to estimate for: what it costs and holds, and what it does in a second. */
+/** A machine to estimate for: its cost, its memory and its rates. */
 export interface Machine {
   readonly instance: InstanceRates;
   readonly kind: DeviceRates['kind'];
@@ -63,7 +63,7 @@ function machine(rates: Rates, instance: InstanceRates): Machine {
 
 const reached = ({ peak, efficiency }: z.infer<typeof peakSchema>): number => peak * efficiency;
 
-/** An elementwise operator reads two float32 and writes one, more or less. */
+/** An elementwise operator typically reads two float32 and writes one. */
 const bytesPerElement = 12;
 
 function effectiveRates(device: DeviceRates, { host, services }: Rates): EffectiveRates {

@@ -1,6 +1,6 @@
 import type { Work } from './work.js';
 
-/** What a machine really does of each kind of work in a second. */
+/** The rates that a machine reaches for each kind of work. */
 export interface EffectiveRates {
   /** FLOP/s of float32 products of many rows. */
   readonly gemmFlops: number;
@@ -18,9 +18,9 @@ export interface EffectiveRates {
   readonly operatorSeconds: number;
   /** Seconds to start a run of a program. */
   readonly runSeconds: number;
-  /** Bytes per second between host and device; null where they are one. */
+  /** Bytes per second between host and device; null if they are the same. */
   readonly transferBytes: number | null;
-  /** Numbers per second that plain TypeScript goes over. */
+  /** Numbers per second that plain TypeScript visits. */
   readonly hostElements: number;
   /** Numbers per second that plain TypeScript rounds to eight bits and back. */
   readonly roundedNumbers: number;
@@ -31,8 +31,8 @@ export interface EffectiveRates {
 }
 
 /**
- * Seconds that work takes: `Σ amount / rate` over its kinds. Nothing overlaps: programs run one after the other, and plain
- * TypeScript waits for them.
+ * Seconds that work takes: `Σ amount / rate` over its kinds. Nothing overlaps, because programs run one after the other
+ * and plain TypeScript waits for them.
  */
 export function secondsOf(work: Work, rates: EffectiveRates): number {
   return (

@@ -12,12 +12,12 @@ export type PlannedStage = (typeof plannedStages)[number];
 
 /** Bytes at the peak. */
 export interface StageMemory {
-  /** Of the GPU; 0 on a CPU, where all is the host's. */
+  /** Of the GPU; 0 on a CPU, where all memory is the host's. */
   readonly device: number;
   readonly host: number;
 }
 
-/** What memory depends on. */
+/** The sizes that memory depends on. */
 export interface MemorySizes {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
@@ -25,13 +25,13 @@ export interface MemorySizes {
   /** Edits of a round, and of all rounds together. */
   readonly roundSize: number;
   readonly allEdits: number;
-  /** Whether the checkpoint stores float32: then a CPU maps the weights instead of holding them. */
+  /** Whether the checkpoint stores float32. Then a CPU maps the weights instead of holding them. */
   readonly isStoredWide: boolean;
   readonly isGpu: boolean;
   readonly memoryBudgetBytes: number;
 }
 
-/** What a job's stages depend on. */
+/** The sizes of a job. */
 export const memorySizes = (request: EstimateRequest): MemorySizes => ({
   ...request,
   allEdits: request.edits,
@@ -41,7 +41,7 @@ export const memorySizes = (request: EstimateRequest): MemorySizes => ({
 
 /** Bytes of Node.js and the runtime's libraries. */
 const processBytes = 0.4e9;
-/** Bytes that CUDA takes for itself. */
+/** Bytes that CUDA needs itself. */
 const contextBytes = 0.6e9;
 
 /** Peak memory of a stage, the largest round in it. */
@@ -53,7 +53,7 @@ export function stageMemory(stage: PlannedStage, sizes: MemorySizes): StageMemor
   return { device: 0, host: (sizes.isStoredWide ? mapped : programs) + onDevice + onHost + processBytes };
 }
 
-/** Bytes of weights that the stage's programs hold: each has its own, widened to float32. */
+/** Bytes of weights in the stage's programs. Each program has its own copy, widened to float32. */
 export const stageWeights = (stage: PlannedStage, sizes: MemorySizes): number =>
   computedBytes * weightsOf(stage, sizes);
 
@@ -83,8 +83,8 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
   const count = settings.layers.length;
   const perEdit = config.dInner + config.dModel;
   const hooks = count * computedBytes * allEdits * perEdit;
-  // Gram matrix and factor, whitened keys, targets and values; while one layer is solved, half of its gram matrix as it was
-  // read and all of it with the ridge.
+  // Gram matrix and factor, whitened keys, targets and coefficients. While one layer is solved, also half of its gram
+  // matrix as it was read, and all of it with the ridge.
   const state = 8 * ((2 * count + 1.5) * allEdits ** 2 + 2 * count * allEdits * perEdit);
   // The widest product of that solve reads a quarter of the factor.
   const solving = 2 * allEdits ** 2;
@@ -93,7 +93,7 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
       // Sums, a run's moments, and a checkpoint as triangles, packed and encoded.
       return { onDevice: forwardBytes(sizes) + count * 4 * square, onHost: count * (8 + 4 + 8) * square };
     case 'merge':
-      // All sums, and beside them a shard's; or a moment, the one with the ridge, its factor, and a file of it.
+      // All sums and those of one shard; or a moment, the same with the ridge, its factor, and its file.
       return { onDevice: 8 * square, onHost: (count * 8 + Math.max(12 * count, 32)) * square };
     case 'values':
       return { onDevice: memoryBudgetBytes + hooks + solving, onHost: state + memoryBudgetBytes / 2 };

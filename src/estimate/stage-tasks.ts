@@ -1,4 +1,4 @@
-/** @file What the container tasks of each stage compute, round by round: the stages' own code as arithmetic. */
+/** @file The work of the container tasks of each stage, round by round. It mirrors the code of the stages. */
 import type { ModelConfig } from '../model/index.js';
 import type { EstimateRequest } from './estimate-request.js';
 import { secondsOf } from './seconds-of.js';
@@ -18,13 +18,13 @@ import { valuesWork } from './values-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 import { rebuildWork, recordWork, writeWork } from './write-work.js';
 
-/** One time that a stage runs: tasks at once, the first of which may have more to do. */
+/** One run of a stage: tasks at the same time, of which the first may have more to do. */
 export interface StageRun {
   readonly stage: PlannedStage;
   readonly tasks: number;
   /** Of each task. */
   readonly work: Work;
-  /** What the first task does beside. */
+  /** Additional work of the first task. */
   readonly firstWork: Work;
   /** Left in the store, work files included. */
   readonly storedBytes: number;
@@ -35,7 +35,7 @@ export interface StageRun {
 /** Seconds between two checkpoints of a statistics pass. */
 const checkpointSeconds = 20;
 
-/** The corpus pass and what is made of it, once for all rounds. */
+/** The pass over the corpus and the factors, once for all rounds. */
 export function statisticsRuns(request: EstimateRequest): StageRun[] {
   const { config, settings, corpusTokens, sequenceTokens, shards, machine } = request;
   const count = settings.layers.length;
@@ -76,7 +76,7 @@ export interface RoundPosition {
   readonly earlierEdits: number;
   readonly isFirst: boolean;
   readonly isLast: boolean;
-  /** What it takes to rebuild the state of the version before from its segments, as every task does. */
+  /** The work of rebuilding the state of the version before from its segments, as every task does. */
   readonly rebuild: Work;
 }
 
@@ -118,7 +118,7 @@ function solveRun(request: EstimateRequest, { edits, earlierEdits, isFirst, rebu
       workOf({ storeBytes: read + 2 * segment, hostElements: count * config.dInner ** 2 }),
     ),
     firstWork: workOf({}),
-    // Once beside the plan, once with the version that it becomes.
+    // Stored twice: beside the plan, and with the version.
     storedBytes: 2 * segment + roundRecordsBytes(earlierEdits + edits, edits),
     puts: 12,
     gets: edits + count + 10,

@@ -1,4 +1,4 @@
-/** @file The statistics of a layer: moments summed over a text, and their inverse factor. */
+/** @file The work of a layer's key statistics: the covariance of its keys over a text, and its inverse factor. */
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
 import { denseWork } from './dense-work.js';
@@ -13,8 +13,9 @@ export interface MomentText {
 }
 
 /**
- * `Σ k kᵀ` of each of these layers over the tokens: blocks up to the deepest layer, without that layer's down-projection, and
- * `2 tokens dInner²` for each moment, which is added up in float64 by plain TypeScript after every run.
+ * `Σ k kᵀ` of each of these layers over the tokens: blocks up to the deepest layer, without that layer's
+ * down-projection, and `2 tokens dInner²` for each moment. After every run, plain TypeScript adds the moments up in
+ * float64.
  */
 export function momentWork(config: ModelConfig, layers: readonly number[], text: MomentText): Work {
   const { dInner } = config;
@@ -33,7 +34,7 @@ export function momentWork(config: ModelConfig, layers: readonly number[], text:
   return timesWork(text.tokens / rows, batch);
 }
 
-/** The inverse factor of one layer's moment, made in its own place, and the sketch. */
+/** The inverse factor of one layer's moment, made in place, and the sketch. */
 export function factorWork({ dInner }: Pick<ModelConfig, 'dInner'>): Work {
   return denseWork((dense) => {
     dense.cholesky(dInner);

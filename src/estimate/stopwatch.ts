@@ -1,13 +1,17 @@
-/** Times each job is run; the median counts. */
+/** Timed runs of each job. The median counts. */
 const turns = 7;
 
-/** What jobs take, as the median of several turns after one that warms up. */
+/** Measures the seconds of jobs, as the median of several runs after a first one that warms up. */
 export class Stopwatch {
-  /** @param signal ends it, between two jobs, by throwing its reason */
+  readonly #signal: AbortSignal | undefined;
+
+  /** @param signal ends the measurement between two jobs, by throwing its reason */
   constructor(
     readonly nowSeconds: () => number,
-    private readonly signal?: AbortSignal,
-  ) {}
+    signal?: AbortSignal,
+  ) {
+    this.#signal = signal;
+  }
 
   /** Seconds of a job. */
   secondsOf(job: () => Promise<unknown>): Promise<number> {
@@ -18,9 +22,9 @@ export class Stopwatch {
     });
   }
 
-  /** Median of what a job measures itself, in seconds: above nothing, so that there is a rate. */
+  /** Median of the seconds that a job measures itself. It is never 0, so that there is a rate. */
   async medianOf(sample: () => Promise<number>): Promise<number> {
-    this.signal?.throwIfAborted();
+    this.#signal?.throwIfAborted();
     await sample();
     const seconds: number[] = [];
     for (let turn = 0; turn < turns; turn++) seconds.push(await sample());

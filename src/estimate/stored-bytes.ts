@@ -1,4 +1,4 @@
-/** @file What the object store is given: bytes of every kind of object. */
+/** @file Bytes of every kind of object in the store. */
 import type { ModelConfig } from '../model/index.js';
 import { sketchRank } from './forward-work.js';
 
@@ -8,18 +8,18 @@ const triangleBytes = (size: number): number => 8 * ((size * (size + 1)) / 2);
 /** Rows in eight bits: a step for each number, a float16 scale for every 64, a float32 unit for each row. */
 const eightBitBytes = (rows: number, columns: number): number => rows * (columns + 2 * Math.ceil(columns / 64) + 4);
 
-/** What one layer's statistics leave: moment and inverse factor as triangles, and the sketch, all float64. */
+/** One layer's statistics: moment and inverse factor as triangles, and the sketch, all float64. */
 export const statisticsBytes = ({ dInner }: ModelConfig): number => 2 * triangleBytes(dInner) + 8 * sketchRank * dInner;
 
-/** Sums of one shard, or a checkpoint of them, for one layer; removed when they are merged. */
+/** Sums of one shard, or a checkpoint of them, for one layer. They are removed when they are merged. */
 export const sumsBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInner);
 
 /** One layer's inverse factor and sketch, which every solve reads. */
 export const factorBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInner) + 8 * sketchRank * dInner;
 
 /**
- * One layer's part of a segment: `n` new edits on `p` earlier ones. Keys and targets in eight bits, the new gram matrix as a
- * float32 triangle, gram rows against earlier edits in eight bits with one of every 64 in float32: 1.1 bytes a pair.
+ * One layer's part of a segment with `n` new edits on `p` earlier ones: keys and targets in eight bits, the new gram
+ * matrix as a float32 triangle, and gram rows against earlier edits in eight bits with one of every 64 in float32.
  */
 export function segmentBytes({ dInner, dModel }: ModelConfig, p: number, n: number): number {
   const gram = 4 * ((n * (n + 1)) / 2) + 4 * n;
@@ -35,10 +35,10 @@ export const valueBytes = ({ dModel }: ModelConfig, steps: number): number => 8 
 
 /** A manifest names every edit that was ever written. */
 const manifestBytesPerEdit = 320;
-/** Report, records of validation and solve, plan: about this much for an edit of the round, and for a round. */
+/** Report, records of validation and solve, plan: about this many bytes for each edit of the round. */
 const recordBytesPerEdit = 6_000;
 const recordBytes = 250_000;
 
-/** All JSON and HTML of a round. */
+/** All JSON and HTML files of a round. */
 export const roundRecordsBytes = (allEdits: number, edits: number): number =>
   manifestBytesPerEdit * allEdits + recordBytesPerEdit * edits + recordBytes;

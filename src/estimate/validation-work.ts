@@ -1,4 +1,7 @@
-/** @file Validation: every prompt of an edit under the edited and the base model, decoding, and ordinary text. */
+/**
+ * @file The work of validation: every prompt of an edit with the edited and the base model, decoding, and ordinary
+ *   text.
+ */
 import { gateKinds, type Hyperparameters } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
@@ -6,7 +9,7 @@ import type { EditShape } from './edit-shape.js';
 import { forwardRun, hookForward, vocabularyForward } from './forward-work.js';
 import { sumWork, timesWork, type Work } from './work.js';
 
-/** A validation on top of so many edits. */
+/** A validation with this many active edits. */
 export interface ValidationSizes {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
@@ -17,7 +20,7 @@ export interface ValidationSizes {
 
 /** Tokens decoded beyond the target. */
 const beyondTarget = 6;
-/** Prompts about the subject that stand in for an edit's own. */
+/** Prompts about the subject, for edits without their own. */
 const sameSubjectPrompts = 3;
 /** Earlier edits whose retention is sampled, edits whose gates are compared, tokens of held-out text. */
 const retentionSample = 100;
@@ -30,7 +33,7 @@ export function editsValidation(sizes: ValidationSizes, edits: number): Work {
   return sumWork(scores(sizes, edits, scoredTokens(sizes.shape)), decodes(sizes, edits), decodes(sizes, edits));
 }
 
-/** What the first task measures beside its edits: drift, and what has become of earlier edits. */
+/** What the first task measures beside its edits: drift, and the retention of earlier edits. */
 export function wholeValidation(sizes: ValidationSizes, earlierEdits: number): Work {
   const { promptTokens, targetTokens } = sizes.shape;
   const sampled = Math.min(retentionSample, earlierEdits);
@@ -38,7 +41,7 @@ export function wholeValidation(sizes: ValidationSizes, earlierEdits: number): W
   return sumWork(scores(sizes, sampled, retention), drift(sizes));
 }
 
-/** Templates that the base model writes once, a few prefixes of ten tokens. */
+/** The context templates, a few prefixes of ten tokens, which the base model writes once. */
 export function writtenContexts(sizes: ValidationSizes): Work {
   const { config, shape } = sizes;
   const prefixes = Math.max(1, shape.templates - 1);
@@ -56,8 +59,8 @@ export function gatesComparison(sizes: ValidationSizes): Work {
 }
 
 /**
- * Tokens of an edit's questions: under the edited model prompt, paraphrases and neighbours, each with the new and the true
- * target, under the base model neighbours; prompts about the subject under both.
+ * Tokens of an edit's questions. The edited model gets prompt, paraphrases and neighbours, each with the new and the
+ * true target. The base model gets the neighbours. Both get the prompts about the subject.
  */
 function scoredTokens(shape: EditShape): number {
   const { targetTokens } = shape;
@@ -78,7 +81,7 @@ function scores(sizes: ValidationSizes, edits: number, tokensEach: number): Work
 const vocabularyOf = (config: ModelConfig, scored: number, rows: number): Work =>
   vocabularyForward(config, rows === 0 ? 0 : (scored * rowsPerBatch) / rows);
 
-/** Whole runs of the trunk with hooks on rows of sequences of this length. */
+/** Runs of the trunk with hooks, on sequences of this length. */
 function hookedRows({ config, settings, hookedEdits }: ValidationSizes, rows: number, tokens: number): Work {
   const runs = Math.ceil(rows / rowsPerBatch);
   if (runs === 0) return sumWork();
@@ -88,7 +91,7 @@ function hookedRows({ config, settings, hookedEdits }: ValidationSizes, rows: nu
   return timesWork(runs, sumWork(forwardRun(config, run, config.layers), hooks));
 }
 
-/** Prompts at once, then a token of each at a time. */
+/** Decoding: all prompts at once, then one token of each per step. */
 function decodes(sizes: ValidationSizes, edits: number): Work {
   const { config, shape, settings, hookedEdits } = sizes;
   const { promptTokens, targetTokens } = shape;
@@ -101,7 +104,7 @@ function decodes(sizes: ValidationSizes, edits: number): Work {
   return sumWork(prompts, timesWork(Math.ceil(targetTokens) + beyondTarget - 1, token));
 }
 
-/** Held-out text under both models, every token's distribution compared. */
+/** Held-out text with both models, where every token's distribution is compared. */
 function drift(sizes: ValidationSizes): Work {
   const text = hookedRows(sizes, heldOutTokens, textSequence);
   return timesWork(2, sumWork(text, vocabularyForward(sizes.config, heldOutTokens)));

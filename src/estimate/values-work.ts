@@ -1,4 +1,4 @@
-/** @file The value search: what is run once below and above the value layer, and what every step runs. */
+/** @file The work of a value search: what runs once below and above the value layer, and what every step runs. */
 import { type Hyperparameters, objectiveRowBytes, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { type EditShape, type ObjectiveRows, objectiveRows } from './edit-shape.js';
@@ -19,20 +19,20 @@ export interface ValueSearchPlan {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly shape: EditShape;
-  /** Edits in the hooks that the model runs with. */
+  /** Edits in the model's hooks. */
   readonly earlierEdits: number;
   /** Adam steps of each edit. */
   readonly steps: number;
   readonly memoryBudgetBytes: number;
 }
 
-/** Edits of one micro-batch: what the memory budget holds of suffix rows. */
+/** Edits of one micro-batch: as many as the memory budget allows by their suffix rows. */
 export function editsPerBatch({ config, settings, shape, memoryBudgetBytes }: ValueSearchPlan): number {
   const rows = Math.max(1, Math.floor(memoryBudgetBytes / objectiveRowBytes(config, settings)));
   return Math.max(1, Math.floor(rows / objectiveRows(shape, settings).suffixTokens));
 }
 
-/** The search for these many edits, in micro-batches that are full but for the last. */
+/** The search for this many edits, in micro-batches that are full except for the last. */
 export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
   const full = editsPerBatch(plan);
   const whole = Math.floor(edits / full);
@@ -43,8 +43,8 @@ export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
 }
 
 /**
- * One micro-batch. After the whole objective at `delta = 0`, which is a look from which the first step is made, each of the
- * other steps has an evaluation of one part before it, and after the last step every part is looked at once more.
+ * One micro-batch. The whole objective at `delta = 0` leads to the first step. Before each other step, one part is
+ * evaluated. After the last step every part is evaluated once more.
  */
 function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
@@ -57,7 +57,7 @@ function batchWork(plan: ValueSearchPlan, edits: number): Work {
   );
 }
 
-/** All sequences up to the value layer with the hooks of the version before, their beginnings above it. */
+/** All sequences up to the value layer, with the hooks of the version before, and their prefixes above it. */
 function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number): Work {
   const { config, settings, shape } = plan;
   const value = valueLayer(settings);
@@ -74,14 +74,14 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
     hookForward(config, whole.rows, plan.earlierEdits, settings.layers.length),
   );
   const prefix = runOf(each.prefixTokens);
-  // Of the last block nothing but keys and values is wanted.
+  // The last block computes only keys and values.
   const last = blockForward(config, { ...prefix, tokens: 0 }, 2 * config.dModel * keyWidth(config));
   const beginnings = above === 0 ? [] : [forwardRun(config, prefix, above - 1), last];
   const past = 2 * above * keyWidth(config) * batch * prefix.tokens;
   return sumWork(
     below,
     ...beginnings,
-    // Hidden states are cut, the past is copied into its parts; both leave the device once.
+    // Hidden states are cut, and the past is copied into its parts. Both leave the device once.
     workOf({
       hostElements: 2 * ((whole.rows + prefix.rows) * config.dModel + past),
       transferBytes: computedBytes * (2 * whole.rows * config.dModel + past),
@@ -111,7 +111,7 @@ function evaluation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number, s
       operators: 60,
       runs: 1,
       transferBytes: transferred(config, run, above, kept),
-      // Adam and the norms of each edit; the layout of a part is made once in `steps / parts` evaluations.
+      // Adam and the norms of each edit. The layout of a part is made once for its `steps / parts` evaluations.
       hostElements: 12 * edits * config.dModel + packedElements(run, config) / Math.max(1, plan.steps / each.parts),
     }),
   );

@@ -1,4 +1,4 @@
-/** What a piece of computing asks of a machine, by kind: each kind has a rate of its own, see {@link secondsOf}. */
+/** An amount of computing work, by kind. Each kind has its own rate, see {@link secondsOf}. */
 export interface Work {
   /** FLOPs of float32 products of rows with weights, forward and backward. */
   readonly gemmFlops: number;
@@ -10,15 +10,15 @@ export interface Work {
   readonly hostFlops: number;
   /** Bytes of weights and other large operands, once for each product that reads them. */
   readonly operandBytes: number;
-  /** Numbers that elementwise operators put out. */
+  /** Numbers that elementwise operators write. */
   readonly elements: number;
   /** Operators that are started. */
   readonly operators: number;
   /** Runs of a program. */
   readonly runs: number;
-  /** Bytes that feeds and outputs hold: between host and device where these are two. */
+  /** Bytes of feeds and outputs, which go between host and device if these are not the same. */
   readonly transferBytes: number;
-  /** Numbers that plain TypeScript goes over, a simple operation each. */
+  /** Numbers that plain TypeScript visits, with a simple operation each. */
   readonly hostElements: number;
   /** Numbers that plain TypeScript rounds to eight bits and back. */
   readonly roundedNumbers: number;
@@ -50,11 +50,11 @@ const kinds = Object.keys(noWork) as (keyof Work)[];
 /** Work of these kinds, none of the others. */
 export const workOf = (some: Partial<Work>): Work => ({ ...noWork, ...some });
 
-/** All of it. */
+/** The sum of several pieces of work. */
 export const sumWork = (...all: readonly Work[]): Work =>
   combine((kind) => all.reduce((sum, work) => sum + work[kind], 0));
 
-/** So many times the same; a fraction is a share. */
+/** Work multiplied by a factor. */
 export const timesWork = (factor: number, work: Work): Work => combine((kind) => factor * work[kind]);
 
 function combine(amountOf: (kind: keyof Work) => number): Work {
@@ -64,6 +64,6 @@ function combine(amountOf: (kind: keyof Work) => number): Work {
   return work;
 }
 
-/** All floating-point operations of products, whoever does them. */
+/** All floating-point operations of products, on any device. */
 export const flopsOf = ({ gemmFlops, attentionFlops, float64Flops, hostFlops }: Work): number =>
   gemmFlops + attentionFlops + float64Flops + hostFlops;

@@ -1,4 +1,4 @@
-/** @file Writing a round: key collection, the thin solve, and what it grows by with the rounds before. */
+/** @file The work of writing a round: key collection, and the solve, which grows with the earlier rounds. */
 import { type Hyperparameters, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
@@ -7,7 +7,7 @@ import { collectedTokens, type EditShape } from './edit-shape.js';
 import { forwardRun, hookForward } from './forward-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 
-/** A round that is written on top of others. */
+/** A round on top of others. */
 export interface RoundPlanSizes {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
@@ -18,7 +18,7 @@ export interface RoundPlanSizes {
   readonly earlierEdits: number;
 }
 
-/** All of a round: its layers one after the other, each with keys of its own. */
+/** The whole round: its layers one after the other, each with its own keys. */
 export function writeWork(round: RoundPlanSizes): Work {
   const { layers } = round.settings;
   return timesWork(layers.length, sumWork(collectWork(round), appendWork(round)));
@@ -42,14 +42,15 @@ function collectWork({ config, settings, shape, edits, earlierEdits }: RoundPlan
         hookForward(config, rows, earlierEdits + edits / 2, count),
       ),
     ),
-    // The mean over templates goes column by column, and hooks are made of the state each time.
+    // The mean over templates goes column by column, and the hooks are made from the state each time.
     workOf({ hostElements: 4 * prompts * (count * dInner + dModel) + count * earlierEdits * (dInner + dModel) }),
   );
 }
 
 /**
- * `appendRound` for one layer, `n` new edits on `p` earlier ones: whitening, the keys that the rounded rows stand for, products
- * with the earlier edits, {@link replayWork}, and about as much again to see that rounding does no harm.
+ * `appendRound` for one layer with `n` new edits on `p` earlier ones: whitening, the keys that the rounded rows stand
+ * for, products with the earlier edits, {@link replayWork}, and about as much again for checking that rounding is
+ * harmless.
  */
 function appendWork({ config, edits: n, earlierEdits: p }: RoundPlanSizes): Work {
   const { dInner, dModel } = config;
@@ -73,14 +74,14 @@ function appendWork({ config, edits: n, earlierEdits: p }: RoundPlanSizes): Work
     dense.copy(4 * dInner * n + 8 * p * n);
   });
   const reading = workOf({
-    // Products of few columns read the factor and the earlier edits rather than compute.
+    // The time of products with few columns goes into reading the factor and the earlier edits.
     operandBytes: 8 * (3 * dInner ** 2 + 2 * p * dInner + 2 * p * dModel),
     roundedNumbers: roundedNumbers(config, p, n),
   });
   return sumWork(append, reading, replayWork(config, p, n));
 }
 
-/** Where the largest of every 64 numbers are sorted out, rounding costs this many times as much. */
+/** Factor of the cost of rounding if the largest of every 64 numbers are picked out. */
 const peakFactor = 1.6;
 
 /** Keys, targets and gram rows of a round, once. */
@@ -88,7 +89,7 @@ const roundedNumbers = ({ dInner, dModel }: ModelConfig, p: number, n: number): 
   n * (dInner + dModel) + peakFactor * n * p;
 
 /**
- * One layer's memory after `n` more edits on `p` that it holds: `replayRound`.
+ * `replayRound`: one layer's memory after `n` new edits on `p` earlier ones.
  *
  * @param p earlier edits
  * @param n new edits
@@ -111,15 +112,15 @@ function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, 
   });
 }
 
-/** A layer's memory from all segments, or from another memory and more: they are put together, and solved once. */
+/** A layer's memory from all segments, or from another memory and more segments, in one solve. */
 export function rebuildWork(config: Pick<ModelConfig, 'dInner' | 'dModel'>, edits: number): Work {
   const { dInner, dModel } = config;
-  // Joining goes number by number, and what is stored is widened and scaled first.
+  // Joining goes number by number, and stored numbers are widened and scaled first.
   const joined = workOf({ hostElements: 2 * edits ** 2 + 3 * edits * (dInner + dModel) });
   return sumWork(joined, replayWork(config, 0, edits));
 }
 
-/** What a solve tells beside its segment: the round replayed as stored, and how much each weight was changed. */
+/** The record of a solve: the stored round is replayed, and the change of each weight matrix is measured. */
 export function recordWork({ config, settings, edits, earlierEdits }: RoundPlanSizes): Work {
   const { dInner, dModel } = config;
   const all = earlierEdits + edits;

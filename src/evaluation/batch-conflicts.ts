@@ -1,10 +1,10 @@
-/** @file What edits of one batch, or of a batch and earlier versions, have to do with each other. */
+/** @file Conflicts between edits of one batch, and edits that overwrite those of earlier versions. */
 import type { Edit } from '../editing/index.js';
-import { describe } from './record-reason.js';
+import { describeInput } from './record-reason.js';
 
 const NAMED_LINES = 5;
 
-/** A record that met its schema, and where it stood. */
+/** A record that fits its schema, and its place in the file. */
 export interface Candidate {
   readonly edit: Edit;
   readonly lineNumber: number;
@@ -18,7 +18,7 @@ export interface Resolution {
 }
 
 /**
- * Takes out what cannot be in one batch together: edits of one subject and prompt with different targets (all of them),
+ * Rejects edits that cannot be in one batch: those of one subject and prompt with different targets (all of them),
  * repetitions of an edit, and repetitions of an id (all but the first).
  */
 export function resolveConflicts(candidates: readonly Candidate[]): Resolution {
@@ -56,10 +56,10 @@ function conflictIn(group: readonly Candidate[], { edit, lineNumber }: Candidate
   if (others.length > 0) {
     const lines = others
       .slice(0, NAMED_LINES)
-      .map((other) => `line ${other.lineNumber} (${describe(other.edit.targetNew)})`);
+      .map((other) => `line ${other.lineNumber} (${describeInput(other.edit.targetNew)})`);
     const rest = others.length - lines.length;
     const named = lines.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
-    return `conflict: one target for each subject and prompt, got ${describe(edit.targetNew)} here and another on ${named}`;
+    return `conflict: one target for each subject and prompt, got ${describeInput(edit.targetNew)} here and another on ${named}`;
   }
   const first = group[0];
   return first.lineNumber === lineNumber && first.edit === edit
@@ -68,7 +68,9 @@ function conflictIn(group: readonly Candidate[], { edit, lineNumber }: Candidate
 }
 
 function idTaken(id: string, lineNumber: number | undefined): string | undefined {
-  return lineNumber === undefined ? undefined : `id: unique in the batch, got ${describe(id)} as on line ${lineNumber}`;
+  return lineNumber === undefined
+    ? undefined
+    : `id: unique in the batch, got ${describeInput(id)} as on line ${lineNumber}`;
 }
 
 /** An edit that replaces one of an earlier version. */
@@ -78,9 +80,9 @@ export interface Overwrite {
 }
 
 /**
- * Which edits overwrite an edit of an earlier version: same subject and same prompt.
+ * The edits that overwrite one of an earlier version, with the same subject and the same prompt.
  *
- * @param earlier edits of all earlier versions, oldest first; the latest one of a fact is the one overwritten
+ * @param earlier edits of all earlier versions, oldest first; of several edits of a fact the latest is overwritten
  */
 export function overwrites(edits: readonly Edit[], earlier: readonly Edit[]): Overwrite[] {
   const oldIds = new Map(earlier.map((edit) => [factOf(edit), edit.id]));

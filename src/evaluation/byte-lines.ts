@@ -15,17 +15,17 @@ export interface ByteLine {
   readonly lineNumber: number;
   /** Where it begins in the file. */
   readonly offsetBytes: number;
-  /** Its bytes without the line end: at most {@link MAX_LINE_BYTES}, so fewer than `sizeBytes` where it is longer. */
+  /** Its bytes without the line end, cut after {@link MAX_LINE_BYTES}. */
   readonly bytes: Uint8Array;
   readonly sizeBytes: number;
 }
 
-/** How far a reader has come: counted in place while a stream is consumed. */
+/** How far a reader has come. It is updated while a stream is consumed. */
 export interface LineProgress {
   linesRead: number;
 }
 
-/** The first `limitBytes` of a sequence of parts, and the size of all of them. */
+/** The first `limitBytes` of a sequence of parts, and the size of all parts. */
 export class LimitedBytes {
   #parts: Uint8Array[] = [];
   #keptBytes = 0;
@@ -88,8 +88,8 @@ export function isBlankByte(byte: number): boolean {
 }
 
 /**
- * The lines of a byte stream. LF and CRLF end a line; a UTF-8 byte order mark at the start belongs to no line; a last line
- * without a line end counts unless it is empty.
+ * The lines of a byte stream. LF and CRLF end a line. A UTF-8 byte order mark at the start belongs to no line. A last
+ * line without a line end counts unless it is empty.
  */
 export async function* byteLines(
   chunks: AsyncIterable<Uint8Array>,

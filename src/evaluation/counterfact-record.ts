@@ -6,7 +6,7 @@ import { textField, textList } from './record-reason.js';
 const anObject = { error: 'an object' };
 const target = z.looseObject({ str: textField(textRules.target) }, anObject);
 
-/** Schema of a CounterFact record; fields that an edit does not need are ignored, its id is `counterfact-<case_id>`. */
+/** Schema of a CounterFact record. Fields that an edit does not need are ignored. Its id is `counterfact-<case_id>`. */
 export const counterfactRecord = z
   .looseObject({
     case_id: z.int({ error: 'a whole number' }).optional(),

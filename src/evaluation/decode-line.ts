@@ -1,4 +1,4 @@
-/** @file A line's bytes as text, or the reason in words why they are none. */
+/** @file A line's bytes as text, or the reason why they are no text. */
 import { type ByteLine, MAX_LINE_BYTES } from './byte-lines.js';
 
 const EXCERPT_CHARACTERS = 80;
@@ -32,7 +32,10 @@ function describeInvalidBytes({ bytes, offsetBytes }: ByteLine): string {
   return `byte 0x${value} at byte ${index + 1} of the line (offset ${offsetBytes + index} in the file)`;
 }
 
-/** Length of the longest prefix that can still become valid UTF-8, by bisection: validity only ever gets lost. */
+/**
+ * Length of the longest prefix that can still become valid UTF-8. Bisection works, since a longer prefix is never
+ * better.
+ */
 function validPrefixBytes(bytes: Uint8Array): number {
   let valid = 0;
   let invalid = bytes.length + 1;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Edit } from '../editing/index.js';
 import { type TextRule, textField, textList } from './record-reason.js';
 
-/** An edit as a record gives it: its id may be missing. */
+/** An edit in a record. Its id may be missing. */
 export type EditFields = Omit<Edit, 'id'> & { readonly id?: string };
 
 /** Rules that all formats share. */
@@ -17,7 +17,7 @@ export const textRules = {
   id: { maxCharacters: 100, trim: 'both', allowsLines: false, holes: 'any' },
 } as const satisfies Record<string, TextRule>;
 
-/** Longest lists of prompts that one edit may carry. */
+/** Longest lists of prompts of one edit. */
 export const listLimits = { paraphrases: 200, neighborhood: 200, keep: 50 } as const;
 
 const shape = {

@@ -1,4 +1,4 @@
-/** @file The elements of one big JSON array, cut out of a byte stream without parsing the array as a whole. */
+/** @file The elements of one large JSON array, found in a byte stream without parsing the whole array. */
 import { type ByteLine, isBlankByte, LimitedBytes, type LineProgress, MAX_LINE_BYTES } from './byte-lines.js';
 
 const NEWLINE = 0x0a;
@@ -18,7 +18,9 @@ export interface ArrayElement extends ByteLine {
 /** Where the scanner is: before `[`, between elements, inside one, or behind `]`. */
 type Place = 'before' | 'between' | 'inside' | 'behind' | 'trailing';
 
-/** The elements of a JSON array in a byte stream that begins with one. An array that is not closed ends in a problem. */
+/**
+ * The elements of a JSON array at the beginning of a byte stream. An array without an end gives a problem at the end.
+ */
 export async function* jsonElements(
   chunks: AsyncIterable<Uint8Array>,
   progress: LineProgress = { linesRead: 0 },
@@ -76,7 +78,7 @@ class ArrayScanner {
     return this.#place === 'inside' || this.#place === 'trailing';
   }
 
-  /** Moves on by one byte; true when an element ends just before it. */
+  /** Takes one byte. Returns whether an element ends just before it. */
   #step(byte: number, offsetBytes: number): boolean {
     if (this.#place === 'inside') return this.#stepInside(byte);
     if (this.#place === 'trailing' || isBlankByte(byte)) return false;
@@ -114,7 +116,10 @@ class ArrayScanner {
     return false;
   }
 
-  /** A raw line end cannot lie inside a JSON string: taking it as the string's end keeps one missing quote local. */
+  /**
+   * A JSON string cannot contain a raw line end. It ends the string here, so that a missing quote spoils one element
+   * only.
+   */
   #stepInString(byte: number): void {
     if (this.#escaped) this.#escaped = false;
     else if (byte === BACKSLASH) this.#escaped = true;

@@ -2,7 +2,7 @@ import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel } from '../serving/index.js';
 
-/** What a user sees: greedy text after the edit prompt. */
+/** The text that a user would see: greedy decoding from the edit prompt. */
 export interface LiveAnswer {
   readonly id: string;
   readonly text: string;
@@ -10,10 +10,10 @@ export interface LiveAnswer {
   readonly exactMatch: boolean;
 }
 
-/** Tokens decoded beyond the target, to be shown and to see that the target ends where it should. */
+/** Tokens decoded beyond the target, for display, and to see whether the target ends where it should. */
 const tokensBeyondTarget = 6;
 
-/** Greedy generation from every edit's prompt, without teacher forcing; without hooks, by the base model. */
+/** Decodes greedily from every edit's prompt, without teacher forcing. Without hooks this is the base model. */
 export async function decodeEdits(
   model: MeasuredModel,
   tokenizer: Tokenizer,
@@ -32,7 +32,7 @@ export async function decodeEdits(
   });
 }
 
-/** Whether the text, white space aside, is the target followed by no further letter or digit. */
+/** Whether the text begins with the target, not followed by a letter or digit. White space is ignored. */
 export function beginsWith(text: string, target: string): boolean {
   const trimmed = text.trimStart();
   return trimmed.startsWith(target) && !/^[\p{L}\p{N}]/u.test(trimmed.slice(target.length));

@@ -4,12 +4,12 @@ import type { HookFiring, MeasuredModel } from '../serving/index.js';
 import { type Answer, ScoreBook } from './score-book.js';
 
 /**
- * Relation prompts that stand in for an edit's own `keep` prompts when same-subject locality is measured. They are other
- * phrasings than `genericKeepPrompts`, so that what is measured was not optimised.
+ * Prompts for measuring same-subject locality of edits without `keep` prompts of their own. They differ from
+ * `genericKeepPrompts`, so that the measure was not optimised.
  */
 export const genericSubjectPrompts: readonly string[] = ['{} comes from', 'The name {} means', '{} is famous because'];
 
-/** What was measured on one edit. Shares lie in 0..1. */
+/** Measures of one edit. Shares lie in 0..1. */
 export interface EditMeasurement {
   readonly id: string;
   /** Token-accuracy protocol: teacher-forced accuracy of the new target on the edit prompt. */
@@ -20,7 +20,7 @@ export interface EditMeasurement {
   readonly locality: readonly number[];
   /** The same per prompt about the edited subject itself. */
   readonly sameSubjectLocality: readonly number[];
-  /** Probability protocol, where the old target is known: `nll(new) < nll(true)`. */
+  /** Probability protocol, if the old target is known: `nll(new) < nll(true)`. */
   readonly efficacy?: boolean;
   readonly paraphraseSuccess: readonly boolean[];
   /** `nll(true) < nll(new)` per neighbourhood prompt. */
@@ -32,10 +32,10 @@ export interface EditMeasurement {
 }
 
 /**
- * Measures edits by both protocols. Locality is always measured against the base model, never against an edited one.
+ * Measures edits by both protocols. Locality is always relative to the base model, never to an edited one.
  *
- * Token accuracy: EasyEdit's protocol, as in arXiv 2403.05330, section 4. Probabilities: CounterFact's, MEMIT section 5,
- * with nll normalised by length.
+ * Token accuracy: EasyEdit's protocol, as in arXiv 2403.05330, section 4. Probabilities: CounterFact's, MEMIT section
+ * 5, with nll normalised by length.
  */
 export async function measureEdits(
   model: MeasuredModel,

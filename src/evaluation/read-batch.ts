@@ -8,28 +8,28 @@ import { counterfactRecord } from './counterfact-record.js';
 import { decodeLine, excerptOf } from './decode-line.js';
 import { contentId, type EditFields, editFieldNames, editRecord } from './edit-record.js';
 import { type ArrayElement, jsonElements } from './json-elements.js';
-import { describe, reasonOf } from './record-reason.js';
+import { describeInput, reasonOf } from './record-reason.js';
 import { zsreRecord } from './zsre-record.js';
 
 export { type Overwrite, overwrites } from './batch-conflicts.js';
 
-/** How a batch file writes its edits. */
+/** The form of the edits in a batch file. */
 export type BatchFormat = 'edits' | 'counterfact' | 'zsre';
 
 /** Which part of a file to read, and how. */
-export interface BatchOptions {
-  /** Valid records to take at most; reading stops there. */
+export interface ReadBatchOptions {
+  /** Most valid records to take. Reading stops there. */
   readonly limit?: number;
-  /** Valid records to pass over first. */
+  /** Valid records to skip first. */
   readonly offset?: number;
   /** `auto` (default): the format of the file's first valid record. */
   readonly format?: BatchFormat | 'auto';
 }
 
-/** A line that cannot be taken. */
+/** A rejected line. */
 export interface RejectedLine {
   readonly lineNumber: number;
-  /** One line in plain words: `field: requirement, got value`. */
+  /** One line: `field: requirement, got value`. */
   readonly reason: string;
   /** The line's beginning, printable. */
   readonly excerpt: string;
@@ -37,7 +37,7 @@ export interface RejectedLine {
 
 /** What a batch file holds: every non-blank line is in `edits` or in `rejected`. */
 export interface BatchReading {
-  /** `unknown` when `auto` met no valid record. */
+  /** `unknown` if `auto` found no valid record. */
   readonly format: BatchFormat | 'unknown';
   readonly edits: readonly Edit[];
   /** In the order of the lines. */
@@ -60,23 +60,23 @@ const optionsSchema = z.strictObject({
 /**
  * Reads a batch file; see {@link parseBatch}.
  *
- * @throws {InvalidInputError} if the file cannot be read or an option is not one
+ * @throws {InvalidInputError} if the file cannot be read or an option is not valid
  */
-export function readBatch(path: string, options: BatchOptions = {}): Promise<BatchReading> {
+export function readBatch(path: string, options: ReadBatchOptions = {}): Promise<BatchReading> {
   return parseBatch(readChunks(path), path, options);
 }
 
 /**
- * Reads a batch from bytes: JSONL with one record a line, or one JSON array of records. Bad records are rejected one by
- * one with their line number and a reason, and the good ones go on; edits that cannot be in one batch are rejected too.
+ * Reads a batch from bytes: JSONL with one record a line, or one JSON array of records. Each bad record is rejected
+ * with its line number and a reason, and the good ones are kept. Edits that cannot be in one batch are rejected too.
  *
  * @param what name of the source, for errors
- * @throws {InvalidInputError} if the bytes cannot be read or an option is not one
+ * @throws {InvalidInputError} if the bytes cannot be read or an option is not valid
  */
 export async function parseBatch(
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
   what: string,
-  options: BatchOptions = {},
+  options: ReadBatchOptions = {},
 ): Promise<BatchReading> {
   const { limit = Number.POSITIVE_INFINITY, offset = 0, format = 'auto' } = checkedOptions(options, what);
   const progress: LineProgress = { linesRead: 0 };
@@ -108,16 +108,16 @@ export async function parseBatch(
   };
 }
 
-function checkedOptions(options: BatchOptions, what: string): z.infer<typeof optionsSchema> {
+function checkedOptions(options: ReadBatchOptions, what: string): z.infer<typeof optionsSchema> {
   const result = optionsSchema.safeParse(options);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const field = String(issue.path[0] ?? 'options');
   const requirement = { limit: 'a whole number from 1', offset: 'a whole number from 0' }[field] ?? issue.message;
-  throw new InvalidInputError(`${field} for ${what}`, requirement, describe(Object(options)[field]));
+  throw new InvalidInputError(`${field} for ${what}`, requirement, describeInput(Object(options)[field]));
 }
 
-/** The non-blank lines of a stream, or the elements where it is one JSON array of objects. */
+/** The non-blank lines of a stream, or its elements if it is one JSON array of objects. */
 async function* rawRecords(chunks: AsyncGenerator<Uint8Array>, progress: LineProgress): AsyncGenerator<ArrayElement> {
   const head = await readHead(chunks);
   const whole = followedBy(head, chunks);
@@ -184,7 +184,7 @@ function parseObject(text: string): { readonly record: object } | { readonly rea
     return { reason: `a JSON object, got ${describeSyntax(text, (error as SyntaxError).message)}` };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { reason: `a JSON object, got ${describe(value)}` };
+    return { reason: `a JSON object, got ${describeInput(value)}` };
   }
   return { record: value };
 }

@@ -2,11 +2,11 @@
 import { MalformedFileError } from '../errors.js';
 import { type ByteLine, byteLines, MAX_LINE_BYTES, readChunks } from './byte-lines.js';
 import { decodeLine } from './decode-line.js';
-import { describe } from './record-reason.js';
+import { describeInput } from './record-reason.js';
 
 /** How much of a text file to read. */
 export interface ParagraphOptions {
-  /** Reading stops after so many paragraphs; all by default. */
+  /** Reading stops after this many paragraphs; by default all are read. */
   readonly maxParagraphs?: number;
 }
 
@@ -15,15 +15,16 @@ interface TextLine {
   readonly text: string;
 }
 
-/** How much text decides whether blank lines part the paragraphs, in characters. */
+/** Characters of text that decide whether blank lines separate the paragraphs. */
 const LOOKAHEAD_CHARACTERS = 1_000_000;
 
 /**
- * The paragraphs of a text file: parts between blank lines, or lines where the first million characters hold no blank
- * line between others. Of a JSONL file (its first line is an object): the `text`, or else `content`, of each line.
+ * The paragraphs of a text file: the parts between blank lines, or each line if the first million characters have no
+ * blank line between others. In a JSONL file (its first line is an object): the `text`, or else the `content`, of each
+ * line.
  *
  * @throws {InvalidInputError} if the file cannot be read
- * @throws {MalformedFileError} if it holds no text, or a line is no UTF-8, longer than 1 MB, or lacks its text field
+ * @throws {MalformedFileError} if it holds no text, or a line is not UTF-8, longer than 1 MB, or lacks its text field
  */
 export async function* readParagraphs(path: string, options: ParagraphOptions = {}): AsyncGenerator<string> {
   const { maxParagraphs = Number.POSITIVE_INFINITY } = options;
@@ -104,7 +105,7 @@ async function* textFields(lines: AsyncIterable<TextLine>, path: string): AsyncG
     const isRecord = typeof record === 'object' && record !== null;
     const field = isRecord ? (Object(record).text ?? Object(record).content) : record;
     if (!isRecord || typeof field !== 'string') {
-      const got = record === undefined ? 'broken JSON' : describe(field);
+      const got = record === undefined ? 'broken JSON' : describeInput(field);
       throw new MalformedFileError(`${path}, line ${lineNumber}`, 'a JSON object with a text or content string', got);
     }
     if (field.trim() !== '') yield field.trim();
@@ -116,7 +117,7 @@ function isJsonObject(text: string): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The line's JSON value; undefined where it is none (which is how plain text looks). */
+/** The line's JSON value; undefined if it is not JSON, such as plain text. */
 function jsonValue(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,14 +1,14 @@
-/** @file Schema building blocks for records from outside, and their complaints as one line in plain words. */
+/** @file Parts of schemas for records from outside, and their errors as one line in plain words. */
 import { z } from 'zod';
 import { printable } from './decode-line.js';
 
 const SHOWN_CHARACTERS = 60;
 const SHOWN_ISSUES = 3;
 
-/** What a text field of a record must be like. */
+/** Requirements of a text field. */
 export interface TextRule {
   readonly maxCharacters: number;
-  /** Spaces are taken off at both ends, or at the end only (a prompt's continuation brings its own). */
+  /** Spaces are removed at both ends, or only at the end (a continuation of a prompt has its own at the start). */
   readonly trim: 'both' | 'end';
   /** Line breaks and tabs may occur. */
   readonly allowsLines: boolean;
@@ -16,7 +16,7 @@ export interface TextRule {
   readonly holes: 'one' | 'any' | 'none';
 }
 
-/** Schema of a text field; its messages are requirements, see {@link reasonOf}. */
+/** Schema of a text field. Its messages are requirements, see {@link reasonOf}. */
 export function textField(rule: TextRule) {
   const requirement = `a text of 1 to ${rule.maxCharacters} characters`;
   return z
@@ -35,7 +35,7 @@ export function textField(rule: TextRule) {
     );
 }
 
-/** Schema of a list of texts; none where the field is missing. */
+/** Schema of a list of texts; empty if the field is missing. */
 export function textList(maxItems: number, rule: TextRule) {
   const requirement = `a list of at most ${maxItems} texts`;
   return z
@@ -64,7 +64,7 @@ function hasControlCharacter(text: string, allowsLines: boolean): boolean {
   return /\p{Cc}/u.test(allowsLines ? text.replace(/[\n\r\t]/g, '') : text);
 }
 
-/** A schema's complaints as one line: `field: requirement, got value; ...`. */
+/** A schema's errors as one line: `field: requirement, got value; ...`. */
 export function reasonOf(error: z.ZodError, record: unknown, knownFields: readonly string[]): string {
   const byField = new Map<string, string>();
   for (const issue of error.issues) {
@@ -73,7 +73,7 @@ export function reasonOf(error: z.ZodError, record: unknown, knownFields: readon
     if (reasons.length > 0) continue;
     const field = fieldName(issue.path);
     if (!byField.has(field))
-      byField.set(field, `${field}: ${issue.message}, got ${describe(valueAt(record, issue.path))}`);
+      byField.set(field, `${field}: ${issue.message}, got ${describeInput(valueAt(record, issue.path))}`);
   }
   const reasons = [...byField.values()];
   const rest = reasons.length - SHOWN_ISSUES;
@@ -84,7 +84,7 @@ function unknownField(key: string, knownFields: readonly string[]): string {
   const plain = (name: string) => name.toLowerCase().replace(/[^a-z]/g, '');
   const meant = knownFields.find((field) => plain(field) === plain(key));
   const hint = meant ? `, did you mean ${meant}?` : ` (fields: ${knownFields.join(', ')})`;
-  return `unknown field ${describe(key)}${hint}`;
+  return `unknown field ${describeInput(key)}${hint}`;
 }
 
 function fieldName(path: readonly PropertyKey[]): string {
@@ -101,7 +101,7 @@ function valueAt(record: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 /** A value from outside in a few words. */
-export function describe(value: unknown): string {
+export function describeInput(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (value === '') return 'an empty text';

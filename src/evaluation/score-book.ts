@@ -1,7 +1,7 @@
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel, Score, ScoreRequest } from '../serving/index.js';
 
-/** A prompt with the continuation whose tokens are scored; without one, only the next token is looked at. */
+/** A prompt with the continuation whose tokens are scored. Without one, only the most probable next token is read. */
 export interface Question {
   readonly prompt: string;
   readonly continuation?: string;
@@ -31,7 +31,7 @@ export class ScoreBook {
     this.#tokenizer = tokenizer;
   }
 
-  /** Notes a question; its answer is there after {@link answerWith}. */
+  /** Notes a question. The returned function gives its answer after {@link answerWith}. */
   ask(question: Question): () => Answer {
     const key = JSON.stringify([question.prompt, question.continuation]);
     let index = this.#indices.get(key);
@@ -51,7 +51,7 @@ export class ScoreBook {
 
   #request({ prompt, continuation }: Question): ScoreRequest & { open: boolean } {
     const { ids } = this.#tokenizer.encode(prompt);
-    // Scoring needs a token to score: an arbitrary one stands in where only the most probable next token is asked for.
+    // Scoring needs a token to score. An arbitrary one is used if only the most probable next token is wanted.
     const continued =
       continuation === undefined ? [ids[ids.length - 1]] : this.#tokenizer.encodePlain(` ${continuation}`).ids;
     return { tokenIds: [...ids, ...continued], scoredFrom: ids.length, open: continuation === undefined };

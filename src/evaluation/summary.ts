@@ -1,6 +1,6 @@
 import type { EditMeasurement } from './measure-edits.js';
 
-/** Means over edits; null where nothing was there to measure. Shares lie in 0..1. */
+/** Means over edits; null if there was nothing to measure. Shares lie in 0..1. */
 export interface EditSummary {
   readonly edits: number;
   readonly reliability: number | null;
@@ -39,7 +39,7 @@ export function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Null where a value is missing, 0 where one is 0. */
+/** Null if a value is missing, 0 if one is 0. */
 function harmonicMean(values: readonly (number | null)[]): number | null {
   let reciprocals = 0;
   for (const value of values) {

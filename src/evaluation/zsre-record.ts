@@ -1,11 +1,14 @@
-/** @file Records of zsRE (Levy et al., 2017) in the editing split of MEND (Mitchell et al., 2022), as they are published. */
+/**
+ * @file Records of zsRE (Levy et al., 2017) in the editing split of MEND (Mitchell et al., 2022), as they are
+ *   published.
+ */
 import { z } from 'zod';
 import { type EditFields, textRules } from './edit-record.js';
-import { describe, textField } from './record-reason.js';
+import { describeInput, textField } from './record-reason.js';
 
 /**
- * Schema of a zsRE record. The template is `src` with its subject replaced by `{}`; the held-out question `loc` keeps its
- * `nq question: ` marker and gets a question mark, as MEND, ROME, MEMIT and EasyEdit ask it.
+ * Schema of a zsRE record. The template is `src` with its subject replaced by `{}`. The held-out question `loc` keeps
+ * its `nq question: ` marker and gets a question mark, as in MEND, ROME, MEMIT and EasyEdit.
  */
 export const zsreRecord = z
   .looseObject({
@@ -19,7 +22,7 @@ export const zsreRecord = z
   .transform((record, context): EditFields => {
     const prompt = withHole(record.src, record.subject);
     if (prompt === undefined) {
-      const message = `a question that contains the subject ${describe(record.subject)}`;
+      const message = `a question that contains the subject ${describeInput(record.subject)}`;
       context.issues.push({ code: 'custom', path: ['src'], message, input: record.src });
       return z.NEVER;
     }
@@ -34,7 +37,7 @@ export const zsreRecord = z
     };
   });
 
-/** The text with `{}` for the first place where the subject stands as whole words, else where it stands at all. */
+/** The text with `{}` in place of the subject: where it first occurs as whole words, else where it first occurs. */
 function withHole(text: string, subject: string): string | undefined {
   const isWordPart = (character: string | undefined) => character !== undefined && /[\p{L}\p{N}]/u.test(character);
   const first = text.indexOf(subject);

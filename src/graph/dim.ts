@@ -2,12 +2,15 @@
 import { InvalidInputError } from '../errors.js';
 
 /**
- * The size of one axis: a number, or a symbol such as `'rows'`. Equal names are equal sizes. Sums and products of symbols are
- * symbols too (`'prefix+suffix'`, `'batch*tokens'`, `'tokens-1'`), in alphabetical order with the constant last.
+ * The size of one axis: a number, or a symbol such as `'rows'`. Equal names mean equal sizes. Sums and products of
+ * symbols are symbols too (`'prefix+suffix'`, `'batch*tokens'`, `'tokens-1'`), in alphabetical order with the constant
+ * last.
  */
 export type Dim = number | string;
 
-/** A polynomial: from monomial (`'batch*tokens'`, `''` for the constant) to its coefficient, zero coefficients left out. */
+/**
+ * A polynomial: from monomial (`'batch*tokens'`, `''` for the constant) to its coefficient, zero coefficients left out.
+ */
 export type Polynomial = ReadonlyMap<string, number>;
 
 const TERM = /([+-]?)([^+-]+)/gy;

@@ -25,7 +25,7 @@ function single(operator: OperatorName, set: DtypeSet): Infer {
   };
 }
 
-/** A unary operator whose result has the dtype of its input: floats unless said otherwise. */
+/** A unary operator whose result has the dtype of its input; floats by default. */
 function unary(operator: OperatorName, onnx: string, set: DtypeSet = floats): Operator<None> {
   return { onnx, infer: single(operator, set) };
 }

@@ -58,10 +58,10 @@ export const tanh = (x: Value): Value => emitOne('tanh', [x], {});
 export const erf = (x: Value): Value => emitOne('erf', [x], {});
 /** `|x|` */
 export const abs = (x: Value): Value => emitOne('abs', [x], {});
-/** -1, 0 or 1; nothing flows back through it. */
+/** -1, 0 or 1; it has no gradient. */
 export const sign = (x: Value): Value => emitOne('sign', [x], {});
 
-/** The same elements in another dtype; a cast to the dtype it has is no node. */
+/** The same elements in another dtype. A cast to the same dtype adds no node. */
 export const cast = (x: Value, dtype: Dtype): Value => (x.dtype === dtype ? x : emitOne('cast', [x], { to: dtype }));
 /** `a` where the bool condition holds, else `b`; all three broadcast. Slow on the CPU: prefer an additive mask. */
 export const where = (condition: Value, a: Value, b: Value): Value => emitOne('where', [condition, a, b], {});

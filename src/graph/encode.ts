@@ -1,4 +1,4 @@
-/** @file ONNX models as protobuf bytes and back; `onnx-file.ts` beside it does the same for files of others. */
+/** @file ONNX models as protobuf bytes and back. `onnx-file.ts` does the same for files of other exporters. */
 import { basename, dirname } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {

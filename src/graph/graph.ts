@@ -37,15 +37,15 @@ export type FloatDtype = 'float32' | 'float64';
 
 /** Settings of a graph. */
 export interface GraphOptions {
-  /** The element type of scalars and weights; float32 unless said otherwise. */
+  /** The element type of scalars and weights; float32 by default. */
   readonly floatDtype?: FloatDtype;
 }
 
 const FLOAT_STORAGE: readonly Dtype[] = ['float16', 'bfloat16', 'float32', 'float64'];
 
 /**
- * A computation under construction. Operators are free functions over its values (`add(a, b)`); nodes that no output needs are
- * dropped when the graph is encoded.
+ * A computation under construction. Operators are free functions over its values (`add(a, b)`). Nodes that no output
+ * needs are dropped when the graph is encoded.
  */
 export class Graph {
   readonly floatDtype: FloatDtype;
@@ -77,7 +77,7 @@ export class Graph {
   }
 
   /**
-   * A tensor fed at every run. Its bare symbols are declared by it.
+   * A tensor that is fed at every run. It declares the bare symbols of its shape.
    *
    * @throws {InvalidInputError} if the name is taken, begins with `%`, or the dtype cannot be fed (bfloat16)
    */
@@ -97,7 +97,7 @@ export class Graph {
     return value;
   }
 
-  /** A number of the graph's float dtype (or the given one), shape `[]`; the same number is one value. */
+  /** A number of the graph's float dtype (or the given one), shape `[]`. Equal numbers share one value. */
   scalar(number: number, dtype: FloatDtype = this.floatDtype): Value {
     return this.once(`scalar ${dtype} ${Object.is(number, -0) ? '-0' : number}`, () => {
       const content = dtype === 'float64' ? Float64Array.of(number) : Float32Array.of(number);
@@ -106,8 +106,8 @@ export class Graph {
   }
 
   /**
-   * A stored tensor read from its file when the graph is compiled, cast to the graph's float dtype. The same location is one
-   * value.
+   * A stored tensor, read from its file when the graph is compiled, and cast to the graph's float dtype. Equal
+   * locations share one value.
    *
    * @throws {InvalidInputError} if the stored dtype is not a float
    */
@@ -135,7 +135,7 @@ export class Graph {
     this.#outputs.set(name, value);
   }
 
-  /** The value built under this key before, or now. */
+  /** The value of this key, which is built at the first call. */
   once(key: string, build: () => Value): Value {
     const known = this.#shared.get(key);
     if (known !== undefined) return known;
@@ -144,7 +144,7 @@ export class Graph {
     return value;
   }
 
-  /** Records a node; operators do this after their shape rule has run. */
+  /** Records a node. Operators call it after their shape rule. */
   append<Name extends OperatorName>(
     operator: Name,
     inputs: readonly Value[],
@@ -163,7 +163,7 @@ export class Graph {
     return this.#producers.get(value.id);
   }
 
-  /** Makes a value the run-time source of its bare symbols that have none yet. */
+  /** Makes a value the run-time source of those of its bare symbols that have none yet. */
   declareSymbols(value: Value): void {
     value.shape.forEach((dim, axis) => {
       if (isSymbol(dim) && !this.#symbols.has(dim)) this.#symbols.set(dim, { value, axis });

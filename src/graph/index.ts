@@ -31,6 +31,6 @@ export { encodeGraph, openOnnxFile } from './on-demand.js';
 export type { OnnxConstant, OnnxFile, OnnxFileNode } from './onnx-file.js';
 export { forOpset } from './opset.js';
 
-export { type GemmOptions, gemm, logSoftmax, matMul, softmax } from './products.js';
+export { gemm, logSoftmax, matMul, softmax } from './products.js';
 export { argMax, reduceMax, reduceMean, reduceSum } from './reductions.js';
 export { concat, reshape, slice, squeeze, transpose, unsqueeze } from './shaping.js';

@@ -15,7 +15,7 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
     onnx: () => ({ type: 'Gather', attributes: { axis: int(0) } }),
     infer: ([table, indices]) => inferGather('gather', table!, indices!),
   },
-  // The inverse index takes no part in the forward pass: its place in the node is for the gradient alone.
+  // Only the gradient uses the inverse index; the forward pass does not.
   takeRows: {
     onnx: () => ({ type: 'Gather', operands: 2, attributes: { axis: int(0) } }),
     infer: ([x, index, inverse]) => {
@@ -35,7 +35,7 @@ export const indexingRules: OperatorTable<'gather' | 'takeRows' | 'gatherElement
       return [{ dtype: x!.dtype, shape: indices!.shape }];
     },
   },
-  // Not ScatterND: on several threads its CPU kernel loses additions to one place.
+  // Not ScatterND: with several threads its CPU kernel loses additions to the same place.
   scatterElementsAdd: {
     onnx: ({ axis }) => ({ type: 'ScatterElements', attributes: { axis: int(axis), reduction: text('add') } }),
     infer: ([base, indices, updates], { axis }) => {

@@ -13,7 +13,7 @@ import { expand, reshape } from './shaping.js';
  */
 export const gather = (table: Value, indices: Value): Value => emitOne('gather', [table, indices], {});
 
-/** Whether the inverse of {@link takeRows} says `-1` for some rows. */
+/** Whether the inverse of {@link takeRows} is `-1` for some rows. */
 export interface TakeRowsOptions {
   readonly partial?: boolean;
 }
@@ -22,8 +22,9 @@ export interface TakeRowsOptions {
  * {@link gather} of the rows of a matrix along an index whose inverse is known, which makes the gradient a gather too:
  * `dx[r] = dy[inverse[r]]`. It lays ragged rows out as a padded rectangle and takes them back.
  *
- * The gradient is exact if row `r` of x stands in the flattened result at `inverse[r]`, and every other place of the result has
- * zero gradient (masked padding). With `partial`, `inverse[r] = -1` says that row `r` is taken nowhere; its gradient is zero.
+ * The gradient is exact if row `r` of x stands in the flattened result at `inverse[r]`, and every other place of the
+ * result has zero gradient (masked padding). With `partial`, `inverse[r] = -1` says that row `r` is taken nowhere; its
+ * gradient is zero.
  *
  * @param x       [n, d]
  * @param index   int64 of any rank: the row of x at each place of the result
@@ -34,8 +35,8 @@ export const takeRows = (x: Value, index: Value, inverse: Value, options: TakeRo
   emitOne('takeRows', [x, index, inverse], { partial: options.partial ?? false });
 
 /**
- * Elements along an axis (the last unless said otherwise): `y[..., j] = x[..., indices[..., j]]`. Its gradient adds elements
- * into zeros.
+ * Elements along an axis (by default the last): `y[..., j] = x[..., indices[..., j]]`. Its gradient adds
+ * elements into zeros.
  *
  * @param x       [..., n]
  * @param indices int64 [..., k]
@@ -45,7 +46,7 @@ export const gatherElements = (x: Value, indices: Value, axis = -1): Value =>
   emitOne('gatherElements', [x, indices], { axis: normalizeAxis('gatherElements', axis, x.shape.length) });
 
 /**
- * Base with elements added along an axis (the last unless said otherwise), at repeated indices too:
+ * Base with elements added along an axis (by default the last). Indices may repeat:
  * `y[..., indices[..., j]] += updates[..., j]`.
  *
  * @param base    [..., n]
@@ -58,7 +59,7 @@ export const scatterElementsAdd = (base: Value, indices: Value, updates: Value, 
   });
 
 /**
- * Base with rows added at indices, repeated ones too: `y[indices[i...]] += updates[i...]`.
+ * Base with rows added at indices, which may repeat: `y[indices[i...]] += updates[i...]`.
  *
  * @param base    [n, ...]
  * @param indices int64 of any rank

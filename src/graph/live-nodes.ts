@@ -1,7 +1,7 @@
 /** @file Which part of a graph its outputs need. */
 import type { Graph, Node, Source, Value } from './graph.js';
 
-/** Nodes and sources that some output needs, in order of recording; all inputs are kept, for they are fed anyway. */
+/** Nodes and sources that some output needs, in order of recording. All inputs are kept, since they are fed anyway. */
 export function liveParts(graph: Graph): { readonly nodes: readonly Node[]; readonly sources: readonly Source[] } {
   const needed = new Set<number>([...graph.outputs.values()].map((value) => value.id));
   const isNeeded = (value: Value) => needed.has(value.id);

@@ -78,7 +78,7 @@ function onnxForm<Name extends OperatorName>({ operator, attributes }: Node<Name
   return typeof onnx === 'string' ? { type: onnx } : onnx(attributes);
 }
 
-/** The one authority on names: inputs and outputs keep theirs, all others are `%id`. */
+/** Decides all names: inputs and outputs keep theirs, all others are `%id`. */
 class Names {
   readonly #names = new Map<number, string>();
   readonly #aliases: OnnxNode[] = [];

@@ -1,4 +1,4 @@
-/** @file Model files of any exporter: looked at, added to, and written back with all that this project does not know of. */
+/** @file Reads model files of any exporter, adds nodes, and writes them back with everything that is unknown here. */
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -16,7 +16,7 @@ import type { Dtype, Tensor } from '../tensor/index.js';
 import { knownDtype } from './dtype-code.js';
 import { decodeNode, encodeInitializer, encodeNode, encodePort } from './encode.js';
 import type { OnnxInitializer, OnnxNode, OnnxPort } from './lower.js';
-import { externalLocation, readStored } from './stored-tensor.js';
+import { externalLocation, readStoredTensor } from './stored-tensor.js';
 
 /** A node of a file, with those of its attributes that are numbers or texts. */
 export interface OnnxFileNode extends OnnxNode {
@@ -37,9 +37,9 @@ const largestBytes = 2 ** 31 - 1;
 const plainAttributes = [AttributeType.INT, AttributeType.INTS, AttributeType.FLOAT, AttributeType.STRING];
 
 /**
- * An ONNX model as somebody exported it. It is held as the protobuf messages it is made of, so that what is only passed
- * through (attributes, subgraphs, functions, fields of later releases) is written back as it was read. Nodes and constants
- * are those of the main graph.
+ * An ONNX model as somebody exported it. It is held as protobuf messages, so that unknown parts (attributes, subgraphs,
+ * functions, fields of later releases) are written back as they were read. Nodes and constants are those of the main
+ * graph.
  */
 export class OnnxFile {
   readonly #constants: ReadonlyMap<string, TensorProto>;
@@ -66,9 +66,9 @@ export class OnnxFile {
   }
 
   /**
-   * The version of the standard operators that the file speaks.
+   * The version of the standard operators that the file uses.
    *
-   * @throws {MalformedFileError} if it says none
+   * @throws {MalformedFileError} if it names none
    */
   get opset(): number {
     const standard = this.#model.opsetImport.find(({ domain }) => isStandard(domain));
@@ -90,7 +90,7 @@ export class OnnxFile {
     return this.#graph.output.map(({ name }) => name);
   }
 
-  /** The types of all operators, those of subgraphs and functions too. */
+  /** The types of all operators, including those of subgraphs and functions. */
   get operatorTypes(): ReadonlySet<string> {
     return new Set(this.#allNodes().map(({ opType }) => opType));
   }
@@ -119,12 +119,12 @@ export class OnnxFile {
   async readConstant(name: string): Promise<Tensor> {
     const stored = this.#constants.get(name);
     if (stored === undefined) throw new InvalidInputError(this.path, `a constant named ${name}`, 'none');
-    return readStored(stored, this.path, name);
+    return readStoredTensor(stored, this.path, name);
   }
 
   /**
-   * Puts nodes behind the producer of a value: the producer's result gets another name, and the nodes, one of which has to
-   * make a value of the old name, stand right after it, so that the list stays sorted.
+   * Puts nodes behind the producer of a value. The producer's result gets another name, and one of the nodes must make
+   * a value of the old name. They stand right after the producer, so that the list stays sorted.
    *
    * @throws {InvalidInputError} if no node of the main graph makes the value
    */
@@ -167,7 +167,7 @@ export class OnnxFile {
   }
 }
 
-/** The folder is that of the name, not that of a file which the name links to: external data lies beside the name. */
+/** Only the folder is resolved. The file itself may be a link, and external data lies beside the link. */
 async function placeOf(path: string): Promise<string> {
   try {
     return join(await realpath(dirname(path)), basename(path));

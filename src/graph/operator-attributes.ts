@@ -1,4 +1,4 @@
-/** @file The names of all operators, and what each is told besides its inputs. */
+/** @file The names of all operators, and the attributes of each. */
 import type { Dtype } from '../tensor/index.js';
 import type { Dim } from './dim.js';
 
@@ -18,7 +18,9 @@ export interface ReduceAttributes {
   readonly keepDims: boolean;
 }
 
-/** Attributes of operators whose result shape is given: `target` in ONNX terms, null if a second input holds it at run time. */
+/**
+ * Attributes of operators with a given result shape: `target` as in ONNX, null if a second input holds it at run time.
+ */
 export interface TargetShape {
   readonly shape: readonly Dim[];
   readonly target: readonly number[] | null;
@@ -32,7 +34,7 @@ export interface SliceAttributes {
   readonly bounds: readonly [number, number] | null;
 }
 
-/** Every operator and its attributes. Both tables, of shape rules and of gradient rules, are total over these names. */
+/** Every operator and its attributes. The tables of shape rules and of gradient rules have an entry for each. */
 export interface OperatorAttributes {
   readonly add: None;
   readonly sub: None;

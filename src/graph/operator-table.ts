@@ -1,4 +1,7 @@
-/** @file The one table of operators. Builders look their operator up here, so nothing below it may use a builder. */
+/**
+ * @file The table of operators. Builders look their operator up here, so nothing that this file imports may use a
+ *   builder.
+ */
 import { elementwiseRules } from './elementwise-rules.js';
 import { indexingRules } from './indexing-rules.js';
 import type { OperatorTable } from './operator.js';
@@ -6,7 +9,7 @@ import { productRules } from './product-rules.js';
 import { reductionRules } from './reduction-rules.js';
 import { shapingRules } from './shaping-rules.js';
 
-/** Every operator's ONNX form and shape rule; an operator without both does not compile. */
+/** Every operator's ONNX form and shape rule. An operator without both does not compile. */
 export const operatorTable: OperatorTable = {
   ...elementwiseRules,
   ...productRules,

@@ -15,7 +15,7 @@ export interface OnnxForm {
   /** `com.microsoft`, or empty for the standard operators. */
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
-  /** How many of the node's inputs ONNX gets, if not all: the others matter to the gradient alone. */
+  /** How many of the node's inputs ONNX gets, if not all. Only the gradient uses the others. */
   readonly operands?: number;
   /** int64 vectors that follow the node's inputs: axes, bounds, sizes. */
   readonly integers?: readonly (readonly number[])[];
@@ -28,7 +28,7 @@ export interface Operator<Attributes> {
   readonly infer: (inputs: readonly Value[], attributes: Attributes) => readonly Signature[];
 }
 
-/** Entries for some operators; all of them together make the table, which must name every operator. */
+/** Entries for some operators. Together they make the table, which must name every operator. */
 export type OperatorTable<Names extends OperatorName = OperatorName> = {
   readonly [Name in Names]: Operator<OperatorAttributes[Name]>;
 };

@@ -1,10 +1,10 @@
-/** @file Our operators as older versions of ONNX's standard operator set write them. */
+/** @file Writes our operators for older versions of ONNX's standard operator set. */
 import { InvalidInputError } from '../errors.js';
 import type { Tensor } from '../tensor/index.js';
 import type { OnnxInitializer, OnnxModel, OnnxNode } from './lower.js';
 import { ints } from './operator.js';
 
-/** The first operator set in which an operator means what it means in the one that we write. */
+/** The first operator set in which an operator has the same meaning as in the one we write. */
 const since: Readonly<Record<string, number>> = {
   Add: 7,
   Sub: 7,
@@ -24,13 +24,13 @@ const since: Readonly<Record<string, number>> = {
   ReduceMax: 11,
 };
 
-/** The first operator set in which the axes are an input; they are an attribute before. */
+/** The first operator set in which the axes are an input. Before, they are an attribute. */
 const axesInputSince: Readonly<Record<string, number>> = { Squeeze: 13, Unsqueeze: 13, ReduceSum: 13, ReduceMax: 18 };
 
 /**
- * The same model for a file that speaks another operator set.
+ * The same model for a file with another operator set.
  *
- * @throws {InvalidInputError} naming the operator that this operator set does not have in the form we need
+ * @throws {InvalidInputError} naming an operator that the set lacks in the form we need
  */
 export function forOpset(model: OnnxModel, opset: number): OnnxModel {
   const constants = new Map(model.initializers.map(({ name, content }) => [name, content]));

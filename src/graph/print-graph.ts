@@ -1,11 +1,11 @@
 /** @file A readable text form of a graph, for tests and debugging. */
 import type { Graph, Node, Source, Value } from './graph.js';
 import { liveParts } from './live-nodes.js';
-import { describe } from './requirements.js';
+import { describeValue } from './requirements.js';
 
 /**
- * The part of a graph that its outputs need, a line for each node: `%2: float32[rows, 3] = gemm x %0 {"transB":true}`. Numbers
- * are written where they are used; values are numbered anew, so that the text does not change with unused nodes.
+ * The part of a graph that its outputs need, a line for each node: `%2: float32[rows, 3] = gemm x %0 {"transB":true}`.
+ * Numbers are written where they are used. Values are numbered anew, so that unused nodes do not change the text.
  */
 export function printGraph(graph: Graph): string {
   const { nodes, sources } = liveParts(graph);
@@ -35,12 +35,14 @@ function inlineText(source: Source): string | undefined {
 }
 
 function printSource(source: Source, name: (value: Value) => string): readonly string[] {
-  if (source.kind === 'input') return [`input ${source.name}: ${describe(source.value)}`];
-  return inlineText(source) === undefined ? [`${source.kind} ${name(source.value)}: ${describe(source.value)}`] : [];
+  if (source.kind === 'input') return [`input ${source.name}: ${describeValue(source.value)}`];
+  return inlineText(source) === undefined
+    ? [`${source.kind} ${name(source.value)}: ${describeValue(source.value)}`]
+    : [];
 }
 
 function printNode(node: Node, name: (value: Value) => string): string {
-  const results = node.outputs.map((output) => `${name(output)}: ${describe(output)}`).join(', ');
+  const results = node.outputs.map((output) => `${name(output)}: ${describeValue(output)}`).join(', ');
   const attributes = Object.entries(node.attributes).filter(([, value]) => value !== false && value !== null);
   const suffix = attributes.length === 0 ? '' : ` ${JSON.stringify(Object.fromEntries(attributes))}`;
   return `${results} = ${node.operator} ${node.inputs.map(name).join(' ')}${suffix}`;

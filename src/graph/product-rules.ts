@@ -4,7 +4,7 @@ import { broadcastShapes, type Dim } from './dim.js';
 import type { Signature, Value } from './graph.js';
 import { float, int, type OperatorTable } from './operator.js';
 import type { GemmAttributes } from './operator-attributes.js';
-import { describe, floats, requireDtype, requireSameDtype, requireShape } from './requirements.js';
+import { describeValue, floats, requireDtype, requireSameDtype, requireShape } from './requirements.js';
 
 function operandDims(value: Value, transposed: boolean): readonly [rows: Dim, columns: Dim] {
   const [rows, columns] = value.shape.slice(-2) as [Dim, Dim];
@@ -28,7 +28,8 @@ function inferGemm([a, b, bias]: readonly Value[], { transA, transB }: GemmAttri
 function requireBias(bias: Value, shape: readonly Dim[]): void {
   const offset = 2 - bias.shape.length;
   const fits = offset >= 0 && bias.shape.every((dim, axis) => dim === 1 || dim === shape[axis + offset]);
-  if (!fits) throw new InvalidInputError('gemm', `a bias that broadcasts to [${shape.join(', ')}]`, describe(bias));
+  if (!fits)
+    throw new InvalidInputError('gemm', `a bias that broadcasts to [${shape.join(', ')}]`, describeValue(bias));
 }
 
 export const productRules: OperatorTable<'gemm' | 'matMul' | 'softmax' | 'logSoftmax'> = {

@@ -13,8 +13,8 @@ export interface GemmOptions {
 }
 
 /**
- * `alpha op(A) op(B) + bias` of two matrices, where `op` transposes if asked. Its gradient is one gemm per operand, without any
- * transposition.
+ * `alpha op(A) op(B) + bias` of two matrices, where `op` transposes if asked. Its gradient is one gemm per operand,
+ * without any transposition.
  *
  * @param a [rows, inner], or [inner, rows] with transA
  * @param b [inner, columns], or [columns, inner] with transB
@@ -22,7 +22,7 @@ export interface GemmOptions {
  */
 export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
   const { transA = false, transB = false, alpha = 1, bias } = options;
-  // ONNX stores alpha as float32: in float64 graphs any other factor is multiplied separately.
+  // ONNX stores alpha as float32, so float64 graphs multiply by any other factor separately.
   if (a.dtype === 'float64' && Math.fround(alpha) !== alpha) {
     const scaled = mul(gemm(a, b, { transA, transB }), alpha);
     return bias === undefined ? scaled : add(scaled, bias);
@@ -37,8 +37,8 @@ export interface MatMulOptions {
 }
 
 /**
- * `op(A) op(B)` over the last two axes; the axes before them broadcast. An operand that is a transposition of the last two axes
- * becomes a flag, so that neither the product nor its gradient moves elements.
+ * `op(A) op(B)` over the last two axes; the axes before them broadcast. If an operand is a transposition of the last
+ * two axes, a flag replaces it, so that neither the product nor its gradient moves elements.
  *
  * @param a [..., rows, inner], or [..., inner, rows] with transA
  * @param b [..., inner, columns], or [..., columns, inner] with transB

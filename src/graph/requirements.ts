@@ -1,4 +1,4 @@
-/** @file Checks that shape rules share; every message names the operator, its requirement and what it got. */
+/** @file Checks that shape rules share. Every message names the operator, its requirement and what it got. */
 import { InvalidInputError } from '../errors.js';
 import type { Dtype } from '../tensor/index.js';
 import { type Dim, formatShape } from './dim.js';
@@ -24,25 +24,25 @@ export function isFloat(dtype: Dtype): boolean {
 }
 
 /** A value as text: `float32[rows, 3]`. */
-export function describe(value: Value): string {
+export function describeValue(value: Value): string {
   return `${value.dtype}${formatShape(value.shape)}`;
 }
 
 /** @throws {InvalidInputError} if a value is of none of the dtypes */
 export function requireDtype(operator: string, set: DtypeSet, ...values: readonly Value[]): void {
   if (values.every((value) => set.members.includes(value.dtype))) return;
-  throw new InvalidInputError(operator, `elements of ${set.name}`, values.map(describe).join(' and '));
+  throw new InvalidInputError(operator, `elements of ${set.name}`, values.map(describeValue).join(' and '));
 }
 
 /** @throws {InvalidInputError} if the values differ in dtype */
 export function requireSameDtype(operator: string, values: readonly Value[]): void {
   if (values.every((value) => value.dtype === values[0]!.dtype)) return;
-  throw new InvalidInputError(operator, 'operands of one dtype', values.map(describe).join(' and '));
+  throw new InvalidInputError(operator, 'operands of one dtype', values.map(describeValue).join(' and '));
 }
 
 /** @throws {InvalidInputError} unless the condition holds; the message ends with the values' dtypes and shapes */
 export function requireShape(operator: string, requirement: string, holds: boolean, ...values: readonly Value[]): void {
-  if (!holds) throw new InvalidInputError(operator, requirement, values.map(describe).join(' and '));
+  if (!holds) throw new InvalidInputError(operator, requirement, values.map(describeValue).join(' and '));
 }
 
 /** The size of the last axis. */

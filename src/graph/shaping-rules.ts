@@ -4,7 +4,7 @@ import { addDims, broadcastShapes, type Dim, formatShape, multiplyDims, sameShap
 import type { Signature, Value } from './graph.js';
 import { int, ints, type OnnxForm, type OperatorTable } from './operator.js';
 import type { TargetShape } from './operator-attributes.js';
-import { describe, requireSameDtype, requireShape } from './requirements.js';
+import { describeValue, requireSameDtype, requireShape } from './requirements.js';
 
 function inferConcat(values: readonly Value[], axis: number): readonly Signature[] {
   requireSameDtype('concat', values);
@@ -22,10 +22,10 @@ function inferReshape(x: Value, shape: readonly Dim[]): readonly Signature[] {
   const before = multiplyDims(x.shape);
   const after = multiplyDims(shape);
   const known = x.shape.flatMap(symbolsOf);
-  // A name that x does not mention (`rows` for `batch*tokens`) is taken at its word; ONNX Runtime checks it at every run.
+  // A symbol that x lacks (`rows` for `batch*tokens`) cannot be checked here. ONNX Runtime does it at every run.
   const renames = shape.some((dim) => symbolsOf(dim).some((symbol) => !known.includes(symbol)));
   if (before !== after && (!renames || (typeof before === 'number' && typeof after === 'number'))) {
-    throw new InvalidInputError('reshape', `as many elements as ${formatShape(shape)}`, describe(x));
+    throw new InvalidInputError('reshape', `as many elements as ${formatShape(shape)}`, describeValue(x));
   }
   return [{ dtype: x.dtype, shape }];
 }

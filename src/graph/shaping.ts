@@ -6,7 +6,7 @@ import { add, cast, mul } from './elementwise.js';
 import { emitOne } from './emit.js';
 import type { Graph, Value } from './graph.js';
 import { reduceSum } from './reductions.js';
-import { describe, isFloat } from './requirements.js';
+import { describeValue, isFloat } from './requirements.js';
 
 /**
  * Values laid end to end along an axis. Its gradient is one slice per value.
@@ -21,8 +21,8 @@ export function concat(values: readonly Value[], axis: number): Value {
 }
 
 /**
- * The elements from `start` up to `end` (left out: all from start on) along an axis. Negative numbers count from the end;
- * symbols are sizes of this graph, known at run time.
+ * The elements from `start` up to `end` (left out: all from start on) along an axis. Negative numbers count from the
+ * end; symbols are sizes of this graph, known at run time.
  */
 export function slice(x: Value, axis: number, start: Dim, end?: Dim): Value {
   const index = normalizeAxis('slice', axis, x.shape.length);
@@ -41,14 +41,14 @@ export function slice(x: Value, axis: number, start: Dim, end?: Dim): Value {
   return emitOne('slice', [x, sizeValue(x.graph, first), sizeValue(x.graph, last)], { ...attributes, bounds: null });
 }
 
-/** What follows the first `like.shape[likeAxis]` elements of x along an axis: the second part of a concatenation. */
+/** The elements of x along an axis after the first `like.shape[likeAxis]`: the second part of a concatenation. */
 export function sliceAfter(x: Value, axis: number, like: Value, likeAxis: number): Value {
   return slice(x, axis, like.shape[normalizeAxis('sliceAfter', likeAxis, like.shape.length)]!);
 }
 
 /**
- * The same elements under another shape. Symbols may be products (`'batch*tokens'`); a bare symbol that x does not mention is
- * declared by the result, and taken at its word.
+ * The same elements under another shape. Symbols may be products (`'batch*tokens'`). The result declares a bare symbol
+ * that x does not have; its size is checked at run time.
  *
  * @throws {InvalidInputError} if the element counts differ
  */
@@ -64,7 +64,7 @@ export function reshape(x: Value, shape: readonly Dim[]): Value {
   return result;
 }
 
-/** The shape in ONNX terms, 0 for "as in the input" and one -1 for "the rest", or null if that does not say it all. */
+/** The shape as in ONNX, 0 for "as in the input" and one -1 for "the rest"; null if it cannot be written that way. */
 function staticReshapeTarget(from: readonly Dim[], to: readonly Dim[]): readonly number[] | null {
   const target = to.map((dim, axis) => (typeof dim === 'number' ? dim : dim === from[axis] ? 0 : -1));
   const says = target.filter((size) => size === -1).length <= 1 && !to.includes(0);
@@ -91,7 +91,7 @@ export function expand(x: Value, shape: readonly Dim[]): Value {
   const wanted = shape.map(normalizeDim);
   if (sameShape(x.shape, wanted)) return x;
   const offset = wanted.length - x.shape.length;
-  // Expand broadcasts: where x already has the size, 1 says it without asking at run time.
+  // Expand broadcasts, so 1 stands for a size that x already has, and needs no look-up at run time.
   const sizes = wanted.map((dim, axis) => (dim === x.shape[axis - offset] ? 1 : dim));
   const target = sizes.filter((dim) => typeof dim === 'number');
   return target.length === sizes.length
@@ -102,7 +102,7 @@ export function expand(x: Value, shape: readonly Dim[]): Value {
 /** Zeros of a shape, in the dtype of another value. */
 export function zeros(like: Value, shape: readonly Dim[]): Value {
   if (like.dtype !== 'float32' && like.dtype !== 'float64') {
-    throw new InvalidInputError('zeros', 'a float dtype', describe(like));
+    throw new InvalidInputError('zeros', 'a float dtype', describeValue(like));
   }
   const { graph, dtype } = like;
   return graph.once(`zeros ${dtype} ${shape}`, () => expand(graph.scalar(0, dtype), shape));
@@ -115,7 +115,7 @@ export const zerosLike = (like: Value): Value => zeros(like, like.shape);
 export function sizeAsFloat(dims: readonly Dim[], like: Value): Value {
   const size = multiplyDims(dims);
   if (like.dtype !== 'float32' && like.dtype !== 'float64') {
-    throw new InvalidInputError('sizeAsFloat', 'a float dtype', describe(like));
+    throw new InvalidInputError('sizeAsFloat', 'a float dtype', describeValue(like));
   }
   if (typeof size === 'number') return like.graph.scalar(size, like.dtype);
   return squeeze(cast(sizeValue(like.graph, size), like.dtype), [0]);

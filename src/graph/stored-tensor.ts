@@ -1,4 +1,7 @@
-/** @file Where a foreign model keeps the elements of a constant: raw bytes, typed lists, or a range of another file. */
+/**
+ * @file Reads a constant of a foreign model from where it is stored: raw bytes, typed lists, or a range of another
+ *   file.
+ */
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
 import {
@@ -31,7 +34,7 @@ export interface StoredTensor {
 /** `TensorProto.DataLocation`. */
 const EXTERNAL = 1;
 
-/** A range of a file; without a size it goes to what the shape asks for. */
+/** A range of a file. Without a size it is as long as the shape requires. */
 type FileRange = Pick<TensorLocation, 'file' | 'offsetBytes'> & { readonly sizeBytes?: number };
 
 /**
@@ -61,7 +64,7 @@ export function externalLocation(stored: StoredTensor, modelPath: string): FileR
  * @throws {InvalidInputError} if the element type is none of the project's
  * @throws {MalformedFileError} if the bytes do not fit the shape, or the external file is missing or ends too early
  */
-export async function readStored(stored: StoredTensor, modelPath: string, name: string): Promise<Tensor> {
+export async function readStoredTensor(stored: StoredTensor, modelPath: string, name: string): Promise<Tensor> {
   const dtype = knownDtype(stored.dataType);
   if (dtype === undefined) throw new InvalidInputError(`constant ${name}`, 'a known type', `type ${stored.dataType}`);
   const shape = stored.dims.map(Number);
@@ -80,7 +83,7 @@ function inlineTensor(dtype: Dtype, shape: readonly number[], stored: StoredTens
   return tensor(dtype, shape, typedElements(dtype, stored));
 }
 
-/** The typed lists; what is narrower than int32 (halves as their bits) is kept in `int32_data`. */
+/** Reads the typed lists. Types narrower than int32 (halves as their bits) are kept in `int32_data`. */
 function typedElements(dtype: Dtype, { floatData, doubleData, int32Data, int64Data }: StoredTensor): DataOf<Dtype> {
   switch (dtype) {
     case 'float32':

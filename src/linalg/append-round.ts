@@ -1,11 +1,11 @@
-/** @file Writing one round of edits: from measured keys and residuals to a segment and the memory after it. */
+/** @file Writes one round of edits: from measured keys and residuals to a segment, and to the memory after it. */
 import { NotPositiveDefiniteError } from '../errors.js';
-import { type EditMemory, type RoundSegment, replayRound, requireShape } from './edit-memory.js';
+import { type EditMemory, type RoundSegment, replayRound, requireMatrixShape } from './edit-memory.js';
 import type { GemmEngine } from './gemm.js';
 import { block, columnNorms, type Matrix, matrix, stackColumns, subtract, symmetricPart, transpose } from './matrix.js';
 import { solveLowerBlocked, solveLowerTransposedBlocked } from './triangular.js';
 
-/** Rounds values to those that a storage type can hold; returns as many values, in the same order. */
+/** Rounds numbers to those that a storage type can hold. Returns as many numbers, in the same order. */
 export type Rounding = (values: Float64Array) => Float64Array;
 
 /** Rounds the gram matrix of new and earlier edits `[n, previous]`. */
@@ -14,10 +14,9 @@ export type CrossRounding = (cross: Matrix) => Matrix;
 /**
  * The roundings of the segment's storage types; none by default.
  *
- * Rounding errors of `E` are isotropic, keys are not: `|K̂ - K|` relative to `|K|`, both in the metric `P0`, is about
- * `eps sqrt(mean(s) mean(1 / s))` over the eigenvalues `s` of `C0`. Measured with `dInner` 512, random basis, spectra
- * of condition 1e6 to 1e8: float16 7e-3 to 1e-1 (responses on the true keys 2e-3 to 3e-2), float32 9e-7 to 2e-5
- * (2e-7 to 4e-6). Entries of `E` grow as the key moment shrinks: for float16 the caller must scale rows into its range.
+ * Rounding errors of `E` are isotropic, but keys are not. So the error `|K̂ - K| / |K|` of the stored keys, in the
+ * metric `P0`, is about `eps sqrt(mean(s) mean(1 / s))` over the eigenvalues `s` of `C0` (see docs/results.md). Entries
+ * of `E` grow as the key moment shrinks: for float16 the caller must scale rows into its range.
  */
 export interface RoundStorage {
   /** Applied to `E_new` before anything is solved, so that the gram is that of the stored keys. */
@@ -27,18 +26,18 @@ export interface RoundStorage {
   /** Applied to the gram rows. */
   readonly roundGram?: Rounding;
   /**
-   * Coarser roundings of the gram rows' columns of earlier edits, cheapest first. The first that does no harm is taken, see
-   * `appendRound`, and `roundGram` if there is none.
+   * Coarser roundings for the part of the gram rows that belongs to earlier edits, cheapest first. The first harmless
+   * one is taken, see {@link appendRound}, and `roundGram` if none is.
    */
   readonly coarseCross?: readonly CrossRounding[];
 }
 
-/** A written round. */
-export interface WrittenRound {
+/** What {@link appendRound} makes of a round. */
+export interface AppendedRound {
   readonly memory: EditMemory;
-  /** `replayRound(previous, segment)` is `memory`: to the last bit with an engine that repeats itself. */
+  /** `replayRound(previous, segment)` gives `memory` again, bit for bit if the engine is deterministic. */
   readonly segment: RoundSegment;
-  /** Share of each edit's residual that is really written: `[n]`, see `appendRound`. */
+  /** Share of each edit's residual that is written: `[n]`, see {@link appendRound}. */
   readonly writtenShare: Float64Array;
 }
 
@@ -63,28 +62,28 @@ export async function whiten(keys: Matrix, factor: Matrix, engine: GemmEngine): 
 /**
  * Writes one round of edits on top of all before it: `dW += R Kᵀ (C + K Kᵀ)⁻¹`, in `O(dInner² n)`.
  *
- * The written share of edit `e` is `1 - |r_e - U k_e| / |r_e|`, `U` the weight change of this round. With
- * `S = I + Kᵀ C⁻¹ K`, `U K = R (I - S⁻¹)`, so what stays unwritten is `R S⁻¹ = lambda A_new`. For one edit, or keys
- * that are orthogonal in `C⁻¹`, it is `g / (1 + g)`, `g = kᵀ C⁻¹ k`; edits that contradict each other on one key push
- * it down, below 0 in the extreme. A key written before has `g < 1`: at most half of a new residual reaches it, so an
- * edit that replaces an older one should revoke that one first. A residual of zero counts as written.
+ * `C = lambda C0 + K_p K_pᵀ`, where `C0` is the key statistics (the covariance of the keys) and `K_p` the keys of all
+ * edits before.
  *
- * With `roundKeys`, the memory is that of the keys which the stored `E` stands for, `K̂ = C0 Êᵀ = F⁻¹ F⁻ᵀ Êᵀ`, two
- * triangular solves: no second factor is needed. The targets still are the responses wanted on the measured keys.
+ * The written share of edit `e` is `1 - |r_e - U k_e| / |r_e|`, where `U` is the weight change of this round. With
+ * `S = I + Kᵀ C⁻¹ K` it holds that `U K = R (I - S⁻¹)`, so `R S⁻¹ = lambda A_new` stays unwritten. For one edit, or for
+ * keys that are orthogonal in `C⁻¹`, the share is `g / (1 + g)` with `g = kᵀ C⁻¹ k`. Edits that contradict each other
+ * on one key lower it, even below 0. A key that was written before has `g < 1`, so at most half of a new residual
+ * reaches it: an edit that replaces an older one should revoke that one first. A residual of zero counts as written.
  *
- * A coarse rounding of the gram matrix of new and earlier edits leaves an error `D: [n, previous]` in it. The targets are
- * moved with it, by `A_p Dᵀ`, so that every residual stays what was measured. What remains is a change of responses by
- * `(A_p_before - A_p) Dᵀ` on the new keys and by `A_new D` on the earlier ones; it is harmless while no edit's is above
- * {@link harmlessError} of its target. Measured with int8 and one float32 per 64 numbers on SmolLM2-135M, layer 2, 30 rounds
- * of 10 CounterFact or zsRE edits, random residuals: in the last round at most 0.1 % on new keys and 0.2 % on earlier ones,
- * median 0.1 %. After 30 rounds responses differ from those of a float64 gram and targets by 0.7 to 0.9 % in the median and
- * 1.3 % at most; targets in eight bits alone make that 0.6 % and 0.9 %. Without moving the targets the new keys of a round
- * lost up to 5 %.
+ * With `roundKeys`, the memory holds the keys that the stored `E` stands for: `K̂ = C0 Êᵀ = F⁻¹ F⁻ᵀ Êᵀ`. That takes two
+ * triangular solves and no second factor. The targets are still the responses wanted on the measured keys.
  *
- * The error stays in the gram for good, and `lambda I + gram` must stay positive definite with the exact rows of any later
- * key: it does while the norm of all errors together is below lambda. Without that bound, keys much like earlier ones under
- * an ill-conditioned `C0` (few tokens of statistics) ended in a gram that no keys have. So errors whose norm would be above
- * half of lambda are not harmless either.
+ * A coarse rounding of the gram rows of earlier edits leaves an error `D: [n, previous]` in the gram matrix. The
+ * targets are moved by `A_p Dᵀ`, so that every residual stays as it was measured. Responses still change by
+ * `(A_p_before - A_p) Dᵀ` on the new keys and by `A_new D` on the earlier ones. This is harmless while no edit's
+ * response changes by more than {@link harmlessError} of its target. See docs/results.md for how much it is in
+ * practice.
+ *
+ * The error stays in the gram matrix for good. `lambda I + gram` must stay positive definite with the exact rows of any
+ * later key, and it does while the norm of all errors together is below lambda. Without that bound, keys close to
+ * earlier ones, with statistics of few tokens, led to a gram matrix that no keys have. So errors whose norm would
+ * exceed half of lambda are refused too.
  * @param keys `K`: `[dInner, n]`, one key per column
  * @param residuals `R`: `[dModel, n]`
  * @param factor `F`: `[dInner, dInner]`, `C0⁻¹ = Fᵀ F`
@@ -97,15 +96,15 @@ export async function appendRound(
   factor: Matrix,
   engine: GemmEngine,
   storage: RoundStorage = {},
-): Promise<WrittenRound> {
-  requireShape('keys of the round', keys, memory.dInner, keys.columns);
-  requireShape('residuals of the round', residuals, memory.dModel, keys.columns);
-  requireShape('inverse factor of the key moment', factor, memory.dInner, memory.dInner);
+): Promise<AppendedRound> {
+  requireMatrixShape('keys of the round', keys, memory.dInner, keys.columns);
+  requireMatrixShape('residuals of the round', residuals, memory.dModel, keys.columns);
+  requireMatrixShape('inverse factor of the key moment', factor, memory.dInner, memory.dInner);
   const stored = await storedKeys(keys, factor, engine, storage.roundKeys);
   const cross = await engine.gemm(stored.keys, memory.whitenedKeys, { transA: true, transB: true });
   const corner = symmetricPart(await engine.gemm(stored.whitened, stored.whitened, { transA: true }));
   const responses = await engine.gemm(memory.whitenedKeys, keys);
-  const targets = await engine.gemm(memory.values, responses, { add: residuals });
+  const targets = await engine.gemm(memory.coefficients, responses, { add: residuals });
   const write: Writer = async (crossRows, movedTargets) => {
     const segment = {
       whitenedKeys: stored.whitenedKeys,
@@ -121,9 +120,9 @@ export async function appendRound(
 }
 
 /** Writes the round with these gram rows of earlier edits `[n, previous]` and these targets `[dModel, n]`. */
-type Writer = (cross: Matrix, targets: Matrix) => Promise<Omit<WrittenRound, 'writtenShare'>>;
+type Writer = (cross: Matrix, targets: Matrix) => Promise<Omit<AppendedRound, 'writtenShare'>>;
 
-/** The round with the first of the coarse roundings that does no harm. */
+/** The round with the first harmless one of the coarse roundings, or undefined if none is. */
 async function writeCoarsely(
   memory: EditMemory,
   cross: Matrix,
@@ -135,14 +134,14 @@ async function writeCoarsely(
   for (const round of roundings) {
     const coarse = round(cross);
     const error = subtract(coarse, cross);
-    const moved = await engine.gemm(memory.values, error, { transB: true, add: targets });
+    const moved = await engine.gemm(memory.coefficients, error, { transB: true, add: targets });
     const written = await unlessIndefinite(write(coarse, moved));
     if (written && (await isHarmless(memory, written.memory, error, engine))) return written;
   }
   return undefined;
 }
 
-/** A rounded gram matrix need not be one of any keys. */
+/** Undefined if the gram matrix, being rounded, is not positive definite any more. */
 async function unlessIndefinite<T>(solved: Promise<T>): Promise<T | undefined> {
   try {
     return await solved;
@@ -159,20 +158,20 @@ const harmlessError = 0.005;
 const harmlessShift = 0.5;
 
 /**
- * Whether the error of the coarse gram rows changes all edits' responses by little, and leaves the rounds to come a gram
- * that some keys have: see {@link appendRound}. A target that is next to nothing beside the others counts as one of median
- * norm.
+ * Whether the error of the coarse gram rows changes every edit's response by little, and leaves later rounds a gram
+ * matrix that is positive definite: see {@link appendRound}. A target much smaller than the others is judged as one of
+ * median norm.
  *
- * With `X = L_p⁻¹ gram_pn`, which are rows of the new Cholesky factor, `A_p_before - A_p = A_new Xᵀ L_p⁻¹`.
+ * `A_p_before - A_p = A_new Xᵀ L_p⁻¹`, where `X = L_p⁻¹ gram_pn` is found in the rows of the new Cholesky factor.
  * @param error `D`: `[n, previous]`
  */
 async function isHarmless(before: EditMemory, after: EditMemory, error: Matrix, engine: GemmEngine): Promise<boolean> {
   const { rows: count, columns: previous } = error;
   if (shiftOf(error) > harmlessShift * after.momentWeight) return false;
-  const newValues = block(after.values, 0, after.dModel, previous, previous + count);
+  const newCoefficients = block(after.coefficients, 0, after.dModel, previous, previous + count);
   const newFactorRows = block(after.factor, previous, previous + count, 0, previous);
   const mixing = await engine.gemm(newFactorRows, await solveLowerBlocked(before.factor, transpose(error), engine));
-  const weights = await engine.gemm(newValues, newValues, { transA: true });
+  const weights = await engine.gemm(newCoefficients, newCoefficients, { transA: true });
   const changes = [...(await productNorms(weights, error, engine)), ...(await productNorms(weights, mixing, engine))];
   const norms = columnNorms(after.targets);
   const median = norms.toSorted()[norms.length >> 1];
@@ -180,8 +179,9 @@ async function isHarmless(before: EditMemory, after: EditMemory, error: Matrix, 
 }
 
 /**
- * About the spectral norm that errors like these have together once all gram rows hold them: rounding errors are as good as
- * independent, and a symmetric matrix of `m` rows of such entries of root mean square `s` has the norm `2 s sqrt(m)` (Wigner).
+ * Estimates the spectral norm of the errors once all gram rows have errors of this size. Rounding errors are nearly
+ * independent, and a symmetric `m x m` matrix of independent entries of root mean square `s` has the norm `2 s sqrt(m)`
+ * (Wigner's semicircle law).
  * @param error `D`: `[n, previous]`
  */
 function shiftOf({ rows, columns, data }: Matrix): number {
@@ -190,7 +190,7 @@ function shiftOf({ rows, columns, data }: Matrix): number {
 }
 
 /**
- * The norms of the columns of `a b`, from `bᵀ (aᵀ a) b`, so that nothing as large as `a b` is made.
+ * The norms of the columns of `a b`, from `bᵀ (aᵀ a) b`, so that the large product `a b` is never made.
  * @param weights `aᵀ a`
  */
 async function productNorms(weights: Matrix, b: Matrix, engine: GemmEngine): Promise<Float64Array> {
@@ -202,7 +202,7 @@ async function productNorms(weights: Matrix, b: Matrix, engine: GemmEngine): Pro
   return squares.map((square) => Math.sqrt(Math.max(0, square)));
 }
 
-/** The keys that the stored rows stand for: the given ones, unless the rows are rounded. */
+/** The keys that the stored rows stand for. They are the given ones unless the rows are rounded. */
 async function storedKeys(
   keys: Matrix,
   factor: Matrix,
@@ -222,8 +222,9 @@ function rounded(a: Matrix, round: Rounding | undefined): Matrix {
 
 /** `1 - |lambda A_new| / |R|`, edit by edit. */
 function shareWritten(residuals: Matrix, memory: EditMemory): Float64Array {
-  const { values, momentWeight, dModel } = memory;
-  const unwritten = columnNorms(block(values, 0, dModel, values.columns - residuals.columns, values.columns));
+  const { coefficients, momentWeight, dModel } = memory;
+  const { columns } = coefficients;
+  const unwritten = columnNorms(block(coefficients, 0, dModel, columns - residuals.columns, columns));
   const wanted = columnNorms(residuals);
   return unwritten.map((norm, i) => (wanted[i] === 0 ? 1 : 1 - (momentWeight * norm) / wanted[i]));
 }

@@ -1,4 +1,4 @@
-/** @file Cholesky factors of symmetric positive definite matrices, and what is made of them. */
+/** @file Cholesky factors of symmetric positive definite matrices, their inverses, and the ridge before them. */
 import { InvalidInputError, NotPositiveDefiniteError } from '../errors.js';
 import type { GemmEngine } from './gemm.js';
 import { block, type Matrix, matrix, setBlock } from './matrix.js';
@@ -52,9 +52,9 @@ export interface CholeskyOptions {
 /**
  * The lower triangular `L` with `a = L Lᵀ`, block column by block column; nearly all flops are products of the engine.
  *
- * It looks left: one block column of `L` is finished from all those before it, by one large product, so nothing is
- * updated twice and the engine gets few large calls (Golub and Van Loan, Matrix Computations, section 4.2). What is large is
- * cut into wide block columns first, each finished by narrow ones: every product copies its operands.
+ * It looks left: one large product finishes a block column of `L` from all those before it. So nothing is updated
+ * twice, and the engine gets few large calls (Golub and Van Loan, Matrix Computations, section 4.2). A large matrix is
+ * first cut into wide block columns, and these into narrow ones, because every product copies its operands.
  * @param a `[n, n]` symmetric, only its lower triangle is read
  * @throws NotPositiveDefiniteError with the index of the first pivot that is not positive
  * @throws InvalidInputError when `a` is not square
@@ -77,7 +77,7 @@ export async function cholesky(a: Matrix, engine: GemmEngine, options: CholeskyO
   return factor;
 }
 
-/** Turns what is left of a block column of the matrix, from its diagonal on, into that of `L`, in place. */
+/** Turns an updated block column of the matrix, from its diagonal on, into that of `L`, in place. */
 async function finishPanel(
   panel: Matrix,
   engine: GemmEngine,
@@ -118,17 +118,17 @@ export async function solveCholesky(factor: Matrix, b: Matrix, engine: GemmEngin
   return solveLowerTransposedBlocked(factor, await solveLowerBlocked(factor, b, engine), engine);
 }
 
-/** Relative ridge of `regularise` unless another is asked for. */
+/** Relative ridge of {@link regularise} by default. */
 export const defaultRelativeRidge = 1e-6;
 
 /**
- * The moment with `relativeRidge * mean(diagonal)` added to its diagonal: positive definite, even when the corpus had
- * fewer tokens than `n` or features that never fired.
+ * The key moment (the uncentred covariance of the keys) with `relativeRidge * mean(diagonal)` added to its diagonal. It
+ * is positive definite even if the corpus had fewer tokens than `n`, or features that never fired.
  *
- * The default bounds the condition number by `n * 1e6` (no eigenvalue exceeds the trace), so a float64 Cholesky keeps at
- * least five digits for any `n` in use. It is not larger because inner activations have outlier features that lift
- * the mean diagonal far above the median: a ridge of 1e-3 of the mean could be the size of a typical eigenvalue, and
- * would change the metric instead of guarding it.
+ * The default bounds the condition number by `n * 1e6`, since no eigenvalue exceeds the trace. So a float64 Cholesky
+ * factor keeps at least five digits for any `n` in use. The default is not larger because a few outlier features lift
+ * the mean of the diagonal far above its median: a ridge of 1e-3 of the mean could be as large as a typical eigenvalue,
+ * and would change the metric.
  * @param moment `[n, n]` symmetric positive semidefinite, `E[k kᵀ]`
  * @throws InvalidInputError when the moment is not square, or its diagonal has no positive finite mean
  */

@@ -1,23 +1,23 @@
-/** @file Many rounds of one hooked layer at once, and edits that are taken back. */
+/** @file Replays many rounds of one hooked layer in one solve, and removes edits. */
 import { InvalidInputError } from '../errors.js';
 import { type EditMemory, emptyMemory, type RoundSegment, replayRound, requireContinuation } from './edit-memory.js';
 import type { GemmEngine } from './gemm.js';
 import { type Matrix, matrix } from './matrix.js';
 
-/** A round as it was written: on top of the edits before it, but for those that it takes back first. */
+/** A round as it was written: it first removes some of the edits before it, and then adds its own. */
 export interface HistoryRound {
-  /** Indices of the edits that are taken back, among those before the round; duplicates are allowed. */
+  /** Indices of the removed edits among those before the round. Duplicates are allowed. */
   readonly removed: readonly number[];
   readonly segment: RoundSegment;
 }
 
 /**
- * The memory after these rounds, in one solve: `n³ / 3` for the factor of `n` edits however many rounds wrote them, and
- * nothing for those that were taken back.
+ * The memory after these rounds, in one solve. The factor of the `n` remaining edits costs `n³ / 3`, however many
+ * rounds wrote them.
  *
- * It is the memory of {@link replayRound} round by round, up to rounding, because `A` is a function of `V` and the gram
- * matrix alone. All edits are solved again, also those that the memory has: so whoever comes by whatever versions to the
- * same edits gets the same bits from the same engine.
+ * Up to rounding, the result is that of {@link replayRound} round by round, because `A` depends on `V` and the gram
+ * matrix alone. Edits that the memory holds already are solved again too. So the same edits give the same bits with the
+ * same engine, whichever versions led to them.
  * @throws InvalidInputError when a segment's shapes do not continue what is before it, or an index is out of range
  * @throws NotPositiveDefiniteError when the gram rows are not those of any keys
  */
@@ -32,11 +32,11 @@ export async function replayRounds(
 }
 
 /**
- * The memory without these edits: what it would be had they never been written and had all others still asked for
- * the same responses. Exact whatever the order of the rounds, because nothing but `V` depends on that order.
+ * The memory without these edits: as if they had never been written, and all others had asked for the same responses.
+ * It is exact for any order of the rounds, because only `V` depends on that order.
  *
- * The targets stay, not the residuals: an edit's target state `z*` is absolute, so a residual measured on top of a
- * revoked edit would lack the part that the revoked edit had already written.
+ * Targets are kept, not residuals. An edit's target state `z*` is absolute, and a residual measured on top of a revoked
+ * edit would lack the part that the revoked edit had written.
  * @param indices of the edits to revoke, in the order in which they were written; duplicates are allowed
  * @throws InvalidInputError when an index is out of range
  */
@@ -51,7 +51,7 @@ export async function removeEdits(
   return replayRounds(memory, [{ removed: indices, segment: nothing }], engine);
 }
 
-/** A segment, and which of all edits it is about: they are numbered in the order of writing, across all segments. */
+/** A segment with the numbers of its edits, which are counted in the order of writing across all segments. */
 interface Part {
   readonly segment: RoundSegment;
   /** Number of its first row. */
@@ -60,7 +60,7 @@ interface Part {
   readonly columns: readonly number[];
 }
 
-/** One segment for all edits that are left, those of the memory before those of the rounds. */
+/** One segment of all remaining edits: first those of the memory, then those of the rounds. */
 function joinRounds(memory: EditMemory, rounds: readonly HistoryRound[]): RoundSegment {
   const { whitenedKeys, targets, gram } = memory;
   let active: readonly number[] = range(0, gram.rows);
@@ -81,8 +81,8 @@ function joinRounds(memory: EditMemory, rounds: readonly HistoryRound[]): RoundS
 }
 
 /**
- * @param position where each edit is among those left, -1 for those that are not: `[edits ever written]`
- * @param count edits that are left
+ * @param position index of each edit among the remaining ones, -1 for removed edits: `[edits ever written]`
+ * @param count remaining edits
  */
 function joinParts(
   { dInner, dModel }: EditMemory,
@@ -115,7 +115,7 @@ function copyColumn(source: Matrix, column: number, target: Matrix, to: number):
   }
 }
 
-/** Puts a gram row to its place, and into the column that symmetry makes of it. */
+/** Copies a gram row to its place, and to the symmetric column. */
 function copyGramRow(source: Matrix, row: number, places: readonly number[], target: Matrix, place: number): void {
   for (let j = 0; j < source.columns; j++) {
     const other = places[j];
@@ -127,7 +127,7 @@ function copyGramRow(source: Matrix, row: number, places: readonly number[], tar
 }
 
 /**
- * What is left of a list with an entry for each edit.
+ * A list with one entry for each edit, without the entries of the removed edits.
  * @throws InvalidInputError when an index is out of range
  */
 export function withoutIndices<T>(values: readonly T[], removed: readonly number[]): readonly T[] {

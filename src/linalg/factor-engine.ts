@@ -1,4 +1,4 @@
-/** @file Who makes the inverse factor of a key moment: the interface of all solvers, and the default one. */
+/** @file Making the inverse factor of a key moment (covariance of keys): the interface, and the default solver. */
 import { inverseFactor } from './cholesky.js';
 import type { GemmEngine } from './gemm.js';
 import type { Matrix } from './matrix.js';

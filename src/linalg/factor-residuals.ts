@@ -1,9 +1,9 @@
-/** @file Residuals of factors in float64, as symmetric and triangular matrices allow it: block by block. */
+/** @file Residuals of triangular factors, computed in float64 block by block. */
 import type { GemmEngine } from './gemm.js';
 import { block, type Matrix, matrix } from './matrix.js';
 import { blockRanges } from './triangular.js';
 
-/** Rows of a block of a residual: products are large, and little of what is zero is computed. */
+/** Rows of a block of a residual. Products are large, and little of the zero triangle is computed. */
 const residualBlock = 1024;
 
 /** `s a s - L Lᵀ`, symmetric: differences in float64, stored in float32. */
@@ -66,7 +66,7 @@ function scaleRows(a: Matrix, scales: Float64Array): void {
   }
 }
 
-/** Times the columns of `a` these, in place. */
+/** Multiplies each column of `a` by its scale, in place. */
 export function scaleColumns(a: Matrix, scales: Float64Array): void {
   for (let i = 0, at = 0; i < a.rows; i++) {
     for (let j = 0; j < a.columns; j++) a.data[at++] *= scales[j];

@@ -1,9 +1,9 @@
-/** @file Products of matrices: the interface that every blocked algorithm here spends its flops in, and its plain implementation. */
+/** @file Products of matrices: the interface on which all blocked algorithms here stand, and a plain implementation. */
 import { InvalidInputError } from '../errors.js';
 import { type Matrix, matrix, transpose } from './matrix.js';
 
 /** How `gemm` reads and combines its operands. */
-export interface GemmOptions {
+export interface ProductOptions {
   /** Take `aᵀ` in place of `a`. */
   readonly transA?: boolean;
   /** Take `bᵀ` in place of `b`. */
@@ -17,7 +17,7 @@ export interface GemmOptions {
 /** Something that multiplies float64 matrices. */
 export interface GemmEngine {
   /** `alpha op(a) op(b) + add`, as a new matrix. */
-  gemm(a: Matrix, b: Matrix, options?: GemmOptions): Promise<Matrix>;
+  gemm(a: Matrix, b: Matrix, options?: ProductOptions): Promise<Matrix>;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface GemmEngine {
  * by pairs of columns, so that the inner loop reads memory in order.
  * @throws InvalidInputError when the shapes do not fit
  */
-export function multiply(a: Matrix, b: Matrix, options: GemmOptions = {}): Matrix {
+export function multiply(a: Matrix, b: Matrix, options: ProductOptions = {}): Matrix {
   const left = options.transA ? transpose(a) : a;
   const columns = options.transB ? b.rows : b.columns;
   const inner = options.transB ? b.columns : b.rows;
@@ -56,7 +56,7 @@ function packColumnPairs(b: Matrix, transposed: boolean, inner: number, columns:
   return packed;
 }
 
-/** How many bytes of packed columns are kept in the second-level cache while all rows pass over them. */
+/** Bytes of packed columns that stay in the second-level cache while all rows are multiplied with them. */
 const cacheBytes = 1 << 18;
 
 /** `result += alpha left packed`, by chunks of column pairs that fit the cache, four rows at a time. */
@@ -111,7 +111,7 @@ function accumulateTile(
   if (row + 3 <= last) store(result, row + 3, 2 * pair, alpha * s30, alpha * s31);
 }
 
-/** Adds two neighbouring sums to the result; the second falls away behind the last column. */
+/** Adds two neighbouring sums to the result. The second is dropped if it lies behind the last column. */
 function store(result: Matrix, row: number, column: number, first: number, second: number): void {
   const at = row * result.columns + column;
   result.data[at] += first;
@@ -120,7 +120,7 @@ function store(result: Matrix, row: number, column: number, first: number, secon
 
 /** The engine that needs nothing but JavaScript: one thread, plain loops. */
 export class PlainGemmEngine implements GemmEngine {
-  async gemm(a: Matrix, b: Matrix, options: GemmOptions = {}): Promise<Matrix> {
+  async gemm(a: Matrix, b: Matrix, options: ProductOptions = {}): Promise<Matrix> {
     return multiply(a, b, options);
   }
 }

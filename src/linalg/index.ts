@@ -1,10 +1,10 @@
 /** @file The face of linalg: float64 matrices, symmetric solves, and the consecutive update of a hooked layer. */
-export { appendRound, type Rounding, type RoundStorage } from './append-round.js';
+export { appendRound, type RoundStorage } from './append-round.js';
 export { cholesky, defaultRelativeRidge, inverseFactor, regularise } from './cholesky.js';
 export { removeEdits, replayRounds, withoutIndices } from './edit-history.js';
 export { type EditMemory, emptyMemory, type RoundSegment, weightChange } from './edit-memory.js';
 export { type FactorEngine, type FactorOrigin, GemmFactorEngine } from './factor-engine.js';
-export { type GemmEngine, type GemmOptions, PlainGemmEngine } from './gemm.js';
+export { type GemmEngine, PlainGemmEngine, type ProductOptions } from './gemm.js';
 export { keySketch } from './key-sketch.js';
 export { addTo, block, type Matrix, matrix, stackColumns, transpose } from './matrix.js';
 export { productNorm, productSingularValues, type SingularValues } from './singular-values.js';

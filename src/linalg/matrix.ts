@@ -1,4 +1,4 @@
-/** @file Dense float64 matrices, row-major, and the moves of blocks that blocked algorithms need. */
+/** @file Dense float64 matrices, row-major, and the copying of blocks that blocked algorithms need. */
 import { InvalidInputError } from '../errors.js';
 
 /** A dense float64 matrix in row-major order: element (i, j) is `data[i * columns + j]`. */
@@ -54,7 +54,7 @@ export function block(a: Matrix, top: number, bottom: number, left: number, righ
   return result;
 }
 
-/** Rows `[top, bottom)`: not a copy, they share their numbers. */
+/** Rows `[top, bottom)`, sharing the memory of `a`. */
 export function rowsOf(a: Matrix, top: number, bottom: number): Matrix {
   return matrix(bottom - top, a.columns, a.data.subarray(top * a.columns, bottom * a.columns));
 }
@@ -67,7 +67,7 @@ export function setBlock(target: Matrix, top: number, left: number, source: Matr
   }
 }
 
-/** `upper` over `lower`, both with the same number of columns; `lower` itself where `upper` has no rows. */
+/** `upper` over `lower`, both with the same number of columns; `lower` itself if `upper` has no rows. */
 export function stackRows(upper: Matrix, lower: Matrix): Matrix {
   if (upper.rows === 0) return lower;
   const result = matrix(upper.rows + lower.rows, lower.columns);
@@ -76,7 +76,7 @@ export function stackRows(upper: Matrix, lower: Matrix): Matrix {
   return result;
 }
 
-/** `left` beside `right`, both with the same number of rows; `right` itself where `left` has no columns. */
+/** `left` beside `right`, both with the same number of rows; `right` itself if `left` has no columns. */
 export function stackColumns(left: Matrix, right: Matrix): Matrix {
   if (left.columns === 0) return right;
   const result = matrix(left.rows, left.columns + right.columns);

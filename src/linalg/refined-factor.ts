@@ -1,4 +1,4 @@
-/** @file The inverse factor from float32 kernels, refined until it is as good as one of float64. */
+/** @file The inverse factor from float32 kernels, refined to the accuracy of float64. */
 
 import { factorResidual, inverseResidual, scaleColumns } from './factor-residuals.js';
 import type { GemmEngine } from './gemm.js';
@@ -13,7 +13,7 @@ export type Refinement =
       readonly factor: Matrix;
       /** Float64 residuals that were computed. */
       readonly residuals: number;
-      /** About `|F a Fᵀ - I|`, Frobenius norm, with what rounding to float64 leaves. */
+      /** Estimate of `|F a Fᵀ - I|` (Frobenius norm), including the rounding errors of float64. */
       readonly error: number;
     }
   | { readonly refusal: string };
@@ -30,16 +30,18 @@ interface Single<M> {
  *
  * With `A = s a s` of unit diagonal (s powers of 2, so that scaling is exact), `L0 L0ᵀ ~ A` and `F0 ~ L0⁻¹` in float32:
  *
- *     W = F0 (A - L Lᵀ) F0ᵀ,  L += L0 lower(W),   until W is gone;   lower = strictly lower part + half the diagonal
- *     E = I - F L,            F += E F0,          until E is gone
+ *     W = F0 (A - L Lᵀ) F0ᵀ,  L += L0 lower(W),   until W is only rounding
+ *     E = I - F L,            F += E F0,          until E is only rounding
  *
- * as `(L + L lower(W)) (L + L lower(W))ᵀ = L (I + W) Lᵀ + O(|W|²)`. A float32 error of a correction is one of a small thing, so
- * each turn shrinks the error by `max(|W|, eps32 cond(L))`. A residual costs `n³ / 3` FLOPs in float64, as much as a whole
- * Cholesky factor, and four to ten are needed: so this pays only where large products in float64 are much quicker than the
- * default engine's small ones, as on a GPU behind a bus, never on a CPU.
+ * where `lower` takes the strictly lower part and half the diagonal. It works because
+ * `(L + L lower(W)) (L + L lower(W))ᵀ = L (I + W) Lᵀ + O(|W|²)`. The float32 error of a correction is relative to the
+ * correction, which is small, so each turn shrinks the error by the factor `max(|W|, eps32 cond(L))`. A residual costs
+ * `n³ / 3` FLOPs in float64, as much as a whole Cholesky factor, and several are needed. So this pays only where large
+ * float64 products are much faster than the small ones of the default engine: on a GPU behind a bus, never on a CPU.
  *
- * A float32 factor is good enough up to a condition number of about 1e7 of `A`, which for key moments is up to a hundred times
- * better than that of `a`. Above, and where the residuals do not fall, this refuses.
+ * A float32 factor is a good enough start up to a condition number of about `1 / eps32` of `A`. Scaling to unit
+ * diagonal lowers the condition number of key moments, see docs/results.md. Above that, or if the residuals do not
+ * fall, there is no refinement.
  * @param a `[n, n]` symmetric, only its lower triangle is read
  * @param engine of the residuals
  */
@@ -74,8 +76,8 @@ export async function refinedInverseFactor<M>(
 }
 
 /**
- * About the norms that rounding to float64 leaves in `W` and `E`, whoever makes the factor: errors of eps in the rows of `A`
- * and `L`, whose norms are 1, seen through `F0`.
+ * Estimates the norms of `W` and `E` that rounding to float64 leaves in any factor: errors of eps in the rows of `A`
+ * and `L`, which have norm 1, multiplied by `F0`.
  */
 function roundingNorms(inverse: Float32Array, size: number): { readonly ofFactor: number; readonly ofInverse: number } {
   const squares = sumOfSquares(inverse);
@@ -85,14 +87,14 @@ function roundingNorms(inverse: Float32Array, size: number): { readonly ofFactor
   };
 }
 
-/** The largest error of a refined factor: what it does to `P0 K` is less. */
+/** The largest error of a refined factor. Its effect on `P0 K` is smaller. */
 const largestError = 1e-8;
 
 const mostTurns = 10;
 
 /**
- * Corrects until only rounding is left.
- * @param rounding about the norm of that
+ * Corrects until only rounding errors are left.
+ * @param rounding estimate of their norm
  * @param correct one correction; returns the norm of the error before it
  */
 async function refine(
@@ -104,7 +106,7 @@ async function refine(
   for (let turn = 1; turn <= mostTurns; turn++) {
     const error = await correct();
     const ratio = error / last;
-    // The first ratio is not of two errors.
+    // In the first turn `last` is no error, so the ratio says nothing.
     const next = turn === 1 ? error : error * Math.max(error, ratio);
     if (next < rounding && rounding < largestError) return { residuals: turn, error: next };
     if (!(ratio < 0.5)) {
@@ -173,7 +175,7 @@ async function correctInverse<M>(
   return Math.sqrt(sumOfSquares(e));
 }
 
-/** Rows of a block of float32 products: little of what is zero is computed. */
+/** Rows of a block of float32 products. Little of the zero triangle is computed. */
 const productBlock = 1024;
 
 /** The lower triangle of `W = F0 R F0ᵀ`, zeros above. */

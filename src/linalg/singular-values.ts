@@ -14,12 +14,12 @@ export interface SingularValues {
 }
 
 /**
- * The thin singular value decomposition of `X = a b` from its factors: with orthonormal rows `Qa`, `Qb` and
- * `aᵀ = Ca Qa`, `b = Cb Qb`, it is that of the small matrix `Caᵀ Cb`, turned back:
+ * The thin singular value decomposition of `X = a b` from its factors. With orthonormal rows `Qa`, `Qb` and
+ * `aᵀ = Ca Qa`, `b = Cb Qb`, the small matrix `Caᵀ Cb` is decomposed and its vectors are turned back:
  *
  *     a b = Qaᵀ (Caᵀ Cb) Qb,   Caᵀ Cb = Uc diag(s) Vcᵀ   =>   U = Qaᵀ Uc,   Vᵀ = Vcᵀ Qb
  *
- * Values that rounding cannot tell from 0 are left out, so r is the numerical rank (Golub and Van Loan, Matrix
+ * Singular values that rounding cannot tell from 0 are left out, so r is the numerical rank (Golub and Van Loan, Matrix
  * Computations, sections 5.2 and 5.5).
  * @param a `[rows, inner]` @param b `[inner, columns]`
  */
@@ -36,22 +36,26 @@ export async function productSingularValues(a: Matrix, b: Matrix, engine: GemmEn
   };
 }
 
-/** `|a b|`, the Frobenius norm of a product, from its thin factors: `|a b|² = sum of (aᵀ a) * (b bᵀ)`, element by element. */
+/**
+ * `|a b|`, the Frobenius norm of a product, from its thin factors: `|a b|² = sum of (aᵀ a) * (b bᵀ)`, element by
+ * element.
+ */
 export async function productNorm(a: Matrix, b: Matrix, engine: GemmEngine): Promise<number> {
   const ofA = await engine.gemm(a, a, { transA: true });
   const ofB = await engine.gemm(b, b, { transB: true });
   return Math.sqrt(Math.max(0, dot(ofA.data, ofB.data)));
 }
 
-/** What is left of a row of norm 1 when others nearly span it: below this it is rounding. */
+/** If less than this is left of a row of norm 1 after projection, it is rounding error: the other rows span it. */
 const dependent = 1e-12;
 
-/** Rows made orthonormal at once by plain loops; all else is done by the engine's products. */
+/** Rows made orthonormal at once by plain loops. The engine's products do the rest. */
 const rowsPerBlock = 32;
 
 /**
- * An orthonormal basis of what the rows of `x` span, and their coordinates: `x = coordinates basis`. Gram-Schmidt by
- * blocks, each of them twice, which is enough for orthogonality to rounding; rows that depend on others add nothing.
+ * An orthonormal basis of the space that the rows of `x` span, and their coordinates: `x = coordinates basis`. Each
+ * block goes through Gram-Schmidt twice, which makes it orthogonal up to rounding. Dependent rows add nothing to the
+ * basis.
  * @returns basis `[r, columns]`, coordinates `[rows, r]`
  */
 async function orthonormalRows(x: Matrix, engine: GemmEngine): Promise<{ basis: Matrix; coordinates: Matrix }> {
@@ -67,13 +71,13 @@ async function orthonormalRows(x: Matrix, engine: GemmEngine): Promise<{ basis: 
   return { basis, coordinates: await engine.gemm(x, basis, { transB: true }) };
 }
 
-/** What of the rows is orthogonal to a basis: `x - (x basisᵀ) basis`. */
+/** The part of the rows that is orthogonal to a basis: `x - (x basisᵀ) basis`. */
 async function without(x: Matrix, basis: Matrix, engine: GemmEngine): Promise<Matrix> {
   const along = await engine.gemm(x, basis, { transB: true });
   return engine.gemm(along, basis, { alpha: -1, add: x });
 }
 
-/** The rows of norm 1 that Gram-Schmidt makes of these, of norm 1 or what is left of it. */
+/** The orthonormal rows that Gram-Schmidt makes of these, without the dependent ones. The norms given are at most 1. */
 function independentRows(x: Matrix): Matrix {
   const found: Float64Array[] = [];
   for (let r = 0; r < x.rows; r++) {
@@ -88,7 +92,7 @@ function independentRows(x: Matrix): Matrix {
   return rowsTogether(found, x.columns);
 }
 
-/** The rows at norm 1; those of zeros fall away. */
+/** The rows scaled to norm 1, without those that are zero. */
 function unitRows(x: Matrix): Matrix {
   const rows = Array.from({ length: x.rows }, (_, r) => rowOf(x, r));
   const scaled = rows.flatMap((row) => {

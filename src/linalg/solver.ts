@@ -1,4 +1,4 @@
-/** @file Choosing who factors: the default engine, or TensorFlow where it is wanted, loads, and pays. */
+/** @file Chooses who factors: TensorFlow if it is wanted, loads and is faster, else the default engine. */
 import { type FactorEngine, GemmFactorEngine, type InverseFactor } from './factor-engine.js';
 import type { GemmEngine } from './gemm.js';
 import type { Matrix } from './matrix.js';
@@ -8,7 +8,7 @@ import type { Tensorflow } from './tensorflow-kernels.js';
 /** Who factors; `auto` takes TensorFlow on a GPU for matrices that are large enough. */
 export type SolverChoice = 'auto' | 'onnx' | 'tensorflow';
 
-/** All of them. */
+/** Every choice. */
 export const solverChoices: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
 
 /** Which solver is wanted. */
@@ -22,16 +22,16 @@ export interface SolverRequest {
 export interface SolverParts extends SolverRequest {
   /** Products in float64. */
   readonly engine: GemmEngine;
-  /** Hears which solver is used and why, each such thing once. */
+  /** Told which solver is used and why, once for each reason. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
-/** Rows from which on `auto` tries TensorFlow: below, the default engine is done before its library is loaded. */
+/** `auto` tries TensorFlow from this many rows on. Below, the default engine is done before the library is loaded. */
 const fewestRowsForTensorflow = 4096;
 
 /**
- * The solver of a request. TensorFlow is loaded when a matrix is to be factored by it, and not before. Where it cannot do it, the
- * default engine does, and the origin of the factor says why.
+ * The solver of a request. TensorFlow is loaded only when it is to factor a matrix. If it cannot, the default engine
+ * does, and the origin of the factor says why.
  */
 export class Solver implements FactorEngine {
   readonly #parts: SolverParts;
@@ -52,7 +52,7 @@ export class Solver implements FactorEngine {
     return result;
   }
 
-  /** The factor by TensorFlow, or why it does not make it. */
+  /** The factor from TensorFlow, or the reason for not using it. */
   async #attempt(a: Matrix): Promise<InverseFactor | { readonly reason: string }> {
     const { choice, engine } = this.#parts;
     if (choice === 'onnx') return { reason: 'as asked for' };
@@ -73,7 +73,7 @@ export class Solver implements FactorEngine {
       const reason = `${why}, ${description}, refined to ${error.toExponential(0)} by ${residuals} float64 residuals`;
       return { factor, origin: { solver: 'tensorflow', reason } };
     } catch (error) {
-      // Such as a GPU whose memory is too small: told as the reason of the other solver.
+      // For instance the GPU has too little memory. The other solver is used, and gives this as the reason.
       const message = error instanceof Error ? error.message : String(error);
       return { reason: `${but} ${description} failed: ${message.split('\n')[0]}` };
     }

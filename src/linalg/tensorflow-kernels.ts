@@ -1,10 +1,10 @@
-/** @file TensorFlow's float32 kernels through its package for Node.js, which need not be there. Nothing else names that package. */
+/** @file TensorFlow's float32 kernels from its optional package for Node.js. No other file names that package. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import type { SingleKernels } from './single-kernels.js';
 
-/** A tensor of the package; its kernels' private face takes and gives them. */
+/** A tensor of the package, as its private interface for kernels takes and returns it. */
 interface TfTensor {
   readonly shape: readonly number[];
   dataSync(): Float32Array;
@@ -17,7 +17,7 @@ interface OpAttribute {
   readonly value: number | boolean;
 }
 
-/** What is used of the package's backend: any TensorFlow kernel by its name, of which its public face has only some. */
+/** The used part of the package's backend: any TensorFlow kernel by its name. The public interface has only some. */
 interface TfBackend {
   readonly isUsingGpuDevice: boolean;
   readonly binding: {
@@ -29,7 +29,7 @@ interface TfBackend {
   executeSingleOutput(name: string, attributes: readonly OpAttribute[], inputs: readonly TfTensor[]): TfTensor;
 }
 
-/** What is used of the package. */
+/** The used part of the package. */
 interface TfPackage {
   backend(): TfBackend;
   tensor2d(data: Float32Array, shape: readonly [number, number]): TfTensor;
@@ -43,7 +43,7 @@ export type Tensorflow = { readonly kernels: SingleKernels<TfTensor> } | { reado
 const packageNames = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
 /**
- * Loads the first of TensorFlow's two packages for Node.js that is there, and factors a tiny matrix with it.
+ * Loads the first installed one of TensorFlow's two packages for Node.js, and factors a tiny matrix with it.
  * @param folder whose `node_modules` hold it; by default where hookline is installed
  */
 export function openTensorflow(folder?: string): Tensorflow {
@@ -69,8 +69,9 @@ function isInstalled(require: NodeJS.Require, name: string): boolean {
 }
 
 /**
- * Settings that TensorFlow reads when its library loads; what the user has set stays. Errors come as exceptions, so its own log is
- * off. On a GPU it must leave memory to ONNX Runtime, and not shorten float32 factors to 10 bits.
+ * Settings that TensorFlow reads when its library loads; the user's own settings stay. Its log is off, because errors
+ * come as exceptions. On a GPU it must leave memory to ONNX Runtime, and must not round float32 factors to 10 bits
+ * (TF32).
  */
 function prepareEnvironment(): void {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';

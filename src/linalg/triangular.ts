@@ -2,10 +2,15 @@
 import type { GemmEngine } from './gemm.js';
 import { block, type Matrix, matrix, rowsOf, setBlock } from './matrix.js';
 
-/** Rows per diagonal block of the blocked algorithms: large enough that products dominate, small enough for plain loops. */
+/**
+ * Rows per diagonal block of the blocked algorithms: large enough that products dominate, small enough for plain loops.
+ */
 export const blockSize = 128;
 
-/** Rows of the blocks into which something of this size is cut first: wide ones where it is large, so that little is copied. */
+/**
+ * Rows of the blocks into which a matrix of this size is cut first. Large ones get wide blocks, so that little is
+ * copied.
+ */
 export function wideStep(size: number, step: number): number {
   return size > 16 * step ? 8 * step : step;
 }
@@ -47,7 +52,7 @@ function scaleRow(x: Float64Array, width: number, row: number, factor: number): 
   for (let at = row * width; at < (row + 1) * width; at++) x[at] *= factor;
 }
 
-/** `l⁻¹` of a small lower triangular matrix `[n, n]`, itself lower triangular: row by row, as far as its rows reach. */
+/** `l⁻¹` of a small lower triangular matrix `[n, n]`, itself lower triangular. The zero triangle is skipped. */
 export function invertSmallLower(l: Matrix): Matrix {
   const size = l.rows;
   const { data } = matrix(size, size);
@@ -66,7 +71,9 @@ export function invertSmallLower(l: Matrix): Matrix {
 /** Whether inverting a diagonal block and one product cost less than solving with it. */
 const isWide = (b: Matrix): boolean => b.columns > blockSize;
 
-/** `x` with `l x = b`, block by block, the products done by the engine. `l`: `[n, n]` lower triangular, `b`: `[n, m]`. */
+/**
+ * `x` with `l x = b`, block by block, the products done by the engine. `l`: `[n, n]` lower triangular, `b`: `[n, m]`.
+ */
 export async function solveLowerBlocked(l: Matrix, b: Matrix, engine: GemmEngine): Promise<Matrix> {
   const x = matrix(b.rows, b.columns);
   for (const [start, end] of blockRanges(l.rows)) {
@@ -81,7 +88,9 @@ export async function solveLowerBlocked(l: Matrix, b: Matrix, engine: GemmEngine
   return x;
 }
 
-/** `x` with `lᵀ x = b`, block by block, the products done by the engine. `l`: `[n, n]` lower triangular, `b`: `[n, m]`. */
+/**
+ * `x` with `lᵀ x = b`, block by block, the products done by the engine. `l`: `[n, n]` lower triangular, `b`: `[n, m]`.
+ */
 export async function solveLowerTransposedBlocked(l: Matrix, b: Matrix, engine: GemmEngine): Promise<Matrix> {
   const x = matrix(b.rows, b.columns);
   for (const [start, end] of blockRanges(l.rows).toReversed()) {
@@ -100,7 +109,8 @@ export async function solveLowerTransposedBlocked(l: Matrix, b: Matrix, engine: 
 }
 
 /**
- * Puts `l⁻¹` into the place of `l`, block by block, the products done by the engine: of a matrix of gigabytes there is no other.
+ * Replaces `l` by `l⁻¹`, block by block, with the engine's products. In place, because a second matrix of this size may
+ * not fit in memory.
  * @param l `[n, n]` lower triangular, zeros above
  */
 export async function invertLowerInPlace(l: Matrix, engine: GemmEngine, step = blockSize): Promise<void> {

@@ -14,7 +14,7 @@ import {
 } from '../registry/index.js';
 import { type ExecutionInput, executionInputSchema, payloads } from '../workflow/index.js';
 
-/** What happens in an execution, in the order in which it is told. */
+/** The kinds of events in an execution. */
 export const historyEventTypes = [
   'ExecutionStarted',
   'StateEntered',
@@ -35,7 +35,7 @@ export const historyEventTypes = [
 const historyEventSchema = z.strictObject({
   at: z.iso.datetime(),
   type: z.enum(historyEventTypes),
-  /** Of a state, or of the Map that an item belongs to. */
+  /** Name of the state, or of the Map that an item belongs to. */
   state: z.string().optional(),
   /** `Task`, `Map`, `Choice` ... */
   stateType: z.string().optional(),
@@ -66,14 +66,14 @@ const resultSchema = z.strictObject({
   endedAt: z.iso.datetime(),
   error: z.string(),
   cause: z.string(),
-  /** What the execution said of itself; null where it did not come to that. */
+  /** The execution's own note; null if it did not get that far. */
   note: payloads.notify.output.nullable(),
 });
 
 /** How an execution ended. */
 export type ExecutionResult = z.infer<typeof resultSchema>;
 
-/** An execution as the store knows it. */
+/** A stored execution. */
 export interface ExecutionRecord extends z.infer<typeof startSchema> {
   readonly name: string;
   /** Undefined while it runs. */
@@ -97,8 +97,8 @@ export function newExecutionName(now: Date): string {
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(`${canonicalJson(value)}\n`);
 
 /**
- * What is written of one execution: `execution.json` at its start, `history.json` at every change of state, and
- * `result.json` once at its end.
+ * The stored files of one execution: `execution.json` is written at its start, `history.json` at every change of state,
+ * and `result.json` once at its end.
  */
 export class ExecutionHistory {
   readonly #store: ObjectStore;
@@ -113,7 +113,7 @@ export class ExecutionHistory {
     this.#name = name;
   }
 
-  /** Says that an execution runs in this process. */
+  /** Records that an execution runs in this process. */
   static async begin(store: ObjectStore, name: string, input: ExecutionInput, now: Date): Promise<ExecutionHistory> {
     const startedAt = now.toISOString();
     const start = { schemaVersion: 1, executionId: executionIdOf(name), input, startedAt };
@@ -122,14 +122,14 @@ export class ExecutionHistory {
     return new ExecutionHistory(store, name);
   }
 
-  /** Takes an event down. It is in the store soon, and not before those that came earlier. */
+  /** Records an event. It is stored soon, after all earlier ones. */
   append(event: HistoryEvent): void {
     this.#events.push(event);
     this.#isStale = true;
     this.#writing ??= this.#write();
   }
 
-  /** Events that come while a write is under way go into the next one. */
+  /** Events that come during a write go into the next write. */
   async #write(): Promise<void> {
     try {
       while (this.#isStale) {
@@ -145,8 +145,8 @@ export class ExecutionHistory {
   }
 
   /**
-   * Writes the end, after everything that was taken down.
-   * @throws what a write of the history failed with
+   * Writes the end, after all events.
+   * @throws the error of a failed write of the history
    */
   async end(result: Omit<ExecutionResult, 'schemaVersion'>): Promise<ExecutionResult> {
     await this.#writing;
@@ -159,7 +159,7 @@ export class ExecutionHistory {
 
 const pausesSeconds = [0.1, 0.5, 2];
 
-/** No state machine tries these writes again: without its end an execution would be taken to run as long as its process. */
+/** No state machine repeats these writes, and an execution without its end seems to run as long as its process does. */
 async function persistently<T>(write: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
@@ -185,7 +185,7 @@ export async function readExecution(store: ObjectStore, name: string): Promise<E
 
 const historySchema = z.strictObject({ schemaVersion: z.literal(1), events: z.array(historyEventSchema) });
 
-/** What is known of an execution's course, in its order. */
+/** The stored events of an execution, in order. */
 export async function readHistory(store: ObjectStore, name: string): Promise<readonly HistoryEvent[]> {
   return (await readJson(store, executionKey(name, 'history.json'), historySchema))?.events ?? [];
 }
@@ -198,7 +198,9 @@ export async function listExecutions(store: ObjectStore): Promise<readonly Execu
   return records.filter((record) => record !== undefined);
 }
 
-/** Whether an execution has no result and its process may be running. Of one that runs elsewhere nothing is known, so it is. */
+/**
+ * Whether an execution has no result and its process may be running. True if it runs elsewhere, where nothing is known.
+ */
 export async function isExecutionRunning(store: ObjectStore, executionId: string): Promise<boolean> {
   const name = localExecutionName(executionId);
   if (name === undefined) return true;
@@ -207,7 +209,7 @@ export async function isExecutionRunning(store: ObjectStore, executionId: string
 }
 
 /**
- * Writes the end of executions whose process ended without doing so, as aborted.
+ * Marks executions as aborted whose process ended without writing their end.
  *
  * @returns their names
  */

@@ -8,14 +8,14 @@ import { historyEventOf, type InterpreterEvent, textOf } from './history-event.j
 import { mapsOfStates, type Workflow } from './load-workflow.js';
 import { stateErrorOf } from './state-error.js';
 
-/** What a task state does. @param input what the state machine passes to it */
+/** The work of a task state. @param input from the state machine */
 export type StateHandler = (input: unknown, call: StateCall) => Promise<unknown>;
 
 /** One call of a task state. */
 export interface StateCall {
   readonly execution: Execution;
   readonly state: string;
-  /** Aborted with the execution, and where another item of the same Map fails. */
+  /** Aborted with the execution, or if another item of the same Map fails. */
   readonly signal: AbortSignal;
 }
 
@@ -37,15 +37,15 @@ export class Execution {
   readonly name: string;
   readonly input: ExecutionInput;
   readonly startedAt: string;
-  /** Its end, when that is in the store and nothing of it runs any more. */
+  /** Resolves when the execution's end is stored and nothing of it runs any more. */
   readonly ended: Promise<ExecutionResult>;
   readonly #request: ExecutionRequest;
   readonly #whole = new AbortController();
-  /** By the name of a Map: its present run. */
+  /** The current run of each Map, by its name. */
   readonly #maps = new Map<string, AbortController>();
   readonly #mapOf: ReadonlyMap<string, string>;
   readonly #calls = new Set<Promise<unknown>>();
-  /** What a state's last call came to, for the history. */
+  /** The outcome of each state's last call, for the history. */
   readonly #details = new Map<string, HistoryEvent['detail']>();
   #note: FunctionOutput<'notify'> | null = null;
   #abortMachine: (() => void) | undefined;
@@ -61,13 +61,13 @@ export class Execution {
     this.ended = this.#run(machine);
   }
 
-  /** Ends it as aborted: no further state is entered, processes are terminated. It can be waited for. */
+  /** Aborts the execution: no further state is entered, and processes are terminated. Wait for {@link ended}. */
   abort(): void {
     this.#whole.abort(new Error('the execution is aborted'));
     this.#abortMachine?.();
   }
 
-  /** Takes an event down that the interpreter knows nothing of. */
+  /** Records an event that the interpreter does not know of. */
   record(event: Omit<HistoryEvent, 'at'>): void {
     this.#tell({ at: this.#request.now().toISOString(), ...event });
   }
@@ -112,7 +112,7 @@ export class Execution {
     return detail;
   }
 
-  /** The interpreter goes on with the other items of a Map that has failed; on AWS they are stopped. */
+  /** Stops the other items of a failed Map, as AWS does. The interpreter would go on with them. */
   #followMap(event: InterpreterEvent): void {
     if (event.type === 'MapIterationFailed') {
       this.#maps.get(event.parentState.name)?.abort(new Error('another item of the Map failed'));
@@ -140,7 +140,7 @@ export class Execution {
   }
 
   async #answer(state: string, handler: StateHandler, input: unknown): Promise<unknown> {
-    // Events that came before this call are heard first: that a Map has failed, above all.
+    // Earlier events must be handled before this call, above all that a Map has failed.
     await afterEvents();
     const signal = this.#signalFor(state);
     signal.throwIfAborted();
@@ -153,12 +153,12 @@ export class Execution {
     }
   }
 
-  /** Keeps what a function answered, for the history. */
+  /** Keeps the output of a function for the history. */
   keep(state: string, output: HistoryEvent['detail']): void {
     this.#details.set(state, output);
   }
 
-  /** Keeps what the execution says of itself. */
+  /** Keeps the execution's own note. */
   keepNote(note: FunctionOutput<'notify'>): void {
     this.#note = note;
   }
@@ -169,7 +169,7 @@ type End = Pick<ExecutionResult, 'status' | 'error' | 'cause'>;
 
 const succeeded: End = { status: 'SUCCEEDED', error: '', cause: '' };
 
-/** How an execution ended that did not succeed, by the error that the interpreter throws. */
+/** The end of an execution that did not succeed, from the interpreter's error. */
 function endOf(error: unknown): End {
   const name = error instanceof Error ? error.name : '';
   if (name === 'ExecutionAbortedError')

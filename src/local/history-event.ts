@@ -3,10 +3,10 @@ import type { HistoryEvent } from './execution-history.js';
 
 type EventsOf<T> = T extends AsyncGenerator<infer E> ? E : never;
 
-/** What the interpreter tells of a run. */
+/** An event of the interpreter. */
 export type InterpreterEvent = EventsOf<ReturnType<StateMachine['run']>['eventLogs']>;
 
-/** An event of the interpreter as the history keeps it; undefined for what it does not keep. */
+/** An event of the interpreter in the form of the history; undefined if the history does not keep it. */
 export function historyEventOf(event: InterpreterEvent): HistoryEvent | undefined {
   const at = new Date(event.timestamp).toISOString();
   switch (event.type) {
@@ -52,7 +52,7 @@ const reasonOf = (event: { readonly Error: string; readonly Cause: unknown }) =>
   cause: textOf(event.Cause),
 });
 
-/** A cause as text: the interpreter passes on whatever was thrown. */
+/** A cause as text. The interpreter passes on anything that was thrown. */
 export function textOf(cause: unknown): string {
   if (cause instanceof Error) return cause.message;
   return typeof cause === 'string' ? cause : (JSON.stringify(cause) ?? String(cause));

@@ -3,27 +3,30 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 
 /**
- * Looks through a folder for files that nobody was told of: a watch misses what comes into a new folder between its first look
- * at it and the moment from which the system reports changes.
+ * Looks through a folder for files that a watch has missed. It misses files that come into a new folder after its first
+ * look and before the system reports changes there.
  */
 export class InboxScan {
-  /** How each file was when it was told of. */
+  /** The state of each file when it was reported. */
   readonly #told = new Map<string, string>();
-  /** How the others were at the last look. */
+  /** The states of the other files at the last look. */
   #seen: ReadonlyMap<string, string> = new Map();
+  readonly #folder: string;
 
-  constructor(private readonly folder: string) {}
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
 
-  /** The file is told of as it is now. */
+  /** Notes that the file was reported in its present state. */
   async tell(path: string): Promise<void> {
     const state = await stateOf(path);
     if (state !== undefined) this.#told.set(path, state);
   }
 
-  /** Files not told of, or changed since, that are as they were at the last look; the others may still be written. */
+  /** Unreported or changed files that have not changed since the last look. Others may still be being written. */
   async missed(): Promise<string[]> {
     const present = new Map<string, string>();
-    for (const path of await filesBelow(this.folder)) {
+    for (const path of await filesBelow(this.#folder)) {
       const state = await stateOf(path);
       if (state !== undefined) present.set(path, state);
     }
@@ -35,7 +38,7 @@ export class InboxScan {
   }
 }
 
-/** Whether a path below a folder has a hidden part: such files are passed over. */
+/** Whether a path below a folder has a hidden part. Such files are ignored. */
 export function isHidden(folder: string, path: string): boolean {
   return relative(folder, path)
     .split(sep)
@@ -48,7 +51,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   return paths.filter((path) => !isHidden(folder, path));
 }
 
-/** Undefined where the file is gone. */
+/** Undefined if the file is gone. */
 async function stateOf(path: string): Promise<string | undefined> {
   try {
     const { mtimeMs, size, ino } = await lstat(path);

@@ -5,7 +5,7 @@ import { type ContentDigest, digestOfFile, inboxPrefix } from '../registry/index
 import type { ExecutionInput } from '../workflow/index.js';
 import { InboxScan, isHidden } from './inbox-scan.js';
 
-/** What S3 tells EventBridge of a new object, as far as it can be known here. */
+/** The event that S3 sends to EventBridge for a new object, with the fields that are known here. */
 export interface ObjectCreatedEvent {
   readonly version: '0';
   readonly id: string;
@@ -53,7 +53,7 @@ export function objectCreated(storeRoot: string, key: string, content: ContentDi
   };
 }
 
-/** What the rule's input transformer makes of the event: the input of an execution. */
+/** The input of an execution, made from the event as by the rule's input transformer. */
 export const executionInputOf = (event: ObjectCreatedEvent): ExecutionInput => ({
   trigger: 'drop',
   objectKey: event.detail.object.key,
@@ -65,20 +65,20 @@ export interface InboxWatcherOptions {
   readonly storeRoot: string;
   readonly onObject: (event: ObjectCreatedEvent) => void;
   readonly onError: (error: Error) => void;
-  /** A file is taken when its size has not changed for so long: until then it is being written. */
+  /** A file is complete when its size has not changed for this long. */
   readonly stableMilliseconds?: number;
-  /** Pause between two looks for files that the system reported nothing of; 5 unless said otherwise. */
+  /** Pause between two looks for files that the system did not report; 5 by default. */
   readonly scanSeconds?: number;
 }
 
-/** A watch that goes on until it is closed. */
+/** A watch. It goes on until it is closed. */
 export interface InboxWatcher {
   close(): Promise<void>;
 }
 
 /**
- * Watches `<store>/incoming/` and tells of every file there, those that are there already too, as soon as it is written
- * whole. Hidden files and links are passed over.
+ * Watches `<store>/incoming/` and reports every file there, old or new, once it is complete. Hidden files and links are
+ * ignored.
  */
 export async function watchInbox(options: InboxWatcherOptions): Promise<InboxWatcher> {
   const { watch } = await import('chokidar');
@@ -120,7 +120,7 @@ async function announce(path: string, { storeRoot, onObject }: InboxWatcherOptio
   try {
     onObject(objectCreated(storeRoot, key, await digestOfFile(path), new Date()));
   } catch (error) {
-    // Taken already, by an execution that was started otherwise.
+    // An execution that was started in another way has taken it already.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

@@ -27,14 +27,14 @@ const workflowSchema = z.strictObject({
 type State = z.infer<typeof stateSchema>;
 type Machine = z.infer<typeof machineSchema>;
 
-/** A state machine in the Amazon States Language, and by the names of its task states what each of them stands for. */
+/** A state machine in the Amazon States Language, and the stage of each of its task states, by name. */
 export type Workflow = z.infer<typeof workflowSchema>;
 
 /**
  * Reads a workflow file.
  *
- * @throws {MalformedFileError} if it is none
- * @throws {InvalidInputError} as `checkWorkflow`, and where there is no such file
+ * @throws {MalformedFileError} if it is no workflow
+ * @throws {InvalidInputError} like {@link checkWorkflow}, and if there is no such file
  */
 export async function loadWorkflow(path: string): Promise<Workflow> {
   return checkWorkflow(parseStored(await textOf(path), workflowSchema, path, 'a state machine with its stages'), path);
@@ -52,10 +52,10 @@ async function textOf(path: string): Promise<string> {
 }
 
 /**
- * Refuses what would run otherwise here than on AWS: the interpreter passes over these fields without a word.
+ * Refuses fields that the interpreter silently ignores, because the workflow would run differently than on AWS.
  *
  * @param path for messages
- * @returns the workflow, with the limits of timers and defaults of AWS written out
+ * @returns the workflow, with AWS's defaults and the limits of timers made explicit
  * @throws {InvalidInputError} naming the state and the field
  */
 export function checkWorkflow(workflow: Workflow, path = 'state machine'): Workflow {
@@ -77,7 +77,7 @@ export function checkWorkflow(workflow: Workflow, path = 'state machine'): Workf
 
 const onlyJsonPath = 'JSONPath, the dialect that runs here as on AWS';
 
-/** Fields that the interpreter ignores, and what is required instead. */
+/** Fields that the interpreter ignores, and the requirement for the message. */
 const refusedOfMachines: Readonly<Record<string, string>> = { Assign: 'no variables' };
 const refusedOfStates: Readonly<Record<string, string>> = {
   ...refusedOfMachines,
@@ -139,11 +139,11 @@ const innerMachines = (state: State): Machine[] =>
     (inner): inner is Machine => inner !== undefined,
   );
 
-// Node's timers fire at once beyond 2^31 ms; AWS's default is longer still.
+// Node's timers fire at once beyond 2^31 ms, and AWS's default is longer.
 const longestTimerSeconds = 2_000_000;
 const bounded = (seconds: unknown): number => Math.min(Number(seconds ?? longestTimerSeconds), longestTimerSeconds);
 
-/** The interpreter's default timeout of a task is a minute; AWS knows none. */
+/** Sets the timeouts of tasks. The interpreter's default is a minute, AWS has nearly no limit. */
 function withBoundedTimers<M extends Pick<Machine, 'States'>>(machine: M): M {
   const states = Object.entries(machine.States).map(([name, state]): [string, State] => {
     const inner: Record<string, unknown> = {};

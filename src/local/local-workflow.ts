@@ -30,7 +30,7 @@ import { runTaskProcess, type TaskHost, type TaskProgress } from './run-task-pro
 /** A stage that runs in this process. */
 export type StageFunction = (input: unknown) => Promise<unknown>;
 
-/** What is told while executions run. */
+/** Who is told of events while executions run. */
 export interface WorkflowListener {
   readonly onEvent?: (event: HistoryEvent, execution: Execution) => void;
   readonly onTaskProgress?: (progress: TaskProgress, call: StateCall, command: readonly string[]) => void;
@@ -42,7 +42,7 @@ export interface WorkflowListener {
 export interface LocalWorkflowOptions {
   readonly store: ObjectStore;
   readonly workflow: Workflow;
-  /** The function stages; they start executions by this very workflow. */
+  /** The function stages. They start executions of this workflow. */
   readonly functions: (executions: LocalWorkflow) => Readonly<Record<FunctionStage, StageFunction>>;
   readonly host: TaskHost;
   readonly listener?: WorkflowListener;
@@ -50,8 +50,8 @@ export interface LocalWorkflowOptions {
 }
 
 /**
- * The workflow's state machine, run in this process: functions are called, container tasks are child processes, and what
- * would be announced is stored below `events/`. Any number of executions run side by side.
+ * Runs the workflow's state machine in this process. Functions are called, container tasks are child processes, and
+ * announcements are stored below `events/`. Any number of executions can run at the same time.
  */
 export class LocalWorkflow implements Executions {
   readonly #options: LocalWorkflowOptions;
@@ -98,7 +98,7 @@ export class LocalWorkflow implements Executions {
     return execution;
   }
 
-  /** Whoever waits for the execution hears of a failure to write its end; nobody else has to. */
+  /** Only those who wait for the execution get the error if its end cannot be written. */
   #watch(execution: Execution): void {
     const forget = () => this.#running.delete(execution.id);
     execution.ended.then((result) => {
@@ -112,7 +112,7 @@ export class LocalWorkflow implements Executions {
     return this.#running.has(executionId) || isExecutionRunning(this.#options.store, executionId);
   }
 
-  /** Waits until no execution runs: an execution starts the next one before it ends. */
+  /** Waits until no execution runs. An execution starts the next one before it ends. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all([...this.#running.values()].map((execution) => execution.ended));
   }
@@ -122,7 +122,7 @@ export class LocalWorkflow implements Executions {
     return this.#isStopped;
   }
 
-  /** Starts executions for what is left, as the schedule does. */
+  /** Starts executions for pending edits, as the schedule does. */
   async collect(input: FunctionInput<'collect'>): Promise<FunctionOutput<'collect'>> {
     return payloads.collect.output.parse(await this.#stages.collect(input));
   }
@@ -152,7 +152,7 @@ export class LocalWorkflow implements Executions {
     }
   }
 
-  /** Aborts all executions and waits for their processes. What they worked on stays pending. */
+  /** Aborts all executions and waits for their processes. Their edits stay pending. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const execution of this.#running.values()) execution.abort();
@@ -214,11 +214,11 @@ export class LocalWorkflow implements Executions {
   }
 }
 
-/** @throws {InvalidInputError} if the definition is none in the Amazon States Language */
+/** @throws {InvalidInputError} if the definition is not valid Amazon States Language */
 async function interpret({ definition }: Workflow): Promise<StateMachine> {
   const { StateMachine } = await import('aws-local-stepfunctions');
   try {
-    // The stand-ins for deployed resources are no ARNs.
+    // The placeholders for deployed resources are no ARNs.
     const validationOptions = { checkArn: false };
     return new StateMachine(definition as unknown as StateMachineDefinition, { validationOptions });
   } catch (cause) {
@@ -232,7 +232,7 @@ interface Payload {
   readonly output: z.ZodType;
 }
 
-/** As much as is needed of the parameters of `batch:submitJob`. AWS takes no numbers in a command. */
+/** The needed part of the parameters of `batch:submitJob`. AWS accepts no numbers in a command. */
 const jobSchema = z.looseObject({ ContainerOverrides: z.looseObject({ Command: z.array(z.string()).min(1) }) });
 
 function fitting<T>(schema: z.ZodType<T>, value: unknown, what: string): T {

@@ -1,21 +1,21 @@
-/** @file Where the models of a store stand. */
+/** @file The status of a store's models. */
 
 import { failedPrefix, latest, leaseHolder, type ObjectStore } from '../registry/index.js';
 import { findCurrentRound, pendingNames, unitNamesBelow, waitingKeys } from '../workflow/index.js';
 import { isExecutionRunning } from './execution-history.js';
 
-/** Where a registered model stands. */
+/** The status of a registered model. */
 export interface ModelStatus {
   readonly modelId: string;
   /** Null before the first version. */
   readonly latest: number | null;
-  /** Objects in the inbox that nobody has looked at. */
+  /** Objects in the inbox that were not ingested yet. */
   readonly waiting: number;
   /** Units that wait for a round. */
   readonly pending: number;
-  /** Units that were set aside. */
+  /** Quarantined units. */
   readonly failed: number;
-  /** The round in work; null between rounds. */
+  /** The round under way; null between rounds. */
   readonly roundId: string | null;
   /** The running execution that holds the model; null for none. */
   readonly heldBy: string | null;

@@ -1,6 +1,6 @@
 /**
- * @file Gives Node 20 `Promise.withResolvers` (ECMAScript 2024), which the interpreter of state machines needs. Import it
- * for its effect before that package; where the function is there already, nothing happens.
+ * @file Adds `Promise.withResolvers` (ECMAScript 2024) to Node 20, because the interpreter of state machines needs it.
+ *   Import it for its effect before that package. It does nothing if the function exists already.
  */
 
 interface PromiseWithResolvers<T> {

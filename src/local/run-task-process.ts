@@ -6,7 +6,7 @@ import type { WorkflowTask } from './load-workflow.js';
 import type { Slots } from './slots.js';
 import { StateError } from './state-error.js';
 
-/** What a task prints, one JSON object a line: where it stands, a remark, or why it failed. */
+/** The lines that a task prints, each a JSON object: its progress, a notice, or the reason of its failure. */
 const printedSchema = z.union([
   z.object({
     stage: z.string(),
@@ -19,7 +19,7 @@ const printedSchema = z.union([
   z.object({ error: z.string(), message: z.string() }),
 ]);
 
-/** Where a container task stands. */
+/** The progress of a container task. */
 export interface TaskProgress {
   readonly stage: string;
   readonly done: number;
@@ -32,13 +32,13 @@ export interface TaskProgress {
 export interface TaskHost {
   /** The container's entry point: a program for Node. */
   readonly entryPoint: string;
-  /** Beside this process's own environment. */
+  /** Variables in addition to this process's own environment. */
   readonly environment: Readonly<Record<string, string>>;
-  /** How many run at once. */
+  /** Limits how many run at the same time. */
   readonly slots: Slots;
-  /** Pause before the second attempt; doubled before each further one. */
+  /** Pause before the second attempt. It doubles before each further one. */
   readonly backoffSeconds: number;
-  /** Between SIGTERM and SIGKILL. */
+  /** Time between SIGTERM and SIGKILL. */
   readonly graceSeconds: number;
 }
 
@@ -52,16 +52,16 @@ export interface TaskRun {
   readonly onAttemptFailed?: (failure: { readonly attempt: number; readonly error: Error }) => void;
 }
 
-/** What AWS Batch calls a job that failed, and what Step Functions calls a task that took too long. */
+/** The error name of Step Functions for a job that failed. */
 const taskFailed = 'States.TaskFailed';
 const timedOut = 'States.Timeout';
 
 /**
- * Runs the container's entry point as a process, again where it fails, as AWS Batch does by the job's retry strategy.
+ * Runs the container's entry point as a process, and again if it fails, like the retry strategy of AWS Batch.
  *
- * @throws {StateError} named `PermanentError` for an exit code that rules out another attempt, `States.Timeout` or
- *   `States.TaskFailed` where the attempts are used up; with the last line of what the process said
- * @throws the signal's reason where it is aborted, after the process has ended
+ * @throws {StateError} named `PermanentError` for an exit code that rules out another attempt, or `States.Timeout` or
+ *   `States.TaskFailed` if all attempts failed; with the last line of the process's standard error
+ * @throws the signal's reason if it is aborted, after the process has ended
  */
 export async function runTaskProcess(host: TaskHost, run: TaskRun): Promise<void> {
   const { task, signal } = run;
@@ -82,13 +82,13 @@ async function pause(seconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** What an attempt failed with, or undefined. */
+/** The error of a failed attempt, or undefined. */
 async function runAttempt(host: TaskHost, run: TaskRun): Promise<Error | undefined> {
   const { task, command, signal } = run;
   const timeout = AbortSignal.timeout(task.timeoutSeconds * 1000);
   let said = '';
   const { code, killedBy } = await runProcess(host, command, AbortSignal.any([signal, timeout]), (line) => {
-    // Programs end with the reason.
+    // The last line of a program is the reason.
     said = heard(line, run) ?? said;
   });
   if (code === 0) return undefined;
@@ -99,7 +99,7 @@ async function runAttempt(host: TaskHost, run: TaskRun): Promise<Error | undefin
   return new StateError(isPermanent ? errorNames.permanent : taskFailed, said || `${task.stage}: ${end}`);
 }
 
-/** Passes on what a line says; gives it back where it may be the reason of a failure. */
+/** Passes progress and notices on. Returns other lines, which may be the reason of a failure. */
 function heard(line: string, { onProgress, onNotice }: TaskRun): string | undefined {
   const printed = parsed(line);
   if (printed === undefined) return line.trim().slice(0, 2000) || undefined;
@@ -150,7 +150,7 @@ function runProcess(
   });
 }
 
-// A process that never breaks its line must not fill the memory.
+// A process that never ends its line must not fill the memory.
 const longestLine = 1 << 20;
 
 function splitLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {

@@ -1,4 +1,4 @@
-/** A number of slots: at most so many pieces of work run at once, the others wait their turn. */
+/** A number of slots. At most that many pieces of work run at the same time, and the others wait. */
 export class Slots {
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -7,7 +7,7 @@ export class Slots {
     this.#free = count;
   }
 
-  /** Runs `work` in a slot. Nothing is run if `signal` is aborted before its turn. @throws the signal's reason */
+  /** Runs `work` in a slot, unless `signal` is aborted before its turn. @throws the signal's reason */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#take(signal);
     try {
@@ -37,7 +37,7 @@ export class Slots {
     });
   }
 
-  /** A slot goes straight to who waits longest. */
+  /** Gives the slot to the one that has waited longest. */
   #release(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#free++;

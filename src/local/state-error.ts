@@ -1,7 +1,7 @@
 import { PermanentError, StaleBaseError, TransientError } from '../errors.js';
 import { errorNames } from '../workflow/index.js';
 
-/** An error under the name by which the state machine's Retry and Catch know it. */
+/** An error with the name that the state machine's Retry and Catch match. */
 export class StateError extends Error {
   constructor(name: string, message: string) {
     super(message);
@@ -10,8 +10,8 @@ export class StateError extends Error {
 }
 
 /**
- * An error as the state machine sees it: what a second try cannot help is `PermanentError`, what it may help is
- * `TransientError`; a moved base keeps its name, and so does what nobody foresaw.
+ * An error as the state machine sees it. It is `TransientError` if another attempt may help, and `PermanentError` if
+ * not. A moved base and unexpected errors keep their own names.
  */
 export function stateErrorOf(error: unknown): StateError {
   if (error instanceof StateError) return error;

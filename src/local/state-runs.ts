@@ -1,22 +1,22 @@
 import type { HistoryEvent } from './execution-history.js';
 
-/** One stay in a state. */
+/** One run of a state. */
 export interface StateRun {
   readonly state: string;
   /** Of the Map item; null outside a Map. */
   readonly index: number | null;
   readonly enteredAt: string;
-  /** Null where it was not left. */
+  /** Null if it did not end. */
   readonly seconds: number | null;
-  /** Tries of the state, or of its container task. */
+  /** Attempts of the state, or of its container task. */
   readonly attempts: number;
-  /** Name of the error that it failed with in the end; null for none. */
+  /** Name of its final error; null if it succeeded. */
   readonly error: string | null;
   /** The event of its end. */
   readonly event: HistoryEvent | null;
 }
 
-/** The stays in the states that do something, in the order in which they were entered. */
+/** The runs of states that do work, in the order in which they were entered. */
 export function stateRuns(events: readonly HistoryEvent[]): readonly StateRun[] {
   const runs: { -readonly [K in keyof StateRun]: StateRun[K] }[] = [];
   const openRun = ({ state, index }: HistoryEvent) =>
@@ -40,7 +40,7 @@ export function stateRuns(events: readonly HistoryEvent[]): readonly StateRun[] 
   return runs;
 }
 
-/** Types of states that only lead from one to the next. */
+/** Types of states that do no work. */
 const silent = new Set(['Pass', 'Choice', 'Succeed', 'Fail', 'Wait']);
 
 function attemptOf({ detail }: HistoryEvent): number {

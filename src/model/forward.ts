@@ -4,7 +4,7 @@ import type { Packing } from './blocks/packing.js';
 import type { Model } from './model.js';
 
 /**
- * Token embeddings, with learned positions where the architecture has them.
+ * Token embeddings, with learned positions if the architecture has them.
  *
  * @param tokenIds int64 [rows]
  * @returns [rows, dModel]
@@ -13,14 +13,14 @@ export function embedTokens(model: Model, packing: Packing, tokenIds: Value): Va
   return model.architecture.embed({ ...modelContext(tokenIds.graph, model), packing }, tokenIds);
 }
 
-/** Which blocks to run and what to do at their sites. */
+/** Which blocks to run, and what to do at their sites. */
 export interface BlockRange {
   /** First block. */
   readonly from: number;
   /** One past the last block. */
   readonly to: number;
   readonly visit?: SiteVisitor;
-  /** Keys and values of earlier tokens, where the packing has a past. */
+  /** Keys and values of earlier tokens, if the packing has a past. */
   readonly past?: (layer: number) => PastKeysValues;
 }
 

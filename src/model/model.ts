@@ -8,7 +8,7 @@ import type { ModelConfig } from './blocks/config.js';
 import { openWeights, type Weights } from './blocks/weights.js';
 import { readModelConfig } from './read-model-config.js';
 
-/** A decoder on disk: what it is, how its graph is built and where its weights lie. */
+/** A decoder on disk: its config, its architecture and its weight files. */
 export interface Model {
   readonly directory: string;
   readonly config: ModelConfig;

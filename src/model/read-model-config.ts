@@ -4,11 +4,11 @@ import type { Architecture } from './blocks/architecture.js';
 import type { ModelConfig, RawConfig } from './blocks/config.js';
 import { readJson } from './blocks/weights.js';
 
-/** What a `config.json` says of a model, before any weight is looked at. */
+/** What a `config.json` says of a model, read without any weight. */
 export interface ReadModelConfig {
   readonly architecture: Architecture;
   readonly config: ModelConfig;
-  /** `torch_dtype`, or `dtype` in newer files: how the checkpoint stores its weights; undefined where it does not say. */
+  /** `torch_dtype`, or `dtype` in newer files: how the checkpoint stores its weights; undefined if absent. */
   readonly storedDtype: string | undefined;
 }
 

@@ -1,10 +1,10 @@
-/** @file What bytes a vocabulary's tokens stand for. */
+/** @file The bytes that the tokens of a vocabulary stand for. */
 
-/** Token text to bytes and back to what a byte is called in the vocabulary. */
+/** The bytes of a vocabulary's tokens. */
 export interface TokenBytes {
-  /** Bytes in the text that the normaliser and pre-tokeniser give. */
+  /** The token's bytes in the text that normaliser and pre-tokeniser make. */
   bytes(token: string): Uint8Array;
-  /** Bytes of the text a reader sees: marks for spaces are spaces again. */
+  /** The token's bytes in the text that a reader sees, with spaces in place of their marks. */
   readableBytes(token: string): Uint8Array;
   /** Whether no token of the vocabulary can stand for this byte. */
   drops(byte: number): boolean;

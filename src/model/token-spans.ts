@@ -6,7 +6,7 @@ import { type TextStep, type TracedCharacter, traceCharacters } from './traced-t
 /** Half-open range of the text in UTF-16 units. */
 export type Span = readonly [start: number, end: number];
 
-/** A token that is found in the text before anything else is done to it. */
+/** A token that is looked for in the text before any other step. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
@@ -26,16 +26,17 @@ export interface SpanRules {
   /** The token of a character or byte that the vocabulary does not cover. */
   readonly unknownToken?: string;
   readonly fuseUnknown: boolean;
-  /** Whether no token can stand for this byte: the model then leaves it out. */
+  /** Whether no token can stand for this byte, so that the model leaves it out. */
   readonly dropsByte: (byte: number) => boolean;
 }
 
 /**
- * Derives the span of every token: the text goes through the tokenizer's own steps with every character's origin kept,
- * and the tokens' bytes are laid along it. A token that holds a part of a character spans that character.
+ * Derives the span of every token. The text goes through the tokenizer's own steps, which keep every character's
+ * origin, and then the tokens' bytes are matched with it. A token that holds a part of a character spans that
+ * character.
  *
  * @param tokens of the text, without the tokens a post-processor adds
- * @throws {InvalidInputError} if the tokens' bytes are not those of the text: its spans cannot be derived
+ * @throws {InvalidInputError} if the tokens' bytes are not those of the text, so that no spans can be derived
  */
 export function tokenSpans(text: string, tokens: readonly string[], rules: SpanRules): Span[] {
   const spans: Span[] = [];

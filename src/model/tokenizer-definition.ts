@@ -1,4 +1,6 @@
-/** @file `tokenizer.json` as the library needs it to agree with the reference implementation (Python `tokenizers`). */
+/**
+ * @file Changes a `tokenizer.json` so that the library agrees with the reference implementation (Python `tokenizers`).
+ */
 
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.js';
@@ -13,7 +15,7 @@ const addedToken = z.looseObject({
   single_word: z.boolean().default(false),
 });
 
-/** Checked by hand: a vocabulary may hold any key, and there are many of them. */
+/** Checked by hand, because a vocabulary is large and may have any keys. */
 const vocabulary = z.custom<Readonly<Record<string, number>>>(
   (value) => typeof value === 'object' && value !== null && Object.values(value).every(Number.isSafeInteger),
   'a vocabulary of token ids',
@@ -50,7 +52,7 @@ export const tokenizerDefinition = z.looseObject({
 /** A parsed `tokenizer.json`. */
 export type TokenizerDefinition = z.infer<typeof tokenizerDefinition>;
 
-/** Normaliser and pre-tokeniser as flat lists, in the terms that library and reference understand alike. */
+/** Normaliser and pre-tokeniser as flat lists, in a form that library and reference read alike. */
 export interface TextPipeline {
   readonly normalizers: readonly Component[];
   readonly preTokenizers: readonly Component[];
@@ -92,7 +94,7 @@ function restated(part: Component): Component[] {
   }
 }
 
-/** The prefix space comes before the splitting, so it stays with the first of two byte levels' duties. */
+/** The byte level adds a prefix space and splits. These become two parts, and the prefix space comes first. */
 function restatedByteLevel(part: Component): Component[] {
   const byteLevel = { ...part, use_regex: false };
   if (part.use_regex === false) return [byteLevel];
@@ -119,7 +121,7 @@ function restatedSplit(part: Component): Component {
   );
 }
 
-/** The pipeline for text that follows other text: nothing is put before it. */
+/** The pipeline for text that follows other text: without a prefix space. */
 export function withoutPrefixSpace({ normalizers, preTokenizers }: TextPipeline): TextPipeline {
   return {
     normalizers: normalizers.filter(({ type }) => type !== 'Prepend'),
@@ -133,7 +135,7 @@ export function withoutPrefixSpace({ normalizers, preTokenizers }: TextPipeline)
   };
 }
 
-/** The definition with another pipeline, for the library. */
+/** The definition with another pipeline. */
 export function withPipeline(definition: TokenizerDefinition, pipeline: TextPipeline): TokenizerDefinition {
   const { normalizers, preTokenizers } = pipeline;
   return {

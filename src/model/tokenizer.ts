@@ -21,20 +21,20 @@ import { normalizerStep, preTokenizerStep } from './traced-text.js';
 export interface Encoding {
   readonly ids: readonly number[];
   /**
-   * [start, end) in UTF-16 units of the text, per token, white space included. A token that is part of a character spans
-   * that character; a token that the tokenizer adds (BOS) has start === end. A prefix space that the tokenizer puts
-   * before the text counts to the text's first character.
+   * [start, end) of each token in UTF-16 units of the text, white space included. A token that is part of a character
+   * spans that character. A token that the tokenizer adds (BOS) has start === end. A prefix space that the tokenizer
+   * adds belongs to the text's first character.
    */
   readonly spans: readonly Span[];
 }
 
 /** A model's tokenizer. */
 export interface Tokenizer {
-  /** With the model's own special tokens, e.g. BOS where the tokenizer's post-processor adds it. */
+  /** With the model's own special tokens, such as BOS if the tokenizer's post-processor adds it. */
   encode(text: string): Encoding;
-  /** Text that follows other text, such as ` Paris`: no special tokens, nothing put before it. */
+  /** For text that follows other text, such as ` Paris`: no special tokens and no prefix space. */
   encodePlain(text: string): Encoding;
-  /** The exact text with its leading space; special tokens are left out, broken characters become U+FFFD. */
+  /** The exact text with its leading space. Special tokens are left out, and broken characters become U+FFFD. */
   decode(ids: readonly number[]): string;
   /** Largest token id plus one. */
   readonly vocabSize: number;
@@ -46,8 +46,8 @@ export interface Tokenizer {
 }
 
 /**
- * Reads the tokenizer of a Hugging Face directory: `tokenizer.json`, and for the special tokens `tokenizer_config.json`,
- * `config.json` and `generation_config.json` where they exist.
+ * Reads the tokenizer of a Hugging Face directory: `tokenizer.json`, and for the special tokens
+ * `tokenizer_config.json`, `config.json` and `generation_config.json` if they exist.
  *
  * @throws {InvalidInputError} if there is no `tokenizer.json`, or it is of a kind whose spans cannot be derived
  * @throws {MalformedFileError} if a file is not of its format
@@ -234,7 +234,7 @@ class BytePairTokenizer implements Tokenizer {
   }
 }
 
-/** Byte-level vocabularies are those whose pre-tokeniser is; others have the mark that spaces are replaced by. */
+/** A vocabulary is byte-level if its pre-tokeniser is. Others have a mark in place of spaces. */
 function bytesOfTokens({ normalizers, preTokenizers }: TextPipeline, hasToken: (token: string) => boolean): TokenBytes {
   if (preTokenizers.some(({ type }) => type === 'ByteLevel')) return byteLevelTokens(hasToken);
   const metaspace = preTokenizers.find(({ type }) => type === 'Metaspace');

@@ -1,4 +1,4 @@
-/** @file Text on its way through a tokenizer's normaliser and pre-tokeniser, with every character's origin. */
+/** @file Text in a tokenizer's normaliser and pre-tokeniser, with the origin of every character. */
 
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.js';
@@ -43,7 +43,7 @@ export function traceCharacters(text: string, start: number, end: number): Trace
 /**
  * What a normaliser does to characters.
  *
- * @throws {InvalidInputError} if the origin of its output cannot be told
+ * @throws {InvalidInputError} if the origin of its output cannot be known
  */
 export function normalizerStep(part: Component): TextStep {
   switch (part.type) {
@@ -64,9 +64,9 @@ export function normalizerStep(part: Component): TextStep {
 }
 
 /**
- * What a pre-tokeniser does to characters; splitting leaves them as they are.
+ * What a pre-tokeniser does to characters. Splitting does not change them.
  *
- * @throws {InvalidInputError} if the origin of its output cannot be told
+ * @throws {InvalidInputError} if the origin of its output cannot be known
  */
 export function preTokenizerStep(part: Component): TextStep {
   switch (part.type) {

@@ -3,20 +3,20 @@ import { basename, join } from 'node:path';
 import { digestOf } from './digest.js';
 import { sweepDrafts, writeDraft } from './draft-file.js';
 
-/** Contents by their SHA-256. What is in it is what its name says, or it is not in it. */
+/** Contents by their SHA-256. A cache never returns a content with another digest. */
 export interface ContentCache {
-  /** The content, or undefined where it is not known. */
+  /** The content, or undefined if the cache does not have it. */
   find(sha256: string): Promise<Uint8Array | undefined>;
   keep(sha256: string, bytes: Uint8Array): Promise<void>;
 }
 
-/** A cache in this process's memory. What has not been asked for the longest goes first. */
+/** A cache in this process's memory. The least recently used content is dropped first. */
 export class MemoryContentCache implements ContentCache {
   readonly #contents = new Map<string, Uint8Array>();
   #sizeBytes = 0;
   readonly #limitBytes: number;
 
-  /** @param limitBytes of all contents together; 256 MiB unless said otherwise */
+  /** @param limitBytes of all contents together; 256 MiB by default */
   constructor(limitBytes = 256 * 2 ** 20) {
     this.#limitBytes = limitBytes;
   }
@@ -44,9 +44,9 @@ export class MemoryContentCache implements ContentCache {
 }
 
 /**
- * A cache in a folder, one file per content, `<folder>/sha256/<2 digits>/<digest>`, shared by any number of processes and
- * stores. A file that is not what its name says, such as one that a full disk cut off, is removed when it is looked at.
- * Files are read-only, since other names may be linked to them.
+ * A cache in a folder, one file per content, `<folder>/sha256/<2 digits>/<digest>`, shared by any number of processes
+ * and stores. A file with another digest than its name, such as one that a full disk cut off, is removed when it is
+ * read. Files are read-only, because other names may be linked to them.
  */
 export class DirectoryContentCache implements ContentCache {
   #swept: Promise<void> | undefined;
@@ -79,7 +79,7 @@ export class DirectoryContentCache implements ContentCache {
     await rename(draft, path);
   }
 
-  /** Removes every content but these. Only for a cache that nobody else uses. */
+  /** Removes all contents except these. Only for a cache that nobody else uses. */
   async keepOnly(digests: ReadonlySet<string>): Promise<void> {
     const contents = join(this.folder, 'sha256');
     await mkdir(contents, { recursive: true });
@@ -89,7 +89,7 @@ export class DirectoryContentCache implements ContentCache {
     }
   }
 
-  /** Where the content is, if it is there. */
+  /** The path at which the content is, if the cache has it. */
   pathOf(sha256: string): string {
     return join(this.folder, 'sha256', sha256.slice(0, 2), sha256);
   }

@@ -1,14 +1,14 @@
 import { canonicalJson } from './digest.js';
 import type { JsonValue, Manifest, ManifestEdit } from './manifest.js';
 
-/** A named value in two versions; undefined where a version lacks it. */
+/** A named value in two versions; undefined if a version lacks it. */
 export interface Change<T> {
   readonly name: string;
   readonly before: T | undefined;
   readonly after: T | undefined;
 }
 
-/** A number in two versions, with `after - before` where both have it. */
+/** A number in two versions, with `after - before` if both have it. */
 export interface MetricDelta extends Change<number> {
   readonly delta: number | undefined;
 }
@@ -25,7 +25,7 @@ export interface VersionDiff {
   readonly edits: {
     readonly added: readonly ManifestEdit[];
     readonly removed: readonly ManifestEdit[];
-    /** Written over by a later edit since. */
+    /** Overwritten by a later edit. */
     readonly overwritten: readonly ManifestEdit[];
     /** Changed otherwise, such as revoked. */
     readonly changed: readonly EditChange[];

@@ -11,7 +11,9 @@ export interface ContentDigest {
   readonly sha256: string;
 }
 
-/** SHA-256 and size of a file, read as a stream. Both are of the same content even if the file is replaced meanwhile. */
+/**
+ * SHA-256 and size of a file, read as a stream. Both belong to the same content even if the file is replaced meanwhile.
+ */
 export async function digestOfFile(path: string): Promise<ContentDigest> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
@@ -23,20 +25,21 @@ export async function digestOfFile(path: string): Promise<ContentDigest> {
 }
 
 /**
- * The one JSON text of a value: object keys sorted by UTF-16 code units, no white space.
- * @throws {InvalidInputError} for anything JSON cannot hold: NaN, infinities, undefined, bigint, functions, class instances
+ * The canonical JSON text of a value: object keys sorted by UTF-16 code units, no white space.
+ * @throws {InvalidInputError} for anything JSON cannot hold: NaN, infinities, undefined, bigint, functions, class
+ *   instances
  */
 export function canonicalJson(value: unknown): string {
   return encode(value, '$');
 }
 
-/** The key under which a computed thing is cached: SHA-256 of the canonical JSON of every input that matters. */
+/** The key under which a result is cached: SHA-256 of the canonical JSON of all inputs that matter. */
 export const contentKey = (inputs: unknown): string => digestOf(canonicalJson(inputs));
 
 function encode(value: unknown, path: string): string {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
-  // Array.from also visits holes, as undefined.
+  // Array.from visits holes too, as undefined.
   if (Array.isArray(value))
     return `[${Array.from(value, (item, index) => encode(item, `${path}[${index}]`)).join(',')}]`;
   if (isPlainObject(value)) {

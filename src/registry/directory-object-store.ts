@@ -19,18 +19,18 @@ import {
 import { mayBeRunning, processIdentity } from './process-identity.js';
 
 export interface DirectoryObjectStoreOptions {
-  /** How long a write waits for other writers of the same key before it is a conflict. */
+  /** How long a write waits for other writers of the same key before it fails with a conflict. */
   readonly lockTimeoutSeconds?: number;
 }
 
 /**
  * A store in a folder, one file per object, shared by any number of processes on one host.
  *
- * - Reads take no lock: a write moves a complete file into place.
- * - Writes of one key follow each other under a lock file, so a condition still holds when its write happens.
+ * - Reads take no lock, because a write moves a complete file into place.
+ * - A lock file puts the writes of one key in order, so a condition still holds when its write happens.
  * - A write is on the disk before it is acknowledged: file and folder are synchronised.
- * - The ETag is the quoted SHA-256 of the content, so files that other programs put there are objects too.
- * - Symbolic links below the root are not followed: what they lead to is not in the store.
+ * - The ETag is the quoted SHA-256 of the content, so files of other programs are objects too.
+ * - Symbolic links below the root are not followed. Their targets are not in the store.
  *
  * Unlike in S3, no key may lie below another object's key (`a` and `a/b`).
  */
@@ -93,8 +93,8 @@ export class DirectoryObjectStore implements ObjectStore {
   }
 
   /**
-   * Looks at the file where nobody else finds it any more: programs that know nothing of locks may replace it at any time.
-   * Another one than was meant is put back.
+   * Moves the file aside and then compares it, because programs without locks may replace it at any time. If it is not
+   * the one to remove, it is put back.
    */
   async #removeOnly(key: string, condition: DeleteCondition): Promise<void> {
     const aside = join(this.#own('aside'), `${await processIdentity()}.${crypto.randomUUID()}`, ...key.split('/'));
@@ -106,7 +106,9 @@ export class DirectoryObjectStore implements ObjectStore {
     if (violated !== undefined) throw new PreconditionFailedError(key, violated);
   }
 
-  /** By a link, not a move, which would replace what came here meanwhile: then both stay, this one under a name of its own. */
+  /**
+   * Puts back by a link, because a move would replace a newer file. If there is one, both stay, under different names.
+   */
   async #putBack(key: string, aside: string): Promise<void> {
     const path = this.#pathOf(key);
     await makeFolder(dirname(path));
@@ -117,12 +119,12 @@ export class DirectoryObjectStore implements ObjectStore {
     await syncFolder(dirname(path));
   }
 
-  /** Puts back what processes had set aside that were killed before they could tell what it was. */
+  /** Puts back files that killed processes had moved aside and not yet compared. */
   async #recover(): Promise<void> {
     const folder = this.#own('aside');
     for (const name of (await absentAsUndefined(() => readdir(folder))) ?? []) {
       if (await mayBeRunning(name.slice(0, name.lastIndexOf('.')))) continue;
-      // One process alone takes it over; should that be killed too, the next one does.
+      // Only one process takes it over. If that is killed too, the next one does.
       const taken = join(folder, `${await processIdentity()}.${crypto.randomUUID()}`);
       if (!(await absentAsUndefined(() => rename(join(folder, name), taken).then(() => true)))) continue;
       const left = await readdir(taken, { recursive: true, withFileTypes: true });
@@ -134,7 +136,7 @@ export class DirectoryObjectStore implements ObjectStore {
     }
   }
 
-  /** The folder of one deletion, of a path in it. */
+  /** The folder of one deletion, from a path in it. */
   #asideOf(path: string): string {
     const folder = this.#own('aside');
     return join(folder, relative(folder, path).split(sep)[0]);
@@ -144,7 +146,7 @@ export class DirectoryObjectStore implements ObjectStore {
     return join(this.root, ...key.split('/'));
   }
 
-  /** Whether something is there and no symbolic link below the root leads to it. */
+  /** Whether the file exists, without a symbolic link on the way from the root. */
   async #isInside(path: string): Promise<boolean> {
     const real = await absentAsUndefined(() => realpath(path));
     return real !== undefined && real === resolve(await realpath(this.root), relative(this.root, path));
@@ -208,7 +210,7 @@ function isPathTaken(error: unknown): boolean {
   return error instanceof PathTaken || code === 'EISDIR' || code === 'ENOTDIR' || code === 'EEXIST';
 }
 
-/** A file that another program left under a name no key can have is not an object: it could not be read either. */
+/** A file of another program under a name that no key can have is no object, because it could not be read. */
 function isObjectKey(name: string): boolean {
   try {
     return checkObjectKey(name) === name;
@@ -228,7 +230,7 @@ async function absentAsUndefined<T>(read: () => Promise<T>): Promise<T | undefin
   }
 }
 
-/** Creates a folder and those above it, each recorded on the disk in the one above. */
+/** Creates a folder and those above it, and synchronises each folder that gets a new entry. */
 async function makeFolder(path: string): Promise<void> {
   const firstCreated = await mkdir(path, { recursive: true });
   if (firstCreated === undefined) return;
@@ -238,7 +240,7 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 async function syncFolder(path: string): Promise<void> {
-  // Windows opens no folders, and records a rename without being asked.
+  // Windows cannot open folders, and it records a rename without a synchronisation.
   if (sep === '\\') return;
   const folder = await open(path, 'r');
   try {

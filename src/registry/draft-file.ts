@@ -3,13 +3,13 @@ import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mayBeRunning, processIdentity } from './process-identity.js';
 
-/** A path nobody else knows, named for its owner (`<identity>.<uuid>`): what is made there is moved into place. */
+/** A path for a draft that nobody else uses, named after its owner (`<identity>.<uuid>`). */
 export const draftPath = async (folder: string): Promise<string> =>
   join(folder, `${await processIdentity()}.${randomUUID()}`);
 
 /**
- * Writes a file nobody else knows (`draftPath`), to be moved or linked into place.
- * @param durability 'durable': it is on the disk, not only in the page cache, when this returns
+ * Writes a draft (see {@link draftPath}) that will be moved or linked into place.
+ * @param durability 'durable': the file is on the disk, not only in the page cache, when this returns
  * @returns its path
  */
 export async function writeDraft(

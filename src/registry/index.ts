@@ -3,7 +3,6 @@
 export { type ContentCache, DirectoryContentCache, MemoryContentCache } from './content-cache.js';
 export { type Change, diffVersions, type VersionDiff } from './diff-versions.js';
 export { type ContentDigest, canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
-export { withTodaysNames } from './former-names.js';
 export {
   batchKey,
   checkModelId,
@@ -38,7 +37,6 @@ export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
 export { modelsWithContent } from './models-with-content.js';
 export type { ObjectStore } from './object-store.js';
 export { openStore } from './open-store.js';
-export { parseStored } from './parse-stored.js';
 export { pointerHistory } from './pointer.js';
 export { mayBeRunning, processIdentity } from './process-identity.js';
 export { type DraftEdit, type ManifestDraft, nextVersion, type PublishRequest, publish } from './publish.js';
@@ -46,7 +44,7 @@ export { publishedManifest } from './published-manifest.js';
 export { findObject, getIfPresent, putOnce } from './put-once.js';
 export { rollback } from './rollback.js';
 export { S3ObjectStore } from './s3-object-store.js';
-export { encodeCanonical, findStored, readStored, storeOnce } from './stored-json.js';
+export { encodeCanonical, findStored, parseStored, readStored, storeOnce, withTodaysNames } from './stored-json.js';
 export { type FolderVersion, VersionFolder, type VersionFolderOptions } from './version-folder.js';
 export { folderModelId } from './version-folder-state.js';
 export {

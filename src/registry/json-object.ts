@@ -2,15 +2,15 @@
 import type { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
 
-/** Bytes of a JSON object: indented, for human readers. */
+/** Bytes of a JSON object, indented for human readers. */
 export const encodeJson = (value: object): Uint8Array =>
   new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 
-/** @throws {MalformedFileError} unless the bytes are JSON of the schema */
+/** @throws {MalformedFileError} unless the bytes are JSON that fits the schema */
 export const decodeJson = <T>(schema: z.ZodType<T>, bytes: Uint8Array, path: string): T =>
   checkJson(schema, parseJson(bytes, path), path);
 
-/** @throws {MalformedFileError} naming the first field that is not of the schema */
+/** @throws {MalformedFileError} naming the first field that does not fit the schema */
 export function checkJson<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;

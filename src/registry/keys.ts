@@ -1,4 +1,4 @@
-/** @file Where every object lies. No Node import: infrastructure code reads it too. */
+/** @file The keys of all objects. It imports nothing of Node, because infrastructure code uses it too. */
 import { InvalidInputError } from '../errors.js';
 import { checkKeySegment, checkModelId, checkObjectKey, shown } from './object-key.js';
 
@@ -108,7 +108,7 @@ export const registrationKey = (modelId: string): string => `${modelPrefix(model
 export const corpusKey = (modelId: string, sha256: string): string =>
   `${modelPrefix(modelId)}corpus/${checkDigest(sha256)}.txt`;
 
-/** Prefix of what was made of one dropped batch. @param digest SHA-256 of its bytes, 64 hex digits */
+/** Prefix of the objects made from one dropped batch. @param digest SHA-256 of its bytes, 64 hex digits */
 export const batchPrefix = (modelId: string, digest: string): string =>
   `${modelPrefix(modelId)}batches/${checkDigest(digest)}/`;
 
@@ -128,7 +128,7 @@ export const failedPrefix = (modelId: string): string => `${modelPrefix(modelId)
 /** @param name the whole last segment, as it was below `pending/` */
 export const failedKey = (modelId: string, name: string): string => below(failedPrefix(modelId), name);
 
-/** The round in work: present from its plan to its outcome. */
+/** The round under way. It exists from the round's plan to its outcome. */
 export const currentRoundKey = (modelId: string): string => `${modelPrefix(modelId)}round.json`;
 
 const roundIdPattern = /^[0-9a-f]{16}$/;
@@ -171,7 +171,7 @@ export const executionPrefix = (executionName: string): string =>
 export const executionKey = (executionName: string, name: string): string =>
   below(executionPrefix(executionName), name);
 
-/** `events/`: what the workflow on this machine announced. */
+/** `events/`: announcements of the workflow on this machine. */
 export const eventsPrefix = 'events/';
 
 export const eventKey = (name: string): string => below(eventsPrefix, name);

@@ -12,14 +12,14 @@ const leaseSchema = z.strictObject({
 });
 
 /**
- * The body of `lease.json`. The fence grows by one with every new holder and outlives releases, so no two bodies are alike
- * and an ETag names one state for ever.
+ * The body of `lease.json`. The fence grows by one with every new holder and survives releases. So no two bodies are
+ * equal, and an ETag names one state for ever.
  */
 type Lease = Readonly<z.infer<typeof leaseSchema>>;
 
 /** Who holds a model. */
 export interface LeaseState {
-  /** Whether the holder is who asked. */
+  /** Whether the caller is the holder. */
   readonly acquired: boolean;
   readonly fence: number;
   /** The holder. */
@@ -29,22 +29,22 @@ export interface LeaseState {
 export interface LeaseRequest {
   /** Who wants the model: an execution's id. */
   readonly owner: string;
-  /** The clock. It only dates the lease: no lease ends by time. */
+  /** The clock. It only dates the lease. No lease expires. */
   readonly now?: () => Date;
-  /** Whether a holder may still be at work. False for one that ended and for one that nobody knows. */
+  /** Whether a holder may still be at work. False if it has ended or is unknown. */
   readonly isRunning: (owner: string) => Promise<boolean>;
 }
 
-/** How often a lost race is run again. Every race lost is one that another won, so one more rarely is needed. */
+/** How often a lost race is run again. Somebody wins every race, so more than one is rarely needed. */
 const maxRaces = 8;
 
 /**
- * Takes the model for one execution, unless another that is still running holds it. Safe to repeat after any failure:
- * who holds the lease already goes on with the same fence.
+ * Takes the model for one execution, unless another one that still runs holds it. It is safe to repeat after any
+ * failure: an execution that holds the lease already keeps its fence.
  *
- * Of all that ask at once one takes it; a holder that ended without a release is succeeded, with a higher fence. Two
- * executions can believe that they hold a model only where `isRunning` errs, and then publishing, which is conditional
- * on the base, lets one through.
+ * Of several callers at once, one gets the lease. If a holder ended without a release, the next one takes over with a
+ * higher fence. Two executions can both believe that they hold a model only if `isRunning` is wrong. Then publishing,
+ * which is conditional on the base, lets only one through.
  *
  * @throws {MalformedFileError} if the stored lease is damaged
  * @throws {ConflictError} if every race was lost to a holder that ended at once
@@ -67,7 +67,7 @@ export async function acquireLease(store: ObjectStore, modelId: string, request:
 }
 
 /**
- * Gives the model back. What stays keeps the fence, for the next holder to count on. Safe to repeat.
+ * Gives the model back. The object stays, because the next holder continues its fence. Safe to repeat.
  *
  * @returns whether the model was released by this owner, now or before; false if it has another holder or none
  * @throws {MalformedFileError} if the stored lease is damaged
@@ -87,13 +87,15 @@ export async function releaseLease(
   throw new ConflictError(leaseKey(modelId));
 }
 
-/** Who holds the model, whether or not they still run; undefined if nobody does. @throws {MalformedFileError} if damaged */
+/**
+ * Who holds the model, whether or not they still run; undefined if nobody does. @throws {MalformedFileError} if damaged
+ */
 export async function leaseHolder(store: ObjectStore, modelId: string): Promise<string | undefined> {
   const found = await readLease(store, modelId);
   return found === undefined || found.lease.released ? undefined : found.lease.owner;
 }
 
-/** Writes over the lease with this ETag, or where none is; false if it is in another state. */
+/** Replaces the lease with this ETag, or creates the first one; false if it is in another state. */
 async function wrote(store: ObjectStore, modelId: string, lease: Lease, etag: string | undefined): Promise<boolean> {
   const condition = etag === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: etag };
   try {

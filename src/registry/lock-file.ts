@@ -6,21 +6,22 @@ import { writeDraft } from './draft-file.js';
 import { mayBeRunning, processIdentity } from './process-identity.js';
 
 /*
- * A lock between processes that outlives no owner.
+ * A lock between processes. A killed owner does not keep it.
  *
- * The lock `name` is held by whoever stands at the end of a chain of files. The first is `name` itself; the successor
- * of a file whose content is the token T is the file `name.T`. A file is made by hard-linking a complete one into place,
- * so it is created exclusively and never seen half-written. A token names its owner's process, and is never used twice.
+ * The owner of the last file in a chain of files holds the lock `name`. The first file is `name` itself. The successor
+ * of a file with the token T as content is the file `name.T`. A file is made by hard-linking a complete one into place,
+ * so only one process can create it, and nobody sees it half-written. A token names its owner's process, and is never
+ * used twice.
  *
- * - Free: `name` does not exist. Taking it creates it.
- * - The last owner of the chain runs: wait.
- * - It does not: creating its successor takes the lock, and of several who try one succeeds. (Deleting the dead owner's
- *   file instead would race: a slow contender could delete the file of the one who came next.)
- * - Release deletes `name` first and the rest of the chain afterwards. So whoever creates a successor that was deleted
- *   before finds, on reading `name` once more, that it no longer holds the token seen at first, and steps back.
+ * - The lock is free if `name` does not exist. Creating it takes the lock.
+ * - If the last owner of the chain runs, others wait.
+ * - If it does not run, creating its successor takes the lock, and only one of several can do so. (Deleting the dead
+ *   owner's file instead would race: a slow process could delete the file of the next owner.)
+ * - Release deletes `name` first and then the rest of the chain. A process may create a successor of a file that was
+ *   deleted just before. So it reads `name` once more, and gives up if that has another token than at first.
  */
 
-/** The lock stayed held. */
+/** The lock was not released in time. */
 export class LockTimeout extends Error {}
 
 export interface LockOptions {
@@ -32,8 +33,8 @@ export interface LockOptions {
 const turns = new Map<string, Promise<unknown>>();
 
 /**
- * Runs `work` while holding the lock `name` in `folder` against every process on this host, and every caller in this one.
- * The lock of a process that ended without releasing is taken over at once.
+ * Runs `work` while holding the lock `name` in `folder` against every process on this host, and every caller in this
+ * one. The lock of a process that ended without releasing is taken over at once.
  * @throws {LockTimeout} if it stays held, naming its file and owner
  */
 export async function withLock<T>(
@@ -43,10 +44,10 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const root = join(folder, name);
-  // Callers in this process queue up, so that they do not poll against each other.
+  // Callers in this process queue up, so that they do not compete by polling.
   const before = turns.get(root);
   const turn = (async () => {
-    // Its failure is its own caller's.
+    // Only the earlier caller handles that failure.
     await before?.catch(() => undefined);
     const chain = await acquire(root, options);
     try {
@@ -77,7 +78,7 @@ async function acquire(root: string, { draftFolder, timeoutSeconds }: LockOption
   }
 }
 
-/** The chain of files that now hold the lock, or the token that stood in the way. */
+/** The chain of files that now hold the lock, or a description of who holds it. */
 async function tryToAcquire(root: string, token: string, draftFolder: string): Promise<readonly string[] | string> {
   const chain = [root];
   const first = await readToken(root);

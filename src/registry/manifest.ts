@@ -72,16 +72,19 @@ const manifestSchema = z
 export type JsonValue = z.infer<ReturnType<typeof z.json>>;
 /** The state of `latest` on which a round stands. */
 export type Base = Readonly<z.infer<typeof baseSchema>>;
-/** One edit of a version, its own or inherited. `version` wrote it; `overwrites` is the id of an earlier edit of the same fact. */
+/**
+ * One edit of a version, its own or inherited. `version` wrote it; `overwrites` is the id of an earlier edit of the
+ * same fact.
+ */
 export type ManifestEdit = Readonly<z.infer<typeof editSchema>>;
 /** A file of this version; its key is relative to `models/<modelId>/`. */
 export type ManifestFile = Readonly<z.infer<typeof fileSchema>>;
 /** A hook file of this or an earlier version; a version's hooks are all segments replayed in order. */
 export type Segment = Readonly<z.infer<typeof segmentSchema>>;
-/** Everything about one version: where it comes from, what it holds, what it measured, and its files by digest. */
+/** Everything about one version: its origin, its edits, its measures, and its files by digest. */
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 
-/** What must hold between the fields of a manifest, beyond each field's own form. */
+/** Contradictions between the fields of a manifest. */
 function* contradictions(manifest: z.infer<typeof manifestSchema>): Generator<string> {
   const own = `versions/${String(manifest.version).padStart(6, '0')}/`;
   const hooks = manifest.files.find((file) => file.role === 'hooks');
@@ -128,8 +131,8 @@ export const pointerSchema = z.strictObject({
 });
 
 /**
- * The body of `latest.json`. `sequence` counts the pointer's states from 1, so no two of its bodies are alike and an
- * ETag names one state for ever. `publishedBy` of a rollback is who asked for it.
+ * The body of `latest.json`. `sequence` counts the pointer's states from 1. So no two bodies are equal, and an ETag
+ * names one state for ever. For a rollback, `publishedBy` is who requested it.
  */
 export type Pointer = Readonly<z.infer<typeof pointerSchema>>;
 

@@ -6,21 +6,21 @@ import type { ObjectStore } from './object-store.js';
 import { type PointerState, readPointer } from './pointer.js';
 import { decodeManifestOf, findPublished, type LatestVersion, type PulledVersion, pullFile } from './versions.js';
 
-/** Whose versions, and what to hold them to. */
+/** Whose versions are read, and how they are checked. */
 export interface ModelVersionsOptions {
   readonly store: ObjectStore;
   readonly modelId: string;
-  /** Where contents are kept; this process's memory unless said otherwise. */
+  /** Where contents are kept; by default this process's memory. */
   readonly cache?: ContentCache;
-  /** SHA-256 of the base model that the reader runs (`modelDigest`): versions for another are refused. */
+  /** SHA-256 of the reader's base model (`modelDigest`). Versions for another base model are refused. */
   readonly modelDigest?: string;
-  /** What `latest` gave an earlier process: then the first look is a conditional request too. */
+  /** The result of `latest` in an earlier process. With it, the first look is a conditional request too. */
   readonly known?: LatestVersion;
 }
 
 /**
- * A model's published versions as a service reads them: every file is verified by SHA-256 and fetched once. Nothing is
- * handed out before all of it is there, so what a caller holds is always one whole version.
+ * A model's published versions as a service reads them. Every file is verified by SHA-256 and fetched once. A version
+ * is handed out only when it is complete.
  */
 export class ModelVersions {
   readonly modelId: string;
@@ -36,8 +36,8 @@ export class ModelVersions {
   }
 
   /**
-   * The version that `latest` names; undefined before the first one. Where it is the one that was seen before, one
-   * conditional request without a body says so, and the same object is returned.
+   * The version that `latest` names; undefined before the first one. If it is the same as before, this costs one
+   * conditional request without a body, and the same object is returned.
    * @throws {DigestMismatchError} if its manifest is not the one that was published, or it is for another base model
    */
   async latest(): Promise<LatestVersion | undefined> {
@@ -67,7 +67,7 @@ export class ModelVersions {
   }
 
   /**
-   * A version with all its files, by default the latest; from then on the same object while nothing is new.
+   * A version with all its files, by default the latest. The same object is returned as long as nothing is new.
    * @throws {DigestMismatchError} naming the file and both digests
    * @throws {NoSuchKeyError} if a file is missing
    * @throws {InvalidInputError} if there is no such published version
@@ -87,7 +87,7 @@ export class ModelVersions {
   }
 
   /**
-   * One file that a manifest names, from the cache where it is there.
+   * One file that a manifest names, from the cache if it is there.
    * @throws {DigestMismatchError} @throws {NoSuchKeyError}
    */
   async content(file: Pick<ManifestFile, 'key' | 'sha256'>): Promise<Uint8Array> {
@@ -104,7 +104,7 @@ export class ModelVersions {
     return { manifest, files: new Map(await Promise.all(contents)) };
   }
 
-  /** The pointer, unless it is where it was. */
+  /** The pointer, or undefined if it has not moved. */
   async #changedState(): Promise<PointerState | undefined> {
     const { store } = this.options;
     if (this.#latest === undefined) return readPointer(store, this.modelId);
@@ -113,7 +113,7 @@ export class ModelVersions {
     return changed && { pointer: decodePointer(changed.bytes, key), ...changed };
   }
 
-  /** The manifest is a content like any other, so a version that was seen before needs no request. */
+  /** Manifests are cached like all contents, so a version that was seen before needs no request. */
   async #versionOf({ pointer, etag }: PointerState): Promise<LatestVersion> {
     const { version, manifestSha256 } = pointer;
     const key = manifestKey(this.modelId, version).slice(modelPrefix(this.modelId).length);

@@ -1,16 +1,16 @@
-/** @file What is an object key and what a model id. No Node import: infrastructure code reads it too. */
+/** @file Rules for object keys and model ids. It imports nothing of Node, because infrastructure code uses it too. */
 import { InvalidInputError } from '../errors.js';
 
 /** S3's limit on a key's UTF-8 length. */
 export const objectKeyLimitBytes = 1024;
 
-/** What a file system takes as one name. */
+/** The longest file name that file systems accept. */
 const segmentLimitBytes = 255;
 
-/** The folder in which the directory store keeps its locks and temporary files: no object lies below it. */
+/** The folder in which the directory store keeps its locks and temporary files. No object lies below it. */
 export const reservedFolder = '.hookline';
 
-// C0 controls and DEL (S3 lists none of them faithfully), and halves of surrogate pairs (two such keys encode alike).
+// C0 controls and DEL, which S3 does not list faithfully, and lone surrogates, which all encode to the same bytes.
 const forbiddenCharacter = /[\p{Cc}\p{Surrogate}\\]/u;
 
 /**
@@ -41,7 +41,7 @@ export function checkKeyPrefix(prefix: string): string {
 /**
  * Checks a name from outside that becomes one segment of a key, or the end of one.
  * @returns the name itself
- * @throws {InvalidInputError} for a slash, and for what no key may hold
+ * @throws {InvalidInputError} for a slash, and for anything that no key may contain
  */
 export function checkKeySegment(what: string, name: string): string {
   if (name.includes('/')) throw new InvalidInputError(what, 'one segment of a key', shown(name));
@@ -71,14 +71,14 @@ function checkSegment(segment: string, key: string): void {
 }
 
 function checkNotReserved(key: string): void {
-  // Some file systems take both cases for one name.
+  // Some file systems do not distinguish upper and lower case.
   if (key.split('/', 1)[0]?.toLowerCase() === reservedFolder) {
     throw new InvalidInputError('object key', `outside the store's own folder ${reservedFolder}/`, shown(key));
   }
 }
 
 const utf8SizeBytes = (text: string): number => new TextEncoder().encode(text).length;
-/** A name as messages quote it, cut where it is long. */
+/** A name as messages quote it. A long one is cut. */
 export const shown = (key: string): string => JSON.stringify(key.length > 80 ? `${key.slice(0, 77)}...` : key);
 
 const modelIdPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;

@@ -3,7 +3,7 @@ import { InvalidInputError } from '../errors.js';
 /** An object as it was at one moment. */
 export interface StoredObject {
   readonly bytes: Uint8Array;
-  /** Opaque name of this content, with its quotes; two different contents under a key never share one. */
+  /** Opaque name of this content, with its quotes. Different contents of a key never have the same. */
   readonly etag: string;
 }
 
@@ -12,30 +12,30 @@ export interface ObjectHead {
   readonly sizeBytes: number;
 }
 
-/** At most one of the two. An object that is absent meets no `ifMatch`. */
+/** At most one of the two. An absent object fulfils no `ifMatch`. */
 export interface PutCondition {
-  /** Write only over the content with this ETag. */
+  /** Replace only the content with this ETag. */
   readonly ifMatch?: string;
-  /** Write only where nothing is. */
+  /** Write only if there is no such object. */
   readonly ifNoneMatch?: '*';
 }
 
-/** What must hold for an object to be removed. */
+/** The condition under which an object is removed. */
 export type DeleteCondition = Pick<PutCondition, 'ifMatch'>;
 
 /**
- * What hookline needs of a store, with S3's semantics: strongly consistent, whole objects, conditional writes and deletes.
- * Every method throws {InvalidInputError} for a key that breaks the rules of `checkObjectKey`.
+ * What hookline needs of a store, with S3's semantics: strongly consistent, whole objects, conditional writes and
+ * deletes. Every method throws {InvalidInputError} for a key that breaks the rules of `checkObjectKey`.
  */
 export interface ObjectStore {
   /** @throws {NoSuchKeyError} */
   get(key: string): Promise<StoredObject>;
   /**
-   * The object, or undefined where it still is the content with this ETag: then no content is sent.
+   * The object, or undefined if it still has this ETag. Then no content is sent.
    * @throws {NoSuchKeyError}
    */
   getIfChanged(key: string, etag: string): Promise<StoredObject | undefined>;
-  /** Undefined where nothing is. */
+  /** Undefined if there is no such object. */
   head(key: string): Promise<ObjectHead | undefined>;
   /**
    * Writes the whole object or nothing.
@@ -46,8 +46,8 @@ export interface ObjectStore {
   /** All keys that begin with `prefix` (any string, not only a folder), in the order of their UTF-8 bytes. */
   list(prefix: string): Promise<readonly string[]>;
   /**
-   * Removes the object; nothing to remove is no error.
-   * @throws {PreconditionFailedError} if what is there has another ETag than `ifMatch`, and then it stays
+   * Removes the object. It is no error if there is none.
+   * @throws {PreconditionFailedError} if the object has another ETag than `ifMatch`, and then it stays
    * @throws {ConflictError} if another write was under way: try again
    */
   delete(key: string, condition?: DeleteCondition): Promise<void>;

@@ -37,8 +37,8 @@ async function readState(store: ObjectStore, key: string): Promise<PointerState>
 }
 
 /**
- * Replaces the pointer if it is still in the state `current`, which is kept in the log first: so the log holds every
- * replaced state, however the writers end.
+ * Replaces the pointer if it is still in the state `current`. That state is written to the log first, so the log has
+ * every replaced state, even if a writer is killed.
  * @throws {PreconditionFailedError} if the pointer is in another state
  */
 export async function movePointer(
@@ -63,7 +63,7 @@ async function appendToLog(store: ObjectStore, key: string, bytes: Uint8Array): 
   try {
     await store.put(key, bytes, { ifNoneMatch: '*' });
   } catch (error) {
-    // Another writer logged this state before: there is only one state of each sequence number.
+    // Another writer has logged this state already. There is only one state of each sequence number.
     if (!(error instanceof PreconditionFailedError)) throw error;
   }
 }

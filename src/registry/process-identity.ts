@@ -5,8 +5,8 @@ import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 
 /*
- * `<host>.<boot>.<pid>.<start>`: a process named so that no later process is taken for it. A process id alone is
- * reused; with the start time, the boot, and the host (and process-id namespace) it counts in, it is unique.
+ * `<host>.<boot>.<pid>.<start>`: the name of a process, which no later process has. Process ids are reused. Together with
+ * the start time, the boot, and the host (with its namespace of process ids) they are unique.
  */
 
 const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
@@ -34,8 +34,8 @@ async function bootIdentity(): Promise<string> {
 }
 
 /**
- * Whether the process of this identity may still be running. Of a process on another host nothing is known, so it may.
- * A name that is no identity belongs to nobody who is running.
+ * Whether the process of this identity may still be running. True for a process on another host, of which nothing is
+ * known. False for a name that is no identity.
  */
 export async function mayBeRunning(identity: string): Promise<boolean> {
   const [host, boot, pid, start, ...rest] = identity.split('.');
@@ -48,7 +48,7 @@ export async function mayBeRunning(identity: string): Promise<boolean> {
 
 interface ProcessStatus {
   readonly start: string;
-  /** Nothing of it runs any more, though its parent has not collected it. */
+  /** Whether nothing of it runs any more, though its parent has not collected it. */
   readonly ended: boolean;
 }
 
@@ -59,10 +59,10 @@ async function statusOf(pid: number): Promise<ProcessStatus | undefined> {
 async function statusFromProc(pid: number): Promise<ProcessStatus | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'latin1');
-    // The second field, the command in parentheses, may itself hold spaces and parentheses.
+    // The second field, the command in parentheses, may contain spaces and parentheses itself.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const zombie = fields[0] === 'Z' || fields[0] === 'X';
-    // Of a killed process the first thread may have ended while another is still inside a system call.
+    // After a kill, the first thread may have ended while another one is still in a system call.
     const ended = zombie && (await readdir(`/proc/${pid}/task`)).length <= 1;
     return { start: fields[19] ?? 'unknown', ended };
   } catch (error) {

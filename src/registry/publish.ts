@@ -14,10 +14,10 @@ import type { ObjectStore } from './object-store.js';
 import { movePointer, type PointerState, pointerHistory, readPointer } from './pointer.js';
 import { type LatestVersion, versionNumbers, versionOfState } from './versions.js';
 
-/** An edit in a draft. Without `version` it is one that this version writes. */
+/** An edit in a draft. Without `version`, this version writes it. */
 export type DraftEdit = Omit<ManifestEdit, 'version'> & { readonly version?: number };
 
-/** What a round knows of its manifest; `publish` fills in the rest. `segments` are the earlier ones it stands on. */
+/** The part of the manifest that a round knows; `publish` adds the rest. `segments` are those of the base. */
 export type ManifestDraft = Pick<
   Manifest,
   'modelDigest' | 'hyperparameters' | 'layers' | 'dModel' | 'dInner' | 'gate' | 'statistics' | 'segments' | 'metrics'
@@ -29,8 +29,8 @@ export interface PublishRequest {
   /** The state of `latest` on which the round was computed; null for a model's first version. */
   readonly base: Base | null;
   /**
-   * Who publishes. Must be this attempt at the round and nothing else, such as an execution's ARN or a run's UUID: a
-   * second publish by the same name on the same base is taken for the first one, whose reply was lost.
+   * Who publishes. It must name this attempt at the round and nothing else, such as an execution's ARN or a run's UUID.
+   * A second publish by the same name on the same base counts as the first one, whose reply was lost.
    */
   readonly publishedBy: string;
   /** The clock. */
@@ -40,10 +40,11 @@ export interface PublishRequest {
 const fileRoles = { 'hooks.safetensors': 'hooks', 'report.html': 'report', 'edits.jsonl': 'edits' } as const;
 
 /**
- * Publishes a version exactly once: its files under a new number, then its manifest, then the pointer, which moves only
- * if it still is in the base's state. A reader that begins at the pointer never sees anything incomplete; a publish that
- * ends half-way leaves a number unused. Calling it again with the same request, after any failure, is safe.
- * @throws {StaleBaseError} if somebody else moved the pointer: run the round again on the new base
+ * Publishes a version exactly once: first its files under a new number, then its manifest, then the pointer, which
+ * moves only if it is still in the base's state. So a reader that begins at the pointer never sees an incomplete
+ * version. A publish that ends half-way leaves a number unused. It is safe to call it again with the same request after
+ * any failure.
+ * @throws {StaleBaseError} if somebody else moved the pointer; run the round again on the new base
  * @throws {InvalidInputError} if an edit bears the id of another active one
  * @throws {InvalidInputError} @throws {MalformedFileError} if the draft contradicts itself
  */
@@ -60,7 +61,7 @@ export async function publish(store: ObjectStore, modelId: string, request: Publ
   }
 }
 
-/** The number the next publish would take if nobody else publishes first. */
+/** The number of the next version, if nobody else publishes first. */
 export async function nextVersion(store: ObjectStore, modelId: string): Promise<number> {
   return ((await versionNumbers(store, modelId)).at(-1) ?? 0) + 1;
 }
@@ -146,7 +147,7 @@ async function pointTo(
 }
 
 /**
- * The version this same request has already published, if its reply was lost; it need not be the latest any more.
+ * The version that this request has published already, if its reply was lost. It need not be the latest any more.
  * @throws {StaleBaseError} if there is none
  */
 async function findEarlierPublish(
@@ -160,7 +161,7 @@ async function findEarlierPublish(
     const { pointer } = state;
     latestVersion ??= pointer.version;
     if (pointer.action !== 'publish') continue;
-    // Whatever was published on the base came after the base itself.
+    // A version on top of the base was published after the base itself.
     if (base !== null && pointer.version <= base.version) break;
     if (pointer.publishedBy !== publishedBy) continue;
     const published = await versionOfState(store, modelId, state);

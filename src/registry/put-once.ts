@@ -4,7 +4,7 @@ import type { ObjectStore, StoredObject } from './object-store.js';
 /**
  * Writes an object whose key names its inputs, unless it is there already.
  *
- * @returns the bytes that are stored: where another writer came first, theirs, so that all go on with the same
+ * @returns the stored bytes; if another writer was first, theirs, so that all continue with the same
  */
 export async function putOnce(store: ObjectStore, key: string, bytes: Uint8Array): Promise<Uint8Array> {
   try {
@@ -16,12 +16,12 @@ export async function putOnce(store: ObjectStore, key: string, bytes: Uint8Array
   }
 }
 
-/** The object's bytes, or undefined where nothing is. */
+/** The object's bytes, or undefined if there is no such object. */
 export async function getIfPresent(store: ObjectStore, key: string): Promise<Uint8Array | undefined> {
   return (await findObject(store, key))?.bytes;
 }
 
-/** The object, or undefined where nothing is. */
+/** The object, or undefined if there is no such object. */
 export async function findObject(store: ObjectStore, key: string): Promise<StoredObject | undefined> {
   try {
     return await store.get(key);

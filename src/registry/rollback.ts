@@ -4,9 +4,9 @@ import { movePointer, type PointerState, readPointer } from './pointer.js';
 import { findPublished, type LatestVersion, latest, versionOfState } from './versions.js';
 
 /**
- * Moves `latest` to another published version, back or forth. Nothing is deleted: the move is recorded in the pointer
- * and its log, and a further rollback reverses it. Where `latest` names the version already, nothing happens.
- * @param by who asks for it
+ * Moves `latest` to another published version, back or forth. Nothing is deleted. The pointer and its log record the
+ * move, and another rollback reverses it. If `latest` names the version already, nothing happens.
+ * @param by who requests it
  * @throws {InvalidInputError} if the version was never published
  * @throws {StaleBaseError} if somebody else moved the pointer meanwhile
  */
@@ -39,7 +39,9 @@ export async function rollback(
   }
 }
 
-/** Somebody moved the pointer: to where it was to go (this very call perhaps, its reply lost), or elsewhere. */
+/**
+ * Somebody moved the pointer. If it is at the wanted version (perhaps by this call, whose reply was lost), all is well.
+ */
 async function afterLostRace(
   store: ObjectStore,
   modelId: string,

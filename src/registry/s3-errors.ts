@@ -1,19 +1,19 @@
-/** @file What S3's failures mean to callers of a store. */
+/** @file Translates failures of S3 into the errors of a store. */
 import { ConflictError, HooklineError, PermanentError, TransientError } from '../errors.js';
 
-/** The fields of the SDK's errors that tell them apart. */
+/** The fields of the SDK's errors by which they are distinguished. */
 interface Failure {
   readonly name: string;
   readonly message: string;
   readonly statusCode: number | undefined;
-  /** Of the operating system or the HTTP client. */
+  /** Error code of the operating system or the HTTP client. */
   readonly code: string | undefined;
   /** How often the SDK sent the request. */
   readonly attempts: number;
 }
 
 /** Reads an SDK error, of which any field may be missing. */
-export function failureOf(error: unknown): Failure {
+export function s3FailureOf(error: unknown): Failure {
   const { name, message, code, $metadata } = Object(error) as {
     name?: unknown;
     message?: unknown;
@@ -32,19 +32,19 @@ export function failureOf(error: unknown): Failure {
 /** Whether the object is absent, as opposed to its bucket. */
 export const isNoSuchKey = ({ statusCode, name }: Failure): boolean => statusCode === 404 && name !== 'NoSuchBucket';
 
-/** The SDK makes an error of the answer that nothing is new. */
+/** The SDK throws the answer "not modified" as an error. */
 export const isNotModified = ({ statusCode }: Failure): boolean => statusCode === 304;
 
 export const isPreconditionFailed = ({ statusCode }: Failure): boolean => statusCode === 412;
 
-/** Another conditional write, or a delete, was under way: S3 asks to send the request again. */
+/** Another conditional write or a delete was under way, and S3 wants the request again. */
 export const isConflict = ({ statusCode }: Failure): boolean => statusCode === 409;
 
 const throttlingNames =
   /^(SlowDown|Throttl|TooManyRequests|RequestLimitExceeded|BandwidthLimitExceeded|ServiceUnavailable)/;
 const brokenConnection = /^(TimeoutError|RequestTimeout|NetworkingError|IncompleteBody)/;
 
-/** Whether the same request may succeed later: throttling, a failing service, a network that does not carry. */
+/** Whether the same request may succeed later: throttling, a failing service, a broken network. */
 export function isTransient(failure: Failure): boolean {
   const { name, message, statusCode, code } = failure;
   if (statusCode === 429 || (statusCode ?? 0) >= 500) return true;
@@ -66,7 +66,7 @@ const credentialNames =
  */
 export function storeError(error: unknown, what: string, action: string, key: string): unknown {
   if (error instanceof HooklineError) return error;
-  const failure = failureOf(error);
+  const failure = s3FailureOf(error);
   const { name, statusCode } = failure;
   const got = oneLine(failure);
   const options = { cause: withoutResponse(error) };
@@ -82,7 +82,7 @@ export function storeError(error: unknown, what: string, action: string, key: st
   return error;
 }
 
-/** The SDK's errors hold the whole reply, with its connection and the signed request: nothing to log. */
+/** The SDK's errors contain the whole reply, with its connection and the signed request, which must not be logged. */
 function withoutResponse(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack } = error;

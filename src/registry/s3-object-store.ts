@@ -11,49 +11,49 @@ import {
   sortKeys,
 } from './object-store.js';
 import {
-  failureOf,
   isConflict,
   isNoSuchKey,
   isNotModified,
   isPreconditionFailed,
   isTransient,
+  s3FailureOf,
   storeError,
 } from './s3-errors.js';
 
-/** What Node reads and sends in one piece. */
+/** The most that Node reads or sends at once. */
 const objectLimitBytes = 2 ** 31 - 1;
 
 /** User metadata that names one write. */
 const writeIdName = 'hookline-write';
 
-/** How often a write is sent again that met another one under way, and a read whose body broke off. */
+/** How often a request is sent: a write that meets another one under way, or a read whose body breaks off. */
 const maxSends = 5;
 
 type Sdk = typeof import('@aws-sdk/client-s3');
 
 /**
- * A store in an S3 bucket, or in one that speaks like S3, below an optional key prefix.
+ * A store in a bucket of S3 or of a compatible service, below an optional key prefix.
  *
  * - Credentials, region and endpoint are the SDK's own: environment, profile or role. With `AWS_ENDPOINT_URL_S3` or
  *   `AWS_ENDPOINT_URL` buckets are addressed by path.
  * - The SDK sends a request up to five times, and checks the checksum (CRC) of every object it writes or reads.
  * - It is loaded, and the client made, at the first request.
- * - A conditional write carries a random id as user metadata. S3 refuses the repetition of a write whose reply was lost,
- *   since it finds what the write itself left there. So where a refused write was sent more than once, the id of what is
- *   stored is read: only the write's own id makes it a success. Equal bytes do not, so that of two writers with
- *   identical content still only one is told that it wrote.
+ * - A conditional write carries a random id as user metadata. If the reply of a write was lost, S3 refuses its
+ *   repetition, because the first one is there already. So if a write was sent more than once and refused, the id of the
+ *   stored object is read, and the write has succeeded if the id is its own. Equal bytes are not enough: of two writers
+ *   with the same content only one is told that it wrote.
  *
  * Objects under keys that `checkObjectKey` refuses, as other programs may leave them, are not listed.
  */
 export class S3ObjectStore implements ObjectStore {
-  /** Of all keys: empty, or ending in a slash. */
+  /** Prefix of all keys: empty, or ending in a slash. */
   readonly prefix: string;
   #opened: Promise<{ readonly sdk: Sdk; readonly client: S3Client }> | undefined;
 
   /**
    * @param bucket 3 to 63 of a-z 0-9 . -
    * @param prefix a key below which all objects of the store lie, or empty
-   * @throws {InvalidInputError} for a name that no bucket has, or a prefix that is no key
+   * @throws {InvalidInputError} for a name that no bucket can have, or a prefix that is no key
    */
   constructor(
     readonly bucket: string,
@@ -111,7 +111,7 @@ export class S3ObjectStore implements ObjectStore {
       try {
         return etagOf(await this.#send(key, bytes, condition, writeId), key);
       } catch (error) {
-        const failure = failureOf(error);
+        const failure = s3FailureOf(error);
         attempts += failure.attempts;
         if (isRefusal(failure, condition))
           return await this.#settle(key, condition, attempts > 1 ? writeId : undefined);
@@ -126,7 +126,7 @@ export class S3ObjectStore implements ObjectStore {
     const keys: string[] = [];
     try {
       const { sdk, client } = await this.#open();
-      // XML holds not every character that a key may have.
+      // XML cannot hold all characters that a key may have.
       const pages = sdk.paginateListObjectsV2({ client }, { Bucket: this.bucket, Prefix, EncodingType: 'url' });
       for await (const page of pages) {
         for (const { Key = '' } of page.Contents ?? []) {
@@ -148,10 +148,10 @@ export class S3ObjectStore implements ObjectStore {
         await client.send(new sdk.DeleteObjectCommand({ Bucket: this.bucket, Key, IfMatch: ifMatch }));
         return;
       } catch (error) {
-        const failure = failureOf(error);
+        const failure = s3FailureOf(error);
         if (isNoSuchKey(failure)) return;
         if (ifMatch !== undefined && isPreconditionFailed(failure)) {
-          // Of a bucket with versions the current one may be a delete marker, which no ETag matches.
+          // In a bucket with versions the current one may be a delete marker, which no ETag matches.
           if ((await this.#head(key)) === undefined) return;
           throw new PreconditionFailedError(key, `ETag ${ifMatch}`);
         }
@@ -178,7 +178,7 @@ export class S3ObjectStore implements ObjectStore {
     const { sdk, client } = await this.#open();
     const request = new sdk.GetObjectCommand({ Bucket: this.bucket, Key, IfNoneMatch: unlessEtag });
     const reply = await client.send(request).catch((error) => {
-      const failure = failureOf(error);
+      const failure = s3FailureOf(error);
       if (unlessEtag !== undefined && isNotModified(failure)) throw new NotModified();
       throw isNoSuchKey(failure) ? new NoSuchKeyError(key) : error;
     });
@@ -191,8 +191,8 @@ export class S3ObjectStore implements ObjectStore {
       const bytes = (await reply.Body?.transformToByteArray()) ?? new Uint8Array();
       return { bytes: new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length), etag };
     } catch (error) {
-      if (!isTransient(failureOf(error))) throw error;
-      throw new TransientError(`body of object ${key}: complete, got ${failureOf(error).message}`);
+      if (!isTransient(s3FailureOf(error))) throw error;
+      throw new TransientError(`body of object ${key}: complete, got ${s3FailureOf(error).message}`);
     }
   }
 
@@ -204,7 +204,7 @@ export class S3ObjectStore implements ObjectStore {
       const sizeBytes = reply.ContentLength ?? 0;
       return { ...etagOf(reply, key), sizeBytes, writeId: reply.Metadata?.[writeIdName] };
     } catch (error) {
-      if (isNoSuchKey(failureOf(error))) return undefined;
+      if (isNoSuchKey(s3FailureOf(error))) return undefined;
       throw this.#raised(error, 'head', key, 's3:GetObject');
     }
   }
@@ -228,7 +228,7 @@ export class S3ObjectStore implements ObjectStore {
     );
   }
 
-  /** The end of a refused write: its success after all if what is stored is this very write. */
+  /** Decides on a refused write. It succeeded if the stored object is this write. */
   async #settle(key: string, condition: PutCondition, writeId: string | undefined): Promise<{ readonly etag: string }> {
     const stored = writeId === undefined ? undefined : await this.#head(key);
     if (stored !== undefined && stored.writeId === writeId) return { etag: stored.etag };
@@ -236,11 +236,11 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-/** S3's answer to a conditional read whose object is the one that the reader has. */
+/** S3's answer to a conditional read if the reader has the object already. */
 class NotModified extends Error {}
 
-/** S3 says 404 of a write with `ifMatch` where nothing is. */
-const isRefusal = (failure: ReturnType<typeof failureOf>, { ifMatch }: PutCondition): boolean =>
+/** S3 answers 404 to a write with `ifMatch` if there is no object. */
+const isRefusal = (failure: ReturnType<typeof s3FailureOf>, { ifMatch }: PutCondition): boolean =>
   isPreconditionFailed(failure) || (ifMatch !== undefined && isNoSuchKey(failure));
 
 function newClient(sdk: Sdk): S3Client {
@@ -250,7 +250,7 @@ function newClient(sdk: Sdk): S3Client {
     retryMode: 'standard',
     forcePathStyle: Boolean(endpoint),
     followRegionRedirects: true,
-    // A socket that carries nothing for so long is dead; a large object may take as long as it needs.
+    // A socket that is silent for so long is dead. A large object may take as long as it needs.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
   });
 }

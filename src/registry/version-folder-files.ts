@@ -1,4 +1,4 @@
-/** @file Files and the link of a version folder, each put in place in one step. */
+/** @file Puts the files and the link of a version folder in place, each in one step. */
 import { chmod, link, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { InvalidInputError } from '../errors.js';
@@ -6,7 +6,7 @@ import { digestOfFile } from './digest.js';
 import { draftPath, writeDraft } from './draft-file.js';
 import { draftFolder, pulledFolder, versionOfPulled } from './version-folder-state.js';
 
-/** Does something with each item, with so many at once; after a failure no further one is begun. @throws the first failure */
+/** Works on each item, `atOnce` at a time. After a failure no other item is begun. @throws the first failure */
 export async function forEachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>) {
   const queue = [...items];
   const failures: unknown[] = [];
@@ -19,7 +19,7 @@ export async function forEachOf<T>(items: readonly T[], atOnce: number, work: (i
   if (failures.length > 0) throw failures[0];
 }
 
-/** The size of a file in bytes if it has this digest; undefined if it has another, or is not there. */
+/** The size of a file in bytes if it has this digest; undefined if it has another, or does not exist. */
 export async function sizeIfIntact(path: string, sha256: string): Promise<number | undefined> {
   try {
     const found = await digestOfFile(path);
@@ -36,12 +36,12 @@ interface CachedContent {
   readonly cachePath: string;
 }
 
-/** Puts a read-only file in place of whatever is there: a hard link to the cache's file, or a copy. */
+/** Puts a read-only file in place of any other: a hard link to the cache's file, or a copy. */
 export async function placeFile(folder: string, target: string, content: CachedContent): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   const draft = await linkOrCopy(draftFolder(folder), content);
   await rename(draft, target);
-  // A move onto another name of the same file leaves both.
+  // Moving a file onto another name of the same file leaves both names.
   await rm(draft, { force: true });
 }
 
@@ -51,7 +51,7 @@ async function linkOrCopy(drafts: string, { bytes, cachePath }: CachedContent): 
     await link(cachePath, draft);
     return draft;
   } catch {
-    // Another file system, one without links, or one link too many: what is wrong with the disk, writing finds too.
+    // Another file system, one without links, or too many links. If the disk itself is at fault, the copy fails too.
     const copy = await writeDraft(drafts, bytes, 'durable');
     await chmod(copy, 0o444);
     return copy;
@@ -59,7 +59,7 @@ async function linkOrCopy(drafts: string, { bytes, cachePath }: CachedContent): 
 }
 
 /**
- * The name of the pulled folder that `current` leads to; undefined where it leads to none.
+ * The name of the pulled folder that `current` leads to; undefined if it leads to none.
  * @throws {InvalidInputError} if `current` is no link
  */
 export async function currentName(folder: string): Promise<string | undefined> {
@@ -75,7 +75,7 @@ export async function currentName(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Lets `current` lead to a pulled folder: in one step, except on Windows, where no link can be moved over another. */
+/** Lets `current` lead to a pulled folder, in one step, except on Windows, where a link cannot replace another. */
 export async function pointCurrentTo(folder: string, name: string): Promise<void> {
   const path = join(folder, 'current');
   const draft = await draftPath(draftFolder(folder));

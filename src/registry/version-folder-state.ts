@@ -15,16 +15,16 @@ const namePattern = /^(\d{6})-[0-9a-f]{12}$/;
 const stateSchema = z.strictObject({
   schemaVersion: z.literal(1),
   modelId: z.string().min(1),
-  /** The pointer as it was seen last; null where only given versions were pulled. */
+  /** The pointer as it was seen last; null if only given versions were pulled. */
   latest: z.strictObject({ etag: z.string().min(1), pointer: pointerSchema }).nullable(),
-  /** Names of the pulled folders, the current one first, then by when they were current last. */
+  /** Names of the pulled folders, the current one first, then the most recently current ones. */
   recent: z.array(z.string().regex(namePattern)),
 });
 
 /** What a version folder remembers. */
 export type FolderState = Readonly<z.infer<typeof stateSchema>>;
 
-/** `<folder>/.hookline`: what is nobody else's business. */
+/** `<folder>/.hookline`: internal files. */
 export const ownFolder = (folder: string): string => join(folder, reservedFolder);
 
 /** `<folder>/.hookline/drafts`: files and links before they are moved into place. */
@@ -33,7 +33,7 @@ export const draftFolder = (folder: string): string => join(ownFolder(folder), '
 /** `<folder>/pulled/<name>`: one version. */
 export const pulledFolder = (folder: string, name: string): string => join(folder, 'pulled', name);
 
-/** `000003-0123456789ab`: a version and its manifest's digest, so that a name means one content for ever. */
+/** `000003-0123456789ab`: a version and its manifest's digest, so that a name always means the same content. */
 export const pulledName = ({ version, manifestSha256 }: Pick<Pointer, 'version' | 'manifestSha256'>): string =>
   `${versionName(version)}-${manifestSha256.slice(0, 12)}`;
 
@@ -44,7 +44,7 @@ export function versionOfPulled(name: string | undefined): number | undefined {
 }
 
 /**
- * The model whose versions a folder holds; undefined where nothing was pulled into it.
+ * The model whose versions a folder holds; undefined if nothing was pulled into it.
  * @throws {MalformedFileError} if its state is damaged
  */
 export async function folderModelId(folder: string): Promise<string | undefined> {
@@ -72,7 +72,7 @@ export async function writeState(folder: string, state: FolderState): Promise<vo
   await rename(await writeDraft(draftFolder(folder), encodeJson(state), 'durable'), statePath(folder));
 }
 
-/** The latest version as an earlier process left it, if its manifest is still what it was. */
+/** The latest version that an earlier process saw, if its manifest is still intact. */
 export async function rememberedLatest(folder: string, modelId: string): Promise<LatestVersion | undefined> {
   const latest = (await readState(folder, modelId))?.latest;
   if (!latest) return undefined;

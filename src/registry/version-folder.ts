@@ -20,15 +20,15 @@ import {
 } from './version-folder-state.js';
 import type { LatestVersion } from './versions.js';
 
-/** Whose versions, and where they go. */
+/** Whose versions are pulled, and where to. */
 export interface VersionFolderOptions extends Omit<ModelVersionsOptions, 'cache' | 'known'> {
   /** The folder; the first pull creates it. */
   readonly path: string;
-  /** A cache that is shared with others (`DirectoryContentCache`) and never cleared; the folder's own unless given. */
+  /** A cache that is shared with others (`DirectoryContentCache`) and never cleared; by default the folder's own. */
   readonly cacheFolder?: string;
-  /** How many pulled versions stay, at least 2: the current one and those that were current before; 3 unless given. */
+  /** How many pulled versions stay, at least 2: the current one and those that were current before. 3 by default. */
   readonly keep?: number;
-  /** Told of each file that was put in place. @param key as the manifest names it */
+  /** Called for each file that was put in place. @param key as the manifest names it */
   readonly onProgress?: (doneBytes: number, totalBytes: number, key: string) => void;
 }
 
@@ -38,13 +38,13 @@ export interface FolderVersion {
   readonly manifest: Manifest;
   /** Its folder, absolute: `manifest.json`, and every file at the key that the manifest names. */
   readonly path: string;
-  /** The version that was current before; undefined where there was none. */
+  /** The version that was current before; undefined if there was none. */
   readonly previous: number | undefined;
   /** Whether this pull made it current. */
   readonly isNew: boolean;
-  /** What came from the store. */
+  /** Bytes from the store. */
   readonly fetchedBytes: number;
-  /** What was here already. */
+  /** Bytes that were here already. */
   readonly reusedBytes: number;
 }
 
@@ -57,14 +57,15 @@ const lockTimeoutSeconds = 120;
 /**
  * A folder of pulled versions for programs of any kind:
  *
- * - `current` is a link to the version to read, such as `pulled/000003-0123456789ab`. It is replaced in one step, and only
- *   when every file of the version is there and has its digest. A reader resolves it once and reads below what it found.
+ * - `current` is a link to the version to read, such as `pulled/000003-0123456789ab`. It is replaced in one step, and
+ *   only when every file of the version is there and has its digest. A reader resolves it once, and reads below its
+ *   target.
  * - `pulled/<version>-<digest>/` holds `manifest.json` and the files at the keys that the manifest names, such as
  *   `versions/000001/hooks.safetensors`: read-only, and hard links to the cache where the file system has them.
- * - `.hookline/` holds the cache, the state and what is being written.
+ * - `.hookline/` holds the cache, the state and unfinished files.
  *
- * Any number of processes may pull into it; they take turns. A process may be killed at any point: what `current` names
- * stays whole, and the next pull goes on.
+ * Any number of processes may pull into it. They take turns. A process may be killed at any point: the version that
+ * `current` names stays whole, and the next pull continues.
  */
 export class VersionFolder {
   readonly path: string;
@@ -83,7 +84,7 @@ export class VersionFolder {
   }
 
   /**
-   * Opens a folder, and with it what an earlier process knew of `latest`.
+   * Opens a folder, with the state of `latest` that an earlier process saw.
    * @throws {InvalidInputError} if it holds another model's versions, or `keep` is no whole number of at least 2
    * @throws {MalformedFileError} if its state is damaged
    */
@@ -96,8 +97,8 @@ export class VersionFolder {
   }
 
   /**
-   * Makes the latest version current; undefined before the first one. Where it is already, one conditional request without
-   * a body says so, and the same object is returned. Files that were damaged here are put right.
+   * Makes the latest version current; undefined before the first one. If it is current already, this costs one
+   * conditional request without a body, and the same object is returned. Damaged files in the folder are repaired.
    * @throws {DigestMismatchError} naming the file and both digests; then the current version stays
    * @throws {NoSuchKeyError} if a file is missing in the store
    * @throws {ConflictError} if other pulls into this folder take too long
@@ -120,7 +121,7 @@ export class VersionFolder {
     throw new InvalidInputError(`model ${this.#options.modelId}`, 'a published version', 'none in this store');
   }
 
-  /** @param latest what to remember as the latest version, if this is it */
+  /** @param latest given if this is the latest version, to be remembered */
   async #take(found: LatestVersion, latest?: LatestVersion): Promise<FolderVersion> {
     const name = pulledName(found.pointer);
     const before = await currentName(this.path);
@@ -144,7 +145,7 @@ export class VersionFolder {
     return version;
   }
 
-  /** Puts every file in place that is not there as it should be, the manifest last. @returns their size in bytes */
+  /** Puts missing and damaged files in place, the manifest last. @returns the size of all files in bytes */
   async #complete({ manifest, pointer }: LatestVersion, name: string): Promise<number> {
     const { modelId, onProgress } = this.#options;
     const folder = pulledFolder(this.path, name);
@@ -181,7 +182,9 @@ export class VersionFolder {
     return recent;
   }
 
-  /** Removes pulled folders but the recent ones, and from the own cache what the next version cannot share with this one. */
+  /**
+   * Removes all but the recent pulled folders, and from the folder's own cache all contents that this version lacks.
+   */
   async #clear({ manifest, pointer }: LatestVersion, recent: readonly string[]): Promise<void> {
     for (const name of await readdir(join(this.path, 'pulled'))) {
       if (!recent.includes(name)) await rm(pulledFolder(this.path, name), { recursive: true, force: true });
@@ -193,7 +196,7 @@ export class VersionFolder {
     );
   }
 
-  /** The cache, with what comes into it counted. */
+  /** The cache, which counts the bytes that are added. */
   #counting(): ContentCache {
     return {
       find: (sha256) => this.#cache.find(sha256),

@@ -32,7 +32,7 @@ export async function versionOfState(store: ObjectStore, modelId: string, state:
 
 /**
  * The manifest of a version, published or left over.
- * @param expectedSha256 digest of its bytes, where known
+ * @param expectedSha256 digest of its bytes, if known
  * @throws {NoSuchKeyError} @throws {MalformedFileError} @throws {DigestMismatchError}
  */
 export async function readManifest(
@@ -91,7 +91,7 @@ export interface VersionSummary {
   readonly metrics: JsonValue;
 }
 
-/** A published version whose manifest is not, or no longer, what was published. */
+/** A published version whose manifest is missing or damaged. */
 export interface DamagedVersion {
   readonly version: number;
   readonly problem: string;
@@ -102,13 +102,13 @@ export interface VersionListing {
   readonly latest: number | null;
   /** Ascending. */
   readonly published: readonly VersionSummary[];
-  /** Published too, but no longer to be had. Ascending. */
+  /** Published, but not readable any more. Ascending. */
   readonly damaged: readonly DamagedVersion[];
-  /** Numbers taken by publishes that did not finish, or have not yet. */
+  /** Numbers of publishes that did not finish, or have not finished yet. */
   readonly unpublished: readonly number[];
 }
 
-/** Lists a model's versions. Those that cannot be had are named: one of them must not hide all others. */
+/** Lists a model's versions. Damaged ones are listed too, so that one of them does not hide all others. */
 export async function listVersions(store: ObjectStore, modelId: string): Promise<VersionListing> {
   const states: PointerState[] = [];
   for await (const state of pointerHistory(store, modelId)) states.push(state);

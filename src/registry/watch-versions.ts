@@ -3,23 +3,23 @@ import type { PulledVersion } from './versions.js';
 
 /** What can be watched, such as `ModelVersions`. */
 export interface WatchedVersions<T> {
-  /** The version that `latest` names: the same object while nothing is new, undefined before the first one. */
+  /** The version that `latest` names; the same object as long as nothing is new; undefined before the first version. */
   pullLatest(): Promise<T | undefined>;
 }
 
 /** How to watch. */
 export interface WatchOptions<T = PulledVersion> {
   /**
-   * Told of the version that is there at the start, and of every other one that `latest` comes to name. One at a time:
-   * of those that come meanwhile, the last. Where it throws, it is told again at the next look.
+   * Called with the first version, and then with every version to which `latest` moves. There is one call at a time. If
+   * several versions come during a call, only the last is passed on. If it throws, it is called again at the next look.
    */
   readonly onVersion: (pulled: T) => void | Promise<void>;
   /**
-   * Told why a look failed, or why a version is refused; what was handed out before stays good.
+   * Called if a look failed or a version is refused. Versions that were handed out before stay valid.
    * @param nextSeconds until the next look
    */
   readonly onError: (error: unknown, nextSeconds: number) => void;
-  /** Mean time between two looks; 10 unless said otherwise. */
+  /** Mean time between two looks; 10 by default. */
   readonly intervalSeconds?: number;
   /** Ends the watch. */
   readonly signal?: AbortSignal;
@@ -31,8 +31,8 @@ export interface WatchOptions<T = PulledVersion> {
 const longestPause = 16;
 
 /**
- * Watches a model's versions until the signal says to stop. It polls: each pause is drawn anew between half and one and a
- * half intervals, so that services that were started together do not ask together; after failures pauses double, up to
+ * Watches a model's versions until the signal is aborted. It polls. Each pause is random between half and one and a
+ * half intervals, so that services that started together do not poll together. After failures pauses double, up to
  * sixteen intervals. A look that finds nothing new is one conditional request.
  */
 export async function watchVersions<T>(versions: WatchedVersions<T>, options: WatchOptions<T>): Promise<void> {
@@ -56,7 +56,7 @@ export async function watchVersions<T>(versions: WatchedVersions<T>, options: Wa
     if (isStopped()) return;
     const seconds = intervalSeconds * Math.min(longestPause, 2 ** failures) * (0.5 + random());
     if (failure !== undefined) onError(failure.error, seconds);
-    // Only the signal can break the pause off.
+    // Only the signal can end the pause early.
     await sleep(1000 * seconds, undefined, { signal }).catch(() => undefined);
   }
 }

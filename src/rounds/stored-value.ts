@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ValueTarget } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { getIfPresent, type ObjectStore, putOnce, valuesKey } from '../registry/index.js';
-import { decodeSealed, encodeSealed, requireShape } from '../statistics/index.js';
+import { decodeSealed, encodeSealed, requireFloat64Tensor } from '../statistics/index.js';
 import { tensor } from '../tensor/index.js';
 
 /** What a search found for a content key; which edit of which batch asked for it does not matter. */
@@ -66,13 +66,13 @@ export async function readValue(
     throw new MalformedFileError(key, 'the value that its key names', JSON.stringify(metadata).slice(0, 80));
   }
   const { nll, hit, seconds } = parsed.data;
-  const vector = (name: string) => requireShape(tensors.get(name), [dModel], key).data;
+  const vector = (name: string) => requireFloat64Tensor(tensors.get(name), [dModel], key).data;
   const losses = tensors.get('losses');
   const steps = losses?.shape[0] ?? 0;
   return {
     target: vector('target'),
     initial: vector('initial'),
-    losses: Array.from(requireShape(losses, [steps], key).data),
+    losses: Array.from(requireFloat64Tensor(losses, [steps], key).data),
     nll,
     hit: hit === 'true',
     seconds,

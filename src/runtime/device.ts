@@ -3,10 +3,10 @@ import { add, encodeGraph, Graph } from '../graph/index.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
-/** What to run on; `auto` takes CUDA where it loads, else the CPU. */
+/** What to run on; `auto` takes CUDA if it loads, else the CPU. */
 export type DeviceChoice = 'auto' | 'cpu' | 'cuda' | 'webgpu';
 
-/** An execution provider that has been seen to load. */
+/** An execution provider that is known to load. */
 export interface Device {
   readonly provider: 'cpu' | 'cuda' | 'webgpu';
 }
@@ -14,13 +14,13 @@ export interface Device {
 /** The CPU, which always loads. */
 export const cpu: Device = { provider: 'cpu' };
 
-/** Who hears that a device falls back. */
+/** Who is told if the CPU has to be used instead. */
 export interface ResolveDeviceOptions {
   readonly onNotice?: (message: string) => void;
 }
 
 /**
- * Tries a provider with a tiny graph. One that was asked for and cannot load is said once, with the reason, and the CPU is used.
+ * Tries a provider with a tiny graph. If a requested one does not load, the CPU is used, and the reason is told once.
  *
  * @throws {PermanentError} if ONNX Runtime itself is missing, unless the CPU is asked for
  */

@@ -11,7 +11,7 @@ export interface ProgramInput {
 }
 
 /**
- * Checks feeds against the declared inputs: all there, none else, right dtypes and shapes, and one size for each symbol.
+ * Checks feeds against the declared inputs: none missing, none unknown, right dtypes and shapes, one size per symbol.
  *
  * @throws {InvalidInputError} naming the input, what it was declared as and what it got
  */

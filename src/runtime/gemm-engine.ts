@@ -1,21 +1,21 @@
 /** @file Dense float64 products through ONNX Runtime, for the linear algebra. */
 import { type Dim, Graph, gemm } from '../graph/index.js';
-import type { GemmEngine, GemmOptions, Matrix } from '../linalg/index.js';
+import type { GemmEngine, Matrix, ProductOptions } from '../linalg/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { type CompileOptions, compile, type Program } from './program.js';
 
-type Form = Required<Omit<GemmOptions, 'add'>> & { readonly hasAdd: boolean };
+type Form = Required<Omit<ProductOptions, 'add'>> & { readonly hasAdd: boolean };
 
 /**
- * `alpha op(a) op(b) + add` in float64: one compiled program for each form of product, for matrices of every size. Dispose of
- * it when done.
+ * `alpha op(a) op(b) + add` in float64. It compiles one program for each form of product, which serves all sizes.
+ * Dispose of it when done.
  */
 export class OnnxGemmEngine implements GemmEngine {
   readonly #programs = new Map<string, Promise<Program>>();
 
   constructor(readonly options: Pick<CompileOptions, 'device' | 'threads'> = {}) {}
 
-  async gemm(a: Matrix, b: Matrix, options: GemmOptions = {}): Promise<Matrix> {
+  async gemm(a: Matrix, b: Matrix, options: ProductOptions = {}): Promise<Matrix> {
     const { transA = false, transB = false, alpha = 1, add: addend } = options;
     const program = await this.#program({ transA, transB, alpha, hasAdd: addend !== undefined });
     const feeds = { a: asTensor(a), b: asTensor(b), ...(addend && { addend: asTensor(addend) }) };
@@ -39,7 +39,7 @@ export class OnnxGemmEngine implements GemmEngine {
   }
 }
 
-/** What is made with an engine of its own, which is disposed of afterwards. */
+/** Calls a function with an engine of its own, which is disposed of afterwards. */
 export async function withGemmEngine<T>(
   use: (engine: GemmEngine) => Promise<T>,
   options?: OnnxGemmEngine['options'],

@@ -8,7 +8,7 @@ import { loadOnnxRuntime } from './onnx-runtime.js';
 import { type CompileOptions, type Program, runtimeError, SessionProgram } from './program.js';
 import { createSession } from './session.js';
 
-/** A loaded model file; shapes are as the file declares them, with its own names for symbols. Dispose of it when done. */
+/** A loaded model file, with shapes and symbols as the file declares them. Dispose of it when done. */
 export interface ModelFile extends Program {
   readonly outputs: readonly ProgramInput[];
 }
@@ -18,7 +18,8 @@ export interface ModelFile extends Program {
  * checks the feeds.
  *
  * @throws {InvalidInputError} if an input or output is no tensor of a known element type
- * @throws {PermanentError} if ONNX Runtime is missing or cannot load it, {TransientError} if the device is out of memory
+ * @throws {PermanentError} if ONNX Runtime is missing or cannot load it, {TransientError} if the device is out of
+ *   memory
  */
 export async function openModelFile(
   path: string,

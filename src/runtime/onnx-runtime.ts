@@ -8,8 +8,8 @@ import { PermanentError } from '../errors.js';
 const version = '1.30.0';
 
 /**
- * The copy for the CPU of Linux that the build makes: npm leaves the package itself out where its install script cannot download
- * the CUDA library. This code runs in `dist/runtime`, and bundled in `dist/containers`.
+ * The copy for Linux on CPUs that the build makes. npm leaves out the package itself where its install script cannot
+ * download the CUDA library. This code runs in `dist/runtime`, and bundled in `dist/containers`.
  */
 const copy = new URL('../onnxruntime/', import.meta.url);
 
@@ -50,7 +50,7 @@ function missing(): PermanentError {
   );
 }
 
-/** The package is there, but its native library is not one for this machine. */
+/** The package is installed, but its native library does not fit this machine. */
 function unusable(error: unknown): PermanentError {
   const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
   return new PermanentError(`ONNX Runtime: a native library that loads on this machine, got ${reason}`, {

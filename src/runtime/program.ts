@@ -8,13 +8,19 @@ import { checkFeeds, type ProgramInput } from './feeds.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
+/** Default rows of one forward pass: enough to keep the processor's matrix products busy. */
+export const rowsPerBatch = 1024;
+
 /** How to compile. */
 export interface CompileOptions {
-  /** The CPU unless said otherwise. */
+  /** The CPU by default. */
   readonly device?: Device;
-  /** Threads of one operator; ONNX Runtime's choice (one per core) if left out. */
+  /** Threads of one operator; by default ONNX Runtime's choice, one per core. */
   readonly threads?: number;
-  /** Hold a second copy of the weights, laid out for the CPU's products: about 1.25 times as fast for few rows. Off by default. */
+  /**
+   * Holds a second copy of the weights, laid out for the CPU's products: faster for few rows, see docs/results.md. Off
+   * by default.
+   */
   readonly prepack?: boolean;
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
@@ -23,7 +29,7 @@ export interface CompileOptions {
 export interface Program {
   readonly inputs: readonly ProgramInput[];
   /**
-   * Computes the outputs. The event loop stands still meanwhile. Feeds are not copied: leave them alone until the run is done.
+   * Computes the outputs. It blocks the event loop. Feeds are not copied: do not change them before the run is done.
    *
    * @throws {InvalidInputError} if the feeds do not fit the declared inputs, or the program is disposed
    * @throws {TransientError} if the device is out of memory
@@ -37,7 +43,8 @@ export interface Program {
 /**
  * Makes a graph ready to run. Weights are mapped from their files, not copied.
  *
- * @throws {PermanentError} if ONNX Runtime is missing, the graph cannot run on the device, or its weights lie in several folders
+ * @throws {PermanentError} if ONNX Runtime is missing, the graph cannot run on the device, or its weights lie in
+ *   several folders
  * @throws {TransientError} if the device is out of memory
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
@@ -55,7 +62,7 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
   return {
     executionProviders: [device.provider],
     graphOptimizationLevel: optimization,
-    // A memory pattern is planned anew, and kept, for every new shape: at a varying batch it only adds up.
+    // ONNX Runtime keeps one memory pattern for every shape it has seen, so with varying batches they only pile up.
     enableMemPattern: false,
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     extra: {
@@ -63,13 +70,13 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
         ...(!prepack && { disable_prepacking: '1' }),
         ...(weightsFolder !== undefined && { model_external_initializers_file_folder_path: weightsFolder }),
       },
-      // The fusion rewrites x * sigmoid(x) to an operator that has no float64 kernel.
+      // This fusion makes an operator of x * sigmoid(x) that has no float64 kernel.
       optimization: { disable_specified_optimizers: 'QuickGeluFusion' },
     },
   };
 }
 
-/** A session and what it takes. */
+/** A session and its inputs. */
 export class SessionProgram implements Program {
   #session: InferenceSession | undefined;
   readonly #OrtTensor: TensorConstructor;
@@ -122,7 +129,7 @@ function lend({ dtype, shape, data }: Tensor, OrtTensor: TensorConstructor): Ort
 function adopt(name: string, { type, dims, data }: OrtTensor): Tensor {
   const dtype = dtypes.find((candidate) => candidate === type);
   if (dtype === undefined) throw new InvalidInputError(`output ${name}`, dtypes.join(', '), type);
-  // Newer versions of Node.js have a Float16Array; here halves are their bits.
+  // In newer versions of Node.js this is a Float16Array. Here halves are held as their bits.
   if (dtype === 'float16') return tensor(dtype, dims, halfBits(data as Uint16Array));
   return tensor(dtype, dims, data as DataOf<Dtype>);
 }
@@ -133,7 +140,7 @@ function halfBits({ buffer, byteOffset, length }: Uint16Array): Uint16Array {
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|bfc_arena|bfcarena/i;
 
-/** What ONNX Runtime threw, as an error that says whether trying again may help. */
+/** Turns what ONNX Runtime threw into an error that says whether trying again may help. */
 export function runtimeError(what: string, error: unknown): PermanentError | TransientError {
   const message = error instanceof Error ? error.message : String(error);
   return OUT_OF_MEMORY.test(message)

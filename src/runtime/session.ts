@@ -1,12 +1,12 @@
-/** @file How every session is made: quietly, because all errors that ONNX Runtime would print are thrown, and without spinning. */
+/** @file Makes every session: quiet, because errors are thrown anyway, and with threads that do not spin. */
 import type { InferenceSession } from 'onnxruntime-common';
 import { loadOnnxRuntime } from './onnx-runtime.js';
 
 const FATAL = 4;
 
 /**
- * Threads that wait for the next operator sleep. By default they spin, in every session of the process at once, on the cores that
- * JavaScript and the session at work need: measured on two cores, statistics and a 135M model's decoding took 1.5 times as long.
+ * Threads that wait for the next operator sleep. By default they spin, in every session of the process at once, on the
+ * cores that JavaScript and the working session need, which slows both, see docs/results.md.
  */
 const threadsSleep = { intra_op: { allow_spinning: '0' } };
 
@@ -16,7 +16,7 @@ export async function createSession(
   options: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {
   const { env, InferenceSession } = await loadOnnxRuntime();
-  // Read once, when the first session of the process is made.
+  // ONNX Runtime reads it once, when the process makes its first session.
   env.logLevel = 'fatal';
   const { session, ...extra } = (options.extra ?? {}) as { readonly session?: Readonly<Record<string, unknown>> };
   const used = {

@@ -15,7 +15,7 @@ export function checkSequence(what: string, tokenIds: readonly number[], { maxTo
 }
 
 /** @throws {InvalidInputError} if hookable layers are not different layers of the model */
-export function checkLayers(layers: readonly number[], config: ModelConfig): void {
+export function checkHookableLayers(layers: readonly number[], config: ModelConfig): void {
   const fits = (layer: number) => Number.isInteger(layer) && layer >= 0 && layer < config.layers;
   if (layers.every(fits) && new Set(layers).size === layers.length) return;
   throw new InvalidInputError(
@@ -47,9 +47,9 @@ function checkHook(hook: HookLayer, gate: GateKind, { dInner, dModel }: ModelCon
   };
   require('dInner', hook.dInner, dInner);
   require('whitened keys of size', hook.whitenedKeys.length, edits * dInner);
-  require('values of size', hook.values.length, edits * dModel);
+  require('coefficients of size', hook.coefficients.length, edits * dModel);
   require('thresholds of size', hook.thresholds.length, edits);
-  require('own values of size', hook.ownValues.length, edits * dModel);
+  require('own coefficients of size', hook.ownCoefficients.length, edits * dModel);
   if (comparesKeys(gate)) require('remainder of sketch size by dInner', hook.sketch.length % dInner, 0);
 }
 

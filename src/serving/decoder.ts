@@ -3,10 +3,10 @@ import type { HookLayer } from '../editing/index.js';
 import type { Generated, GrowingSequence } from './growing-sequence.js';
 import type { SequenceBatch } from './sequence-batch.js';
 
-/** Most sequences of one batch; more wait until one ends. */
+/** Most sequences of one batch. Others wait until one ends. */
 const batchLimit = 64;
 
-/** A sequence and whoever waits for it. */
+/** A sequence and its waiting caller. */
 interface Job {
   readonly sequence: GrowingSequence;
   readonly resolve: (result: Generated) => void;
@@ -21,8 +21,8 @@ interface Lane {
 }
 
 /**
- * Generates any number of sequences at the same time. Those under the same hooks are computed together, and one that comes
- * in between joins them at the next step; batches take turns. A sequence stays under the hooks that it began with.
+ * Generates any number of sequences at the same time. Those with the same hooks are computed together, and a new one
+ * joins at the next step. Batches take turns. A sequence keeps the hooks that it began with.
  */
 export class Decoder {
   readonly #lanes = new Map<readonly HookLayer[] | undefined, Lane>();
@@ -33,7 +33,7 @@ export class Decoder {
     this.#batchUnder = batchUnder;
   }
 
-  /** @param hooks the very same object for the same hooks */
+  /** @param hooks the same object for the same hooks */
   run(sequence: GrowingSequence, hooks: readonly HookLayer[] | undefined): Promise<Generated> {
     return new Promise((resolve, reject) => {
       const lane = this.#lanes.get(hooks) ?? { batch: this.#batchUnder(hooks), waiting: [], active: [] };
@@ -49,7 +49,7 @@ export class Decoder {
       for (const [hooks, lane] of this.#lanes) {
         await advance(lane);
         if (lane.waiting.length + lane.active.length === 0) this.#lanes.delete(hooks);
-        // A run keeps the event loop from everything else.
+        // A run blocks the event loop, so everything else gets its turn here.
         await nextTurn();
       }
     }
@@ -57,7 +57,7 @@ export class Decoder {
   }
 }
 
-/** One step of a lane. A failure is that of all its active sequences. */
+/** One step of a lane. If it fails, all active sequences of the lane fail. */
 async function advance(lane: Lane): Promise<void> {
   const isOpen = ({ sequence }: Job) => sequence.finishReason === undefined;
   try {

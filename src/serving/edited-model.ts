@@ -18,7 +18,7 @@ export interface CompletionRequest extends SamplingOptions {
   readonly maxTokens: number;
   /** Texts that end the completion; they are not part of it. */
   readonly stop?: readonly string[];
-  /** The current version at the time of the call unless said otherwise. */
+  /** By default the version that is current at the time of the call. */
   readonly version?: VersionHooks | 'base';
   /** Ends the completion with what there is. */
   readonly signal?: AbortSignal;
@@ -39,13 +39,13 @@ export interface Completion {
 
 /** Where the model runs. */
 export interface LoadOptions {
-  /** The CPU unless said otherwise. */
+  /** The CPU by default. */
   readonly device?: Device;
 }
 
 /**
- * A base model with published versions on it: text in, text out. Any number of versions can be held at the same time, also
- * of several model ids on the same base model; each request is answered by one of them from its first token to its last.
+ * A base model with published versions: text in, text out. It can hold any number of versions at the same time, also of
+ * several model ids on the same base model. One of them answers a request, from the first token to the last.
  *
  * @example
  * import { EditedModel, ModelVersions, openStore, watchVersions } from 'hookline';
@@ -87,16 +87,17 @@ export class EditedModel {
     return edited;
   }
 
-  /** The version that answers where a request names none; undefined is the base model. */
+  /** The version that answers requests which name none; undefined is the base model. */
   get current(): VersionHooks | undefined {
     return this.#current;
   }
 
   /**
-   * Makes a version ready to answer; nobody gets it before {@link switchTo} or by naming it. A version of the same layers
-   * and gate as one before needs no compilation, and of one that goes on from a held one only its own segments are read.
+   * Makes a version ready to answer. It answers requests that name it, and after {@link switchTo} those that name none.
+   * A version with the layers and gate of an earlier one needs no compilation. If it continues a held version, only its
+   * new segments are read.
    *
-   * @param held an earlier version of the same model id, where there is one; the current version unless said otherwise
+   * @param held an earlier version of the same model id, if there is one; by default the current version
    * @throws {DigestMismatchError} if it is for another base model
    * @throws {MalformedFileError} if its files are not those of a version
    */
@@ -110,7 +111,7 @@ export class EditedModel {
     return prepared;
   }
 
-  /** From now on requests that name no version get this one. Those under way end on the one that they began with. */
+  /** From now on, requests that name no version get this one. Requests under way keep theirs. */
   switchTo(version: VersionHooks | undefined): void {
     this.#current = version;
   }
@@ -125,8 +126,8 @@ export class EditedModel {
   }
 
   /**
-   * The text as it comes, in pieces that are never taken back; the return value is the whole. What is asked for at the same
-   * time is computed together. Where the caller stops reading, the generation ends.
+   * The text as it is generated, in pieces that are never taken back. The return value is the whole completion.
+   * Requests at the same time are computed together. If the caller stops reading, the generation ends.
    *
    * @throws {InvalidInputError} if the prompt has no tokens or too many, or an option is out of range
    */
@@ -152,7 +153,7 @@ export class EditedModel {
       ...(version && { hooks: version.hooks }),
     });
     const ended = generation.then(() => outlet.put(pieces.end())).finally(() => outlet.close());
-    // Whoever reads sees the failure as that of the generation itself.
+    // The reader gets the failure when it awaits the generation itself.
     ended.catch(() => undefined);
     let text = '';
     try {
@@ -193,7 +194,10 @@ export class EditedModel {
     return typeof prompt === 'string' ? this.tokenizer.encode(prompt).ids : prompt;
   }
 
-  /** The compiled model that a version runs on. The base model runs on the current version's: the very same arithmetic. */
+  /**
+   * The compiled model of a version. The base model uses that of the current version, so that its arithmetic is the
+   * same.
+   */
   #engineOf(version: VersionHooks | undefined): Promise<HookableModel> {
     const { layers, gate } = (version ?? this.#current)?.manifest ?? { layers: [], gate: { kind: 'key' as const } };
     const signature = `${gate.kind} ${layers.join(',')}`;
@@ -227,7 +231,7 @@ function samplingOf({ temperature, topK, topP, seed }: CompletionRequest): Sampl
   };
 }
 
-/** Pieces of text between who writes and who reads them; empty ones are left out. */
+/** A queue of pieces of text between their writer and their reader. Empty pieces are left out. */
 class Outlet implements AsyncIterable<string> {
   #pieces: string[] = [];
   #isClosed = false;

@@ -1,4 +1,4 @@
-/** @file What the gates of one run said, by sequence. */
+/** @file The signals of the gates in one run, by sequence. */
 import type { Tensor } from '../tensor/index.js';
 
 /** A gate that opened on a token. */
@@ -29,7 +29,7 @@ interface RowSpan {
 }
 
 /**
- * Cuts the signals `open.<layer>`, `strength.<layer>`, `edit.<layer>` (see `trunkGraph`) into sequences.
+ * Cuts the signals `open.<layer>`, `strength.<layer>`, `edit.<layer>` of a run of the trunk into sequences.
  *
  * @param outputs of a run whose rows are these spans, end to end
  */

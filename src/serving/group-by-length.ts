@@ -1,6 +1,6 @@
 /**
- * Groups sequences so that each group, padded to its longest, has at most `limit` places. Long ones come first; a sequence
- * longer than that is a group of its own. Similar lengths meet, so that little is padding.
+ * Groups sequences so that each group, padded to its longest, has at most `limit` places. Long ones come first. A
+ * sequence longer than `limit` is a group of its own. Groups have similar lengths, so there is little padding.
  *
  * @param lengths of the sequences
  * @returns groups of indices into `lengths`, every index once

@@ -12,20 +12,20 @@ export interface SequenceOptions extends SamplingOptions {
   readonly onToken?: (tokenId: number) => boolean | undefined;
 }
 
-/** Why a sequence ended: a stop token or whoever listened, its length, or its caller lost interest. */
+/** Why a sequence ended: a stop token or its listener, its length, or its caller's signal. */
 export type FinishReason = 'stop' | 'length' | 'aborted';
 
-/** What came after a prompt. */
+/** What was generated after a prompt. */
 export interface Generated {
   readonly tokenIds: readonly number[];
-  /** Gates that opened on the prompt and on the new tokens; the last new token has been fed to no gate. */
+  /** Gates that opened on the prompt and on the new tokens. No gate has seen the last new token. */
   readonly firings: readonly HookFiring[];
   readonly finishReason: FinishReason;
 }
 
 /** A prompt and what has been generated after it. */
 export class GrowingSequence {
-  /** A stream of its own: what is drawn for a sequence does not hang on the others. */
+  /** A random stream of its own, so that a sequence does not depend on the others. */
   readonly random: () => number;
   finishReason: FinishReason | undefined;
   readonly #tokenIds: number[];
@@ -55,14 +55,14 @@ export class GrowingSequence {
     return { tokenIds: this.#tokenIds.slice(this.#promptTokens), firings: this.#firings, finishReason };
   }
 
-  /** The tokens to run next: with a cache those not fed yet, else all. */
+  /** The tokens to run next: with a cache the new ones, else all. */
   feed(isCached: boolean): TrunkSequence {
     const tokenIds = isCached ? this.#tokenIds.slice(this.#fed) : [...this.#tokenIds];
     this.#fed = this.#tokenIds.length;
     return { tokenIds, lookups: [tokenIds.length - 1] };
   }
 
-  /** What the gates said of the tokens that were fed: of the new ones with a cache, else of all. */
+  /** Takes the gates' firings on the tokens that were fed: with a cache the new ones, else all. */
   hear(firings: readonly HookFiring[], isCached: boolean): void {
     this.#firings = isCached ? [...this.#firings, ...firings] : firings;
   }

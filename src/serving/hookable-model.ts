@@ -3,7 +3,13 @@ import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Device } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { checkGeneration, checkHooks, checkLayers, checkSequence, requirePositiveInteger } from './check-requests.js';
+import {
+  checkGeneration,
+  checkHookableLayers,
+  checkHooks,
+  checkSequence,
+  requirePositiveInteger,
+} from './check-requests.js';
 import { Decoder } from './decoder.js';
 import type { HookFiring } from './firings.js';
 import { groupByLength } from './group-by-length.js';
@@ -13,24 +19,24 @@ import { Trunk, type TrunkResult } from './trunk.js';
 import { VocabularyHead } from './vocabulary-head.js';
 
 /** How an edited model is made ready. */
-export interface CompileOptions {
+export interface HookableModelOptions {
   /** Layers that can carry hooks; empty is the base model only. */
   readonly layers: readonly number[];
   readonly gate: GateKind;
-  /** The CPU unless said otherwise. */
+  /** The CPU by default. */
   readonly device?: Device;
-  /** Tokens of one forward pass, padding included; 1024 unless said otherwise. A longer sequence is run by itself. */
+  /** Tokens of one forward pass, padding included; 1024 by default. A longer sequence is run by itself. */
   readonly rowsPerBatch?: number;
 }
 
 /** A sequence some of whose tokens are scored. */
 export interface ScoreRequest {
   readonly tokenIds: readonly number[];
-  /** First position whose token is predicted and scored, 1 .. length; length scores nothing and reads the gates only. */
+  /** First position whose token is scored, 1 .. length. With the length, nothing is scored and only gates are read. */
   readonly scoredFrom: number;
 }
 
-/** What the model says of the tokens from `scoredFrom` on, n of them. */
+/** The scores of the n tokens from `scoredFrom` on. */
 export interface Score {
   /** [n]: natural logarithms, each given all tokens before. */
   readonly logProbabilities: Float32Array;
@@ -48,7 +54,7 @@ export interface Comparison {
   readonly editedNll: number;
   /** Sum of `KL(p_base || p_edited)` over the whole vocabulary, nats; the mean is `klSum / predictedTokens`. */
   readonly klSum: number;
-  /** Rows at which some gate opened; NaN where gates cannot be asked. */
+  /** Rows at which some gate opened; NaN if gates cannot be read. */
   readonly openRows: number;
   /** Tokens of the sequence. */
   readonly rows: number;
@@ -67,14 +73,14 @@ export interface GenerateOptions extends Omit<SequenceOptions, 'onToken'> {
 
 /** How a single generation goes on and when it ends. */
 export interface DecodeOptions extends SequenceOptions {
-  /** One for each hookable layer, the very same array for the same hooks; undefined is the base model. */
+  /** One for each hookable layer, and the same array for the same hooks; undefined is the base model. */
   readonly hooks?: readonly HookLayer[];
-  /** Ends the generation with what there is. */
+  /** Ends the generation early. */
   readonly signal?: AbortSignal;
 }
 
 /** Told after every forward pass how many of the sequences are done. */
-export type Progress = (done: number, total: number) => void;
+export type SequenceProgress = (done: number, total: number) => void;
 
 /**
  * A base model that can carry hooks. One compilation serves every version: hooks are given with each call, and without
@@ -85,13 +91,13 @@ export type Progress = (done: number, total: number) => void;
  */
 export class HookableModel {
   readonly #decoder = new Decoder((hooks) => this.#batchUnder(hooks));
-  readonly #options: Required<Omit<CompileOptions, 'device'>>;
+  readonly #options: Required<Omit<HookableModelOptions, 'device'>>;
   readonly #trunk: Trunk;
   readonly #head: VocabularyHead;
 
   private constructor(
     readonly model: Model,
-    options: Required<Omit<CompileOptions, 'device'>>,
+    options: Required<Omit<HookableModelOptions, 'device'>>,
     trunk: Trunk,
     head: VocabularyHead,
   ) {
@@ -104,9 +110,9 @@ export class HookableModel {
    * @throws {InvalidInputError} if a layer is not one of the model's
    * @throws {PermanentError} if the device cannot run it, {TransientError} if it is out of memory
    */
-  static async compile(model: Model, options: CompileOptions): Promise<HookableModel> {
+  static async compile(model: Model, options: HookableModelOptions): Promise<HookableModel> {
     const { layers, gate, device, rowsPerBatch = 1024 } = options;
-    checkLayers(layers, model.config);
+    checkHookableLayers(layers, model.config);
     requirePositiveInteger('rowsPerBatch', rowsPerBatch);
     const trunk = await Trunk.compile(model, layers, gate, device);
     return new HookableModel(model, { layers, gate, rowsPerBatch }, trunk, new VocabularyHead(model, device));
@@ -121,7 +127,7 @@ export class HookableModel {
   async score(
     requests: readonly ScoreRequest[],
     hooks?: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Score[]> {
     this.#checkSequences(requests.map((request) => request.tokenIds));
     requests.forEach(checkScoredFrom);
@@ -146,8 +152,8 @@ export class HookableModel {
   }
 
   /**
-   * What may follow each prompt, in the order of the prompts. With the key gate, or none, earlier tokens are cached. The
-   * sequence gate's decisions on them change as the sequence grows, so there every step runs the whole sequence again.
+   * Continues each prompt; results are in the order of the prompts. Earlier tokens are cached, except with the sequence
+   * gate: its decisions on them change as the sequence grows, so every step runs the whole sequence again.
    *
    * @throws {InvalidInputError} also for an option out of range
    */
@@ -169,8 +175,8 @@ export class HookableModel {
   }
 
   /**
-   * What may follow one prompt, computed together with all else that is being decoded under the same hooks: for many
-   * callers at a time, each of whom wants its tokens as they come.
+   * Continues one prompt. It is computed together with all others that are being decoded with the same hooks: for many
+   * callers at the same time, who want their tokens as they come.
    *
    * @throws {InvalidInputError} also for an option out of range
    */
@@ -222,7 +228,7 @@ export class HookableModel {
   async compare(
     sequences: readonly (readonly number[])[],
     hooks: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Comparison[]> {
     this.#checkSequences(sequences);
     this.#checkHooks(hooks);
@@ -231,7 +237,7 @@ export class HookableModel {
     await this.#inGroups(requests, onProgress, async (group, indices) => {
       const rows = group.map(predictingRows);
       const edited = await this.#trunk.run(rows, hooks);
-      // Where no gate opens, the base model's states are these very numbers.
+      // Where no gate opens, the base model's states are the same numbers.
       const base = edited.gates.some((gate) => gate.openRows > 0) ? await this.#trunk.run(rows, undefined) : edited;
       const comparisons = await this.#compareStates(group, base, edited);
       indices.forEach((index, s) => {
@@ -265,7 +271,7 @@ export class HookableModel {
 
   async #inGroups(
     requests: readonly ScoreRequest[],
-    onProgress: Progress | undefined,
+    onProgress: SequenceProgress | undefined,
     run: (group: readonly ScoreRequest[], indices: readonly number[]) => Promise<void>,
   ): Promise<void> {
     const lengths = requests.map((request) => request.tokenIds.length);
@@ -280,7 +286,7 @@ export class HookableModel {
     }
   }
 
-  /** Steps of one token each are cheap, caches are not: a group may grow to four times the rows of a forward pass. */
+  /** Steps of one token are cheap, but caches are large: a group has at most four times the rows of a forward pass. */
   #generationGroups(prompts: readonly (readonly number[])[], maxTokens: number, isCausal: boolean): number[][] {
     const lengths = prompts.map(({ length }) => {
       const grown = Math.min(length + maxTokens, this.model.config.maxTokens);
@@ -318,7 +324,7 @@ function checkScoredFrom({ tokenIds, scoredFrom }: ScoreRequest, index: number):
   );
 }
 
-/** The rows before the scored tokens: each predicts the next. */
+/** The rows before the scored tokens. Each predicts the next token. */
 function predictingRows({ tokenIds, scoredFrom }: ScoreRequest) {
   return {
     tokenIds,

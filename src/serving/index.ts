@@ -10,6 +10,11 @@ export type { WeightDtype } from './export/rounded-tensor.js';
 export { type Firing, firingOf } from './firing.js';
 export type { HookFiring } from './firings.js';
 
-export { type GenerateOptions, HookableModel, type Progress, type Score, type ScoreRequest } from './hookable-model.js';
+export {
+  type GenerateOptions,
+  HookableModel,
+  type Score,
+  type ScoreRequest,
+} from './hookable-model.js';
 export { ExportedModel, type MeasuredModel } from './measured-model.js';
 export { loadVersionHooks, type VersionHooks } from './version-hooks.js';

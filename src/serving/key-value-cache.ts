@@ -7,8 +7,8 @@ const columnStep = 32;
 type CacheConfig = Pick<ModelConfig, 'layers' | 'keyValueHeads' | 'dHead'>;
 
 /**
- * Attention keys and values of the tokens that a batch of sequences has behind it. Each layer has one rectangle
- * [batch, capacity, width], sequences left-aligned; what lies beyond a sequence's length is zero and masked out.
+ * Attention keys and values of the earlier tokens of a batch of sequences. Each layer has one rectangle
+ * [batch, capacity, width] with left-aligned sequences. Places beyond a sequence's length are zero and masked out.
  */
 export class KeyValueCache {
   readonly #width: number;

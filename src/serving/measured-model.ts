@@ -1,15 +1,22 @@
 import type { HookLayer } from '../editing/index.js';
 import type { Tensor } from '../tensor/index.js';
 import type { Generated } from './growing-sequence.js';
-import type { Comparison, GenerateOptions, HookableModel, Progress, Score, ScoreRequest } from './hookable-model.js';
+import type {
+  Comparison,
+  GenerateOptions,
+  HookableModel,
+  Score,
+  ScoreRequest,
+  SequenceProgress,
+} from './hookable-model.js';
 import { LogitsComparison } from './logits-comparison.js';
 
-/** What measuring asks of a model: with hooks it is the edited one, with `undefined` the base model. */
+/** What measuring needs of a model. With hooks it is the edited model, with `undefined` the base model. */
 export type MeasuredModel = Pick<HookableModel, 'score' | 'generate' | 'compare'>;
 
-/** A model that no longer takes hooks, such as an export: its own scores, its own tokens, its own logits. */
+/** A model that takes no hooks, such as an export. */
 export interface FixedModel {
-  score(requests: readonly ScoreRequest[], hooks?: undefined, onProgress?: Progress): Promise<Score[]>;
+  score(requests: readonly ScoreRequest[], hooks?: undefined, onProgress?: SequenceProgress): Promise<Score[]>;
   generate(
     prompts: readonly (readonly number[])[],
     options: Pick<GenerateOptions, 'maxTokens' | 'stopIds'>,
@@ -19,8 +26,8 @@ export interface FixedModel {
 }
 
 /**
- * An export beside the base model that it was made of, to be measured like any edited model: whatever the hooks, the edited
- * model is the export, and its gates are not known.
+ * An export beside the base model it was made from, to be measured like an edited model. With any hooks, the edited
+ * model is the export. Its gates cannot be read.
  */
 export class ExportedModel implements MeasuredModel {
   readonly #comparison = new LogitsComparison();
@@ -32,7 +39,11 @@ export class ExportedModel implements MeasuredModel {
     this.#exported = exported;
   }
 
-  score(requests: readonly ScoreRequest[], hooks?: readonly HookLayer[], onProgress?: Progress): Promise<Score[]> {
+  score(
+    requests: readonly ScoreRequest[],
+    hooks?: readonly HookLayer[],
+    onProgress?: SequenceProgress,
+  ): Promise<Score[]> {
     return (hooks ? this.#exported : this.#base).score(requests, undefined, onProgress);
   }
 
@@ -41,11 +52,11 @@ export class ExportedModel implements MeasuredModel {
     return hooks ? this.#exported.generate(prompts, unhooked) : this.#base.generate(prompts, unhooked);
   }
 
-  /** Sequence by sequence: whole distributions are large. */
+  /** One sequence after the other, because whole distributions are large. */
   async compare(
     sequences: readonly (readonly number[])[],
     _hooks: readonly HookLayer[],
-    onProgress?: Progress,
+    onProgress?: SequenceProgress,
   ): Promise<Comparison[]> {
     const results: Comparison[] = [];
     for (const tokenIds of sequences) {
@@ -57,7 +68,7 @@ export class ExportedModel implements MeasuredModel {
     return results;
   }
 
-  /** Frees what comparing needs; both models are the caller's. */
+  /** Frees what comparing needs. The caller disposes of both models. */
   dispose(): Promise<void> {
     return this.#comparison.dispose();
   }

@@ -4,9 +4,9 @@
 export interface SamplingOptions {
   /** Logits are divided by it; 0 or absent takes the most probable token. */
   readonly temperature?: number;
-  /** Only so many of the most probable tokens are drawn from; absent: all. */
+  /** Draws from this many of the most probable tokens only; by default from all. */
   readonly topK?: number;
-  /** Only the most probable tokens that together reach this probability are drawn from; absent or 1: all. */
+  /** Draws from the fewest most probable tokens that together reach this probability; absent or 1: from all. */
   readonly topP?: number;
   readonly seed?: number;
 }
@@ -43,7 +43,9 @@ export function sampleToken(
   return ids === undefined ? drawn : ids[drawn];
 }
 
-/** Weights with all but the largest, which make up this share of their sum, set to zero; equal ones stay together. */
+/**
+ * Keeps the largest weights that make up this share of the sum, and sets the others to zero. Equal ones stay together.
+ */
 function nucleus(weights: Float64Array, share: number): Float64Array {
   const ascending = weights.toSorted();
   let remaining = share * sum(weights);
@@ -59,16 +61,16 @@ function drawIndex(weights: Float64Array, share: number): number {
     remaining -= weight;
     return remaining < 0;
   });
-  // Rounding may leave a crumb after the last weight.
+  // Rounding may leave a small rest after the last weight.
   return drawn < 0 ? weights.indexOf(weights.reduce((a, b) => Math.max(a, b))) : drawn;
 }
 
 const sum = (weights: Float64Array): number => weights.reduce((total, weight) => total + weight, 0);
 
-/** Ids of the `count` largest logits, in falling order; the lower id first where they tie. */
+/** Ids of the `count` largest logits, in falling order; the lower id first if they tie. */
 export function mostProbable(logits: Float32Array, count: number): number[] {
   const falling = (a: number, b: number) => logits[b] - logits[a] || a - b;
-  // A short list is kept sorted while the logits go by; a long one would move too much.
+  // A short list is kept sorted during one pass over the logits. A long one would move too many entries.
   if (count * 8 >= logits.length) return Array.from(logits.keys()).sort(falling).slice(0, count);
   const best: number[] = [];
   for (let id = 0; id < logits.length; id++) {

@@ -13,7 +13,7 @@ export interface DecodingParts {
   readonly config: ModelConfig;
 }
 
-/** Sequences under the same hooks that grow side by side, a token each per step. Others may join between two steps. */
+/** Sequences with the same hooks that get one token each per step. Others may join between two steps. */
 export class SequenceBatch {
   #active: GrowingSequence[] = [];
   #cache: KeyValueCache | undefined;
@@ -23,8 +23,8 @@ export class SequenceBatch {
 
   /**
    * @param hooks one for each hookable layer; undefined is the base model
-   * @param isCausal whether a gate's decision on a token stands however the sequence goes on; if not, nothing is cached
-   *   and every step runs the whole sequences
+   * @param isCausal whether a gate's decision on a token stays when the sequence grows; if not, nothing is cached, and
+   *   every step runs whole sequences
    */
   constructor(parts: DecodingParts, hooks: readonly HookLayer[] | undefined, isCausal: boolean) {
     this.#parts = parts;

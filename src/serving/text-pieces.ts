@@ -1,34 +1,36 @@
 import type { Tokenizer } from '../model/index.js';
 
-/** Tokens of the text before that are decoded with new ones: how a token reads may hang on its neighbour. */
+/** Earlier tokens that are decoded together with new ones, because a token's text may depend on its neighbour. */
 const contextTokens = 4;
 
-/** What a decoder writes for bytes that are no character, or not yet. */
+/** What a decoder writes for bytes that are no character, or not a whole one yet. */
 const unfinished = '\ufffd';
 
-/** Generated tokens as text, in pieces that never have to be taken back: whole characters, and nothing of a stop string. */
+/**
+ * Generated tokens as text, in pieces that are never taken back: whole characters only, and no part of a stop string.
+ */
 export class TextPieces {
   #context: readonly number[];
   #pending: number[] = [];
-  /** Decoded, but perhaps the beginning of a stop string. */
+  /** Decoded text that may be the beginning of a stop string. */
   #held = '';
   #isStopped = false;
   readonly #tokenizer: Tokenizer;
   readonly #stop: readonly string[];
 
-  /** @param promptIds the tokens that the text goes on from */
+  /** @param promptIds the tokens before the text */
   constructor(tokenizer: Tokenizer, promptIds: readonly number[], stop: readonly string[] = []) {
     this.#tokenizer = tokenizer;
     this.#stop = stop;
     this.#context = promptIds.slice(-contextTokens);
   }
 
-  /** Whether a stop string has come: nothing follows. */
+  /** Whether a stop string has come, so that nothing follows. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
 
-  /** The text that is certain with one more token. */
+  /** Adds a token, and returns the text that is certain now. */
   push(tokenId: number): string {
     this.#pending.push(tokenId);
     const text = this.#decodePending();
@@ -37,7 +39,7 @@ export class TextPieces {
     return this.#release(text, false);
   }
 
-  /** The text that was held back until now, now that no more tokens come. */
+  /** The text that was held back, once no more tokens come. */
   end(): string {
     const text = this.#decodePending();
     this.#settle();
@@ -65,7 +67,7 @@ export class TextPieces {
     return all.slice(0, end);
   }
 
-  /** Length of the longest end of the text that a stop string begins with. */
+  /** Length of the longest end of the text with which a stop string begins. */
   #possibleStop(text: string): number {
     const lengths = this.#stop.flatMap((one) =>
       Array.from({ length: Math.min(one.length - 1, text.length) }, (_, i) => i + 1).filter((length) =>

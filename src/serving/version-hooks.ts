@@ -15,7 +15,7 @@ import { type GemmEngine, PlainGemmEngine } from '../linalg/index.js';
 import { canonicalJson, type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
 import { type Device, withGemmEngine } from '../runtime/index.js';
 
-/** A published version made ready to serve, or to edit on. */
+/** A published version that is ready for serving, or for more edits. */
 export interface VersionHooks {
   /** One for each hooked layer, as the forward pass takes them. */
   readonly hooks: readonly HookLayer[];
@@ -29,9 +29,9 @@ export interface VersionHooks {
 
 /** How a version's segments are replayed. */
 export interface ReplayOptions {
-  /** An earlier version: where this one goes on from it, only what came after is read. */
+  /** An earlier version. If this one continues it, only the segments after it are read. */
   readonly held?: VersionHooks | undefined;
-  /** Where its products are computed; the CPU unless said otherwise. */
+  /** Where its products are computed; the CPU by default. */
   readonly device?: Device;
 }
 
@@ -71,7 +71,7 @@ export async function versionHooks(pulled: PulledVersion, { held, device }: Repl
   return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };
 }
 
-/** A solve of fewer FLOPs is done at once; each product of the runtime would wait for its turn in a busy service. */
+/** A solve of fewer FLOPs runs in plain code, because each product of the runtime would queue in a busy service. */
 const lightFlops = 1e8;
 
 function isLight({ edits, layers, dModel }: Manifest): boolean {
@@ -79,7 +79,7 @@ function isLight({ edits, layers, dModel }: Manifest): boolean {
   return layers.length * 2 * active ** 2 * (dModel + active / 6) < lightFlops;
 }
 
-/** Whether a state of the one is also one of the other: the same beginning, solved with the same weight. */
+/** Whether a version continues an earlier one: it begins with the same segments, and has the same moment weight. */
 function goesOnFrom(manifest: Manifest, earlier: Manifest): boolean {
   const stateOf = ({ layers, dInner, dModel, hyperparameters }: Manifest) =>
     canonicalJson({ layers, dInner, dModel, momentWeight: hyperparameters.momentWeight });

@@ -1,4 +1,7 @@
-/** @file From final states to what is asked of the vocabulary's distribution, a bounded number of rows at a time. */
+/**
+ * @file From final states to scores, comparisons and logits over the vocabulary, for a bounded number of rows at a
+ *   time.
+ */
 import {
   argMax,
   exp,
@@ -25,7 +28,7 @@ export interface TargetScores {
   readonly argMaxIds: readonly number[];
 }
 
-/** Of two models at the same rows, each [n]. */
+/** Comparison of two models at the same rows, each [n]. */
 export interface Divergence {
   /** KL(base || edited). */
   readonly kl: Float32Array;

@@ -1,8 +1,8 @@
-/** @file How well conditioned the key metric is, from the factor that is stored of it. */
+/** @file The condition number of the key statistics (the covariance of a layer's keys), from their stored factor. */
 import { euclideanNorm } from '../editing/index.js';
 import type { Matrix } from '../linalg/index.js';
 
-/** Steps of each power iteration: enough for the order of magnitude, which is all that is asked for. */
+/** Steps of each power iteration: enough for the order of magnitude. */
 const powerSteps = 30;
 
 /**
@@ -19,7 +19,7 @@ export function conditionNumber(inverseFactor: Matrix): number {
 }
 
 function largestEigenvalue(size: number, apply: (x: Float64Array) => Float64Array): number {
-  // Of no particular direction, so that no eigenvector is missed.
+  // A start in no special direction, so that it is orthogonal to no eigenvector.
   let x: Float64Array = Float64Array.from({ length: size }, (_, i) => Math.cos(i + 1));
   let norm = euclideanNorm(x);
   for (let step = 0; step < powerSteps; step++) {

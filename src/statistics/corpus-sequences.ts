@@ -11,8 +11,8 @@ export interface SequenceLimits {
 }
 
 /**
- * A text as token sequences, in its order: each paragraph is tokenised as a text of its own (with BOS where the tokenizer
- * adds it) and cut into pieces; the last piece ends where `maxTokens` are reached.
+ * A text as token sequences, in order. Each paragraph is tokenised by itself (with BOS if the tokenizer adds it) and
+ * cut into pieces. The last piece ends when `maxTokens` are reached.
  *
  * @throws {InvalidInputError} if the file cannot be read, or no token comes out of it
  * @throws {MalformedFileError} if it holds no text

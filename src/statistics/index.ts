@@ -2,7 +2,7 @@ export { conditionNumber } from './condition-number.js';
 export { corpusSequences } from './corpus-sequences.js';
 export { encodeSums, sumKeyMoments } from './moment-pass.js';
 export { addShards, type MomentShards, sequencesOfShard, shardKey } from './moment-shards.js';
-export { decodeSealed, encodeSealed, requireShape } from './sealed-tensors.js';
+export { decodeSealed, encodeSealed, requireFloat64Tensor } from './sealed-tensors.js';
 export { ensureStatistics, factorise, loadStatistics, type StatisticsResult } from './statistics.js';
 export {
   hasFactor,

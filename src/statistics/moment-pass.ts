@@ -1,4 +1,7 @@
-/** @file One pass over a corpus that sums the key moments of several layers, resumable at any batch. */
+/**
+ * @file One pass over a corpus that sums the key moments (covariances of keys) of several layers, resumable at any
+ *   batch.
+ */
 
 import { z } from 'zod';
 import { batchByRows, emptyMomentSums, KeyMomentProgram, type KeyMomentSums } from '../editing/index.js';
@@ -11,7 +14,7 @@ import { getIfPresent } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import { decodeSealed, encodeSealed, packLower, unpackLower } from './sealed-tensors.js';
 
-/** What a pass sums up, and where it keeps its place. */
+/** A pass over a corpus, and the key of its checkpoint. */
 export interface MomentPass {
   readonly model: Model;
   readonly layers: readonly number[];
@@ -19,7 +22,7 @@ export interface MomentPass {
   readonly rowsPerBatch: number;
   readonly device?: Device | undefined;
   readonly store: ObjectStore;
-  /** Object of the unfinished sums; its name stands for everything that the sums depend on. */
+  /** Key of the object of unfinished sums. It names everything that the sums depend on. */
   readonly checkpointKey: string;
   readonly checkpointSeconds: number;
   readonly signal?: AbortSignal | undefined;
@@ -33,8 +36,8 @@ export interface Checkpoint {
 }
 
 /**
- * `Σ_t k_t k_tᵀ` of every layer over all sequences. A pass that was stopped goes on from its last checkpoint with the very
- * batches that it would have run, so the sums do not tell. The checkpoint at the end is left for the caller to remove.
+ * `Σ_t k_t k_tᵀ` of every layer over all sequences. A stopped pass goes on from its last checkpoint with the same
+ * batches, so its sums are the same bits as those of an undisturbed pass. The caller removes the last checkpoint.
  *
  * @throws the signal's reason once it is aborted, after a checkpoint
  * @throws {DigestMismatchError | MalformedFileError} if the checkpoint is damaged
@@ -78,7 +81,7 @@ async function addRemaining(pass: MomentPass, program: KeyMomentProgram, start: 
   }
 }
 
-/** The unfinished sums, or undefined where there are none for all of these layers. */
+/** The unfinished sums, or undefined if there are none for all of these layers. */
 async function readCheckpoint(pass: MomentPass): Promise<Checkpoint | undefined> {
   const { store, checkpointKey, model, layers, sequences } = pass;
   const bytes = await getIfPresent(store, checkpointKey);
@@ -105,7 +108,7 @@ export function encodeSums({ sums: { sums, tokens }, sequencesDone }: Checkpoint
 }
 
 /**
- * Undoes {@link encodeSums}: of the sums, the lower triangle; undefined where it lacks one of these layers.
+ * Undoes {@link encodeSums}. Gives the lower triangle of the sums, or undefined if one of these layers is missing.
  *
  * @param what the file's name for messages
  * @throws {DigestMismatchError | MalformedFileError} if the file is damaged

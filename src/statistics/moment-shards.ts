@@ -1,4 +1,4 @@
-/** @file Key moments summed by several tasks, each over a part of the corpus, and put together by one. */
+/** @file Key moments that several tasks sum, each over a part of the corpus, and one task adds up. */
 import { batchByRows, emptyMomentSums, type KeyMomentSums } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { contentKey, getIfPresent, type ObjectStore, statisticsKey } from '../registry/index.js';
@@ -8,7 +8,7 @@ import type { LayerInputs } from './statistics-file.js';
 /** Which sums, of how many parts. */
 export interface MomentShards {
   readonly modelId: string;
-  /** Of all layers that are summed in the pass. */
+  /** Of all layers in the pass. */
   readonly inputs: readonly LayerInputs[];
   readonly shards: number;
 }
@@ -27,8 +27,8 @@ export function shardKey(
 }
 
 /**
- * The sequences of one shard. Shards are contiguous, of about as many tokens each, and end where a forward pass of the
- * whole corpus would end: every product is the one of the undivided pass, only the order of summation differs.
+ * The sequences of one shard. Shards are contiguous and have about equally many tokens. They end where a batch of the
+ * undivided pass ends, so every product is the same, and only the order of summation differs.
  */
 export function sequencesOfShard(
   sequences: readonly (readonly number[])[],
@@ -48,7 +48,7 @@ export function sequencesOfShard(
 const tokensOf = (sequences: readonly (readonly number[])[]): number =>
   sequences.reduce((sum, ids) => sum + ids.length, 0);
 
-/** The sums of all shards, added in their order; undefined where one is not stored. */
+/** The sums of all shards, added in their order; undefined if one is not stored. */
 export async function addShards(
   store: ObjectStore,
   place: MomentShards,

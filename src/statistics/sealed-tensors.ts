@@ -1,4 +1,4 @@
-/** @file Safetensors that carry a SHA-256 of their own content, and triangles of matrices as tensors. */
+/** @file Safetensors files with a SHA-256 of their own content, and triangular matrices as tensors. */
 import { createHash } from 'node:crypto';
 import { DigestMismatchError, MalformedFileError } from '../errors.js';
 import { type Matrix, matrix } from '../linalg/index.js';
@@ -37,7 +37,7 @@ function sealOf(tensors: ReadonlyMap<string, Tensor>, metadata: Metadata): strin
   return hash.digest('hex');
 }
 
-/** The lower triangle, row by row: float64 [n (n + 1) / 2]. Half the size of the matrix, and exact. */
+/** The lower triangle, row by row: float64 [n (n + 1) / 2]. It is exact, and half the size of the matrix. */
 export function packLower({ rows, columns, data }: Matrix): Tensor<'float64'> {
   const packed = new Float64Array((rows * (rows + 1)) / 2);
   for (let i = 0, at = 0; i < rows; at += ++i) packed.set(data.subarray(i * columns, i * columns + i + 1), at);
@@ -52,14 +52,18 @@ export function packLower({ rows, columns, data }: Matrix): Tensor<'float64'> {
  * @throws {MalformedFileError} if the tensor is absent or no such triangle
  */
 export function unpackLower(packed: Tensor | undefined, size: number, what: string): Matrix {
-  const { data } = requireShape(packed, [(size * (size + 1)) / 2], what);
+  const { data } = requireFloat64Tensor(packed, [(size * (size + 1)) / 2], what);
   const { data: result } = matrix(size, size);
   for (let i = 0, at = 0; i < size; at += ++i) result.set(data.subarray(at, at + i + 1), i * size);
   return matrix(size, size, result);
 }
 
-/** A float64 tensor of this shape. @throws {MalformedFileError} if it is absent or another */
-export function requireShape(found: Tensor | undefined, shape: readonly number[], what: string): Tensor<'float64'> {
+/** The tensor, if it is float64 of this shape. @throws {MalformedFileError} if it is not, or is absent */
+export function requireFloat64Tensor(
+  found: Tensor | undefined,
+  shape: readonly number[],
+  what: string,
+): Tensor<'float64'> {
   const wanted = `float64 [${shape.join(', ')}]`;
   const got = found === undefined ? 'none' : `${found.dtype} [${found.shape.join(', ')}]`;
   if (found === undefined || got !== wanted) throw new MalformedFileError(what, `a tensor ${wanted}`, got);

@@ -1,4 +1,4 @@
-/** @file What is stored of key statistics: their inputs, the moment and its factor, one set per layer. */
+/** @file The stored key statistics (the covariance of the keys): inputs, moment and factor, one set per layer. */
 
 import { z } from 'zod';
 import type { KeyStatistics } from '../editing/index.js';
@@ -15,7 +15,7 @@ import {
   statisticsKey,
 } from '../registry/index.js';
 import { tensor } from '../tensor/index.js';
-import { decodeSealed, encodeSealed, packLower, requireShape, unpackLower } from './sealed-tensors.js';
+import { decodeSealed, encodeSealed, packLower, requireFloat64Tensor, unpackLower } from './sealed-tensors.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positiveInteger = z.int().positive();
@@ -39,7 +39,7 @@ export type LayerInputs = z.infer<typeof layerInputsSchema>;
 
 /** The mean of `k kᵀ` over the tokens of a corpus, without ridge. */
 export interface KeyMoment {
-  /** C0: float64 [dInner, dInner]; of a stored one only the lower triangle, which is all that is read of it. */
+  /** C0: float64 [dInner, dInner]. Only the lower triangle is read, and a stored moment has no other. */
   readonly mean: Matrix;
   readonly tokens: number;
 }
@@ -58,7 +58,9 @@ export interface StatisticsPlace {
 
 const names = { inputs: 'inputs.json', moment: 'moment.safetensors', factor: 'factor.safetensors' };
 
-/** The stored moment, or undefined. @throws {DigestMismatchError | MalformedFileError} naming an object that is damaged */
+/**
+ * The stored moment, or undefined. @throws {DigestMismatchError | MalformedFileError} naming an object that is damaged
+ */
 export async function readMoment(
   { store, modelId }: StatisticsPlace,
   inputs: LayerInputs,
@@ -70,8 +72,8 @@ export async function readMoment(
 }
 
 /**
- * Stores the inputs and the moment: `moment`, the lower triangle of C0 row by row, float64 because eigenvalues far below
- * the largest one count.
+ * Stores the inputs and the moment: `moment`, the lower triangle of C0 row by row, float64 because eigenvalues far
+ * below the largest one count.
  *
  * @returns the moment that is stored
  */
@@ -92,7 +94,7 @@ function decodeMoment(bytes: Uint8Array, dInner: number, key: string): KeyMoment
   return { mean: unpackLower(tensors.get('moment'), dInner, key), tokens: tokensOf(metadata, key) };
 }
 
-/** Whether the statistics of this content key are complete. Reads none of them. */
+/** Whether the statistics of this content key are complete, without reading them. */
 export async function hasFactor({ store, modelId }: StatisticsPlace, digest: string): Promise<boolean> {
   return (await store.head(statisticsKey(modelId, digest, names.factor))) !== undefined;
 }
@@ -110,8 +112,8 @@ export async function readFactor(
 }
 
 /**
- * Stores what rounds need, and by that completes the layer: `inverseFactor`, the lower triangle of F row by row, and
- * `sketch` [sketchRank, dInner], both float64. The metadata say who made the factor.
+ * Stores what rounds need, which completes the layer: `inverseFactor`, the lower triangle of F row by row, and `sketch`
+ * [sketchRank, dInner], both float64. The metadata name the solver that made the factor.
  *
  * @returns the statistics that are stored
  */
@@ -141,7 +143,7 @@ interface FactorPlace {
 function decodeFactor(bytes: Uint8Array, place: FactorPlace): StoredStatistics {
   const { layer, digest, dInner, key } = place;
   const { inputs, tokens, origin, tensors } = openFactor(bytes, place);
-  const sketch = requireShape(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
+  const sketch = requireFloat64Tensor(tensors.get('sketch'), [inputs.sketchRank, dInner], key);
   return {
     layer,
     digest,
@@ -162,7 +164,7 @@ function openFactor(bytes: Uint8Array, { digest, layer, key }: Omit<FactorPlace,
 }
 
 /**
- * As {@link hasFactor}; what is stored is compared with its own digest and its key, without unpacking it.
+ * Like {@link hasFactor}, but also checks the stored object against its own digest and its key.
  *
  * @throws {DigestMismatchError | MalformedFileError} naming an object that is damaged
  */
@@ -216,7 +218,7 @@ function metadataOf(inputs: LayerInputs, tokens: number): Record<string, string>
   return { inputs: canonicalJson(inputs), tokens: String(tokens) };
 }
 
-/** Who made a factor; undefined where the metadata do not say it, as those of earlier ones. */
+/** Who made a factor; undefined if the metadata do not say, as in older files. */
 function originOf({ solver, reason }: Readonly<Record<string, string>>): FactorOrigin | undefined {
   return (solver === 'onnx' || solver === 'tensorflow') && reason !== undefined ? { solver, reason } : undefined;
 }

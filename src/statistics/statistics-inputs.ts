@@ -2,18 +2,18 @@ import { InvalidInputError } from '../errors.js';
 import { defaultRelativeRidge } from '../linalg/index.js';
 import { type LayerInputs, layerInputsSchema } from './statistics-file.js';
 
-/** Inputs that all layers share, where undefined is the default. */
+/** Inputs that all layers share. Undefined means the default. */
 export interface CommonInputs {
   readonly modelDigest: string;
   readonly corpusDigest: string;
   /** Longest sequence that the model takes, in tokens. */
   readonly longest: number;
-  /** 200 000 unless said otherwise. */
+  /** 200 000 by default. */
   readonly maxTokens: number | undefined;
-  /** 128 unless said otherwise, and no more than the model takes. */
+  /** 128 by default, and at most what the model takes. */
   readonly sequenceTokens: number | undefined;
   readonly relativeRidge?: number | undefined;
-  /** 64 unless said otherwise. */
+  /** 64 by default. */
   readonly sketchRank?: number | undefined;
   readonly seed: number;
 }

@@ -7,33 +7,33 @@ import type { Device } from '../runtime/index.js';
 import type { LayerInputs, StatisticsPlace } from './statistics-file.js';
 import { layerInputs } from './statistics-inputs.js';
 
-/** Which statistics are wanted, and what they are made from. */
+/** Which key statistics (covariances of keys) are wanted, and what they are made from. */
 export interface StatisticsRequest extends StatisticsPlace {
   readonly model: Model;
   readonly modelDigest: string;
   readonly tokenizer: Tokenizer;
   readonly layers: readonly number[];
-  /** The text; without it, statistics must be stored already. */
+  /** The text. Without it, the statistics must be stored already. */
   readonly corpus: { readonly path: string } | undefined;
-  /** 200 000 unless said otherwise; all of the corpus where it is smaller. */
+  /** 200 000 by default; all of a smaller corpus. */
   readonly maxTokens?: number;
-  /** 128 unless said otherwise, and no more than the model takes. */
+  /** 128 by default, and at most what the model takes. */
   readonly sequenceTokens?: number;
   /** See `regularise`. */
   readonly relativeRidge?: number;
-  /** 64 unless said otherwise. */
+  /** 64 by default. */
   readonly sketchRank?: number;
   /** Of the sketch. */
   readonly seed: number;
   readonly device?: Device;
-  /** Rows of one forward pass, 1024 unless said otherwise. */
+  /** Rows of one forward pass, 1024 by default. */
   readonly rowsPerBatch?: number;
   readonly engine: GemmEngine;
-  /** Who factors the moments; the default way on `engine` unless given. */
+  /** Who factors the moments; by default `engine`. */
   readonly solver?: FactorEngine;
-  /** Time between two checkpoints of a pass over the corpus, 20 unless said otherwise. */
+  /** Time between two checkpoints of a pass over the corpus, 20 by default. */
   readonly checkpointSeconds?: number;
-  /** Stops the pass over the corpus after the batch in work; the next run goes on from there. */
+  /** Stops the pass over the corpus after the current batch. The next run goes on from there. */
   readonly signal?: AbortSignal;
   readonly onProgress?: Listener['onProgress'];
 }
@@ -58,12 +58,14 @@ export function checkPace({ rowsPerBatch = 1024, checkpointSeconds = 20 }: Stati
     throw new InvalidInputError('checkpointSeconds', '0 or more', String(checkpointSeconds));
 }
 
-/** The inputs of each layer's statistics. @throws {InvalidInputError} if one is out of range or the corpus unreadable */
+/**
+ * The inputs of each layer's statistics. @throws {InvalidInputError} if one is out of range or the corpus unreadable
+ */
 export async function inputsOf(request: StatisticsRequest, path: string): Promise<LayerInputs[]> {
   const { model, modelDigest, layers, maxTokens, sequenceTokens, relativeRidge, sketchRank, seed } = request;
   const options = { modelDigest, maxTokens, sequenceTokens, relativeRidge, sketchRank, seed };
   const longest = model.config.maxTokens;
-  // What is out of range is told before a large text is read.
+  // Wrong settings are refused before a large text is read.
   layerInputs({ ...options, longest, corpusDigest: '0'.repeat(64) }, layers);
   return layerInputs({ ...options, longest, corpusDigest: await digestOfCorpus(path) }, layers);
 }
@@ -78,7 +80,7 @@ async function digestOfCorpus(path: string): Promise<string> {
 }
 
 /**
- * The object of the unfinished sums. It is named by all wanted layers, not by those still missing: a run that goes on
+ * Key of the object of unfinished sums. It names all wanted layers, not only the missing ones, so that a later run
  * finds it however far the first one came.
  */
 export function checkpointKeyOf({ modelId, layers }: StatisticsRequest, [first]: readonly LayerInputs[]): string {

@@ -1,4 +1,6 @@
-/** @file Key statistics of a model's layers: computed once from a text, stored under their content key, shared by all rounds. */
+/**
+ * @file Key statistics (covariances of the layers' keys): computed once from a text, stored, and shared by all rounds.
+ */
 import type { KeyStatistics } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import { GemmFactorEngine, keySketch, regularise } from '../linalg/index.js';
@@ -21,18 +23,18 @@ export interface StatisticsResult {
   readonly statistics: readonly KeyStatistics[];
   /** Content key by layer, as manifests hold them. */
   readonly digests: Readonly<Record<number, string>>;
-  /** Tokens behind the statistics; where layers differ, the fewest. */
+  /** Tokens behind the statistics; the fewest if layers differ. */
   readonly tokens: number;
-  /** What the user should know that is no error. */
+  /** What the user should know, without being an error. */
   readonly notices: readonly string[];
 }
 
 /**
- * The statistics of the wanted layers, from the store where it has them, else computed from the corpus in one pass and
- * stored. A run that was stopped goes on where it was, to the same result bit for bit.
+ * The statistics of the wanted layers. Those that the store lacks are computed from the corpus in one pass, and stored.
+ * A stopped run goes on where it was, to the same result bit for bit.
  *
- * @throws {InvalidInputError} if a layer or a setting is out of range (before any work), the corpus cannot be read, or it is
- *   needed and not given
+ * @throws {InvalidInputError} if a layer or a setting is out of range (before any work), the corpus cannot be read, or
+ *   it is needed and not given
  * @throws {MalformedFileError} if the corpus holds no text, or a stored object is malformed
  * @throws {DigestMismatchError} naming a stored object that is damaged
  */
@@ -44,7 +46,7 @@ export async function ensureStatistics(request: StatisticsRequest): Promise<Stat
 }
 
 /**
- * Exactly these statistics, as a manifest names them: a round on top of a version needs the very same ones.
+ * Exactly the statistics that a manifest names. A round on top of a version needs the same ones.
  *
  * @param digests content key by layer
  * @throws {InvalidInputError} if the store does not have them
@@ -99,7 +101,7 @@ async function computeStatistics(request: StatisticsRequest, path: string): Prom
   const missing = inputs.filter(({ layer }) => !factors.has(layer));
   const checkpointKey = checkpointKeyOf(request, inputs);
   const moments = missing.length > 0 ? await ensureMoments(request, missing, path, checkpointKey) : [];
-  // Moments are stored now: the checkpoint has served, also that of a run which ended just before it could remove it.
+  // All moments are stored now, so no checkpoint is needed, not even one that an earlier run left behind.
   await request.store.delete(checkpointKey);
   const report = (done: number) =>
     request.onProgress?.({ stage: 'factor', done, total: missing.length, unit: 'layers' });

@@ -6,9 +6,9 @@ import { type KeyMoment, type LayerInputs, readMoment, type StatisticsPlace, sto
 import type { StatisticsRequest } from './statistics-request.js';
 
 /**
- * The moments of these layers, in their order: those stored, and the others from one pass over the corpus.
+ * The moments of these layers, in their order. Missing ones are computed in one pass over the corpus.
  *
- * @param checkpointKey object of the unfinished sums
+ * @param checkpointKey key of the object of unfinished sums
  */
 export async function ensureMoments(
   request: StatisticsRequest,

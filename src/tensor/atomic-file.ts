@@ -1,4 +1,4 @@
-/** @file Writing a file so that its name never shows a half-written state. */
+/** @file Writes a file in one step: under its name nobody ever sees a half-written state. */
 
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';

@@ -22,9 +22,9 @@ function exponentTable({ minExponent }: HalfFormat): Int16Array {
 }
 
 /**
- * Rounds to the nearest value of a 16-bit format, ties to even.
- * With q = 2^(exponent - fractionBits) the distance of neighbours, |x| / q rounded is a whole number of steps, and
- * bits = (exponent - minExponent) * 2^fractionBits + steps holds for normal and subnormal values alike, carries included.
+ * Rounds to the nearest value of a 16-bit format, ties to even. With q = 2^(exponent - fractionBits) the distance of
+ * neighbours, |x| / q rounded is a whole number of steps, and bits = (exponent - minExponent) * 2^fractionBits + steps
+ * holds for normal and subnormal values alike, carries included.
  */
 function roundToHalf(values: ArrayLike<number>, format: HalfFormat): Uint16Array {
   const exponents = exponentTable(format);

@@ -105,7 +105,10 @@ export function decodeSafetensors(
   return { metadata, tensors };
 }
 
-/** Widest elements first and otherwise in the given order, so that every tensor begins at a multiple of its element size. */
+/**
+ * Widest elements first and otherwise in the given order, so that every tensor begins at a multiple of its element
+ * size.
+ */
 export function aligned<T extends { readonly dtype: Dtype }>(tensors: readonly T[]): T[] {
   return tensors.toSorted((a, b) => bytesPerElement(b.dtype) - bytesPerElement(a.dtype));
 }

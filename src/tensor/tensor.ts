@@ -93,7 +93,8 @@ export function tensorBytes({ data }: Tensor): Uint8Array {
 }
 
 /**
- * Reads little-endian bytes as a tensor; shares the bytes' memory when they are aligned for the dtype, copies otherwise.
+ * Reads little-endian bytes as a tensor; shares the bytes' memory when they are aligned for the dtype, copies
+ * otherwise.
  *
  * @throws {InvalidInputError} if the byte count does not fit the shape
  */

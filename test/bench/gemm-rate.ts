@@ -11,7 +11,11 @@ export const rateRows = [224, 896, 2048] as const;
 
 /** The chain of products with the shapes of a model's MLP, on the bench's clock. */
 export class GemmRate {
-  private constructor(private readonly chain: GemmChain) {}
+  readonly #chain: GemmChain;
+
+  private constructor(chain: GemmChain) {
+    this.#chain = chain;
+  }
 
   static async compile({ config }: Model, rows: number): Promise<GemmRate> {
     return new GemmRate(await GemmChain.compile(config, rows));
@@ -19,11 +23,11 @@ export class GemmRate {
 
   /** Of one run. */
   get flops(): number {
-    return this.chain.flops;
+    return this.#chain.flops;
   }
 
   run(): Promise<unknown> {
-    return this.chain.run();
+    return this.#chain.run();
   }
 
   /** FLOP/s of one run now. */
@@ -32,7 +36,7 @@ export class GemmRate {
   }
 
   dispose(): Promise<void> {
-    return this.chain.dispose();
+    return this.#chain.dispose();
   }
 }
 

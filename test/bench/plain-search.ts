@@ -70,11 +70,15 @@ export function plainObjectiveGraph(model: Model, settings: Hyperparameters): Gr
 
 /** Seeks value targets as the field's scripts do. */
 export class PlainSearch {
-  private constructor(
-    private readonly model: Model,
-    private readonly settings: Hyperparameters,
-    private readonly program: Program,
-  ) {}
+  readonly #model: Model;
+  readonly #settings: Hyperparameters;
+  readonly #program: Program;
+
+  private constructor(model: Model, settings: Hyperparameters, program: Program) {
+    this.#model = model;
+    this.#settings = settings;
+    this.#program = program;
+  }
 
   static async compile(model: Model, settings: Hyperparameters): Promise<PlainSearch> {
     return new PlainSearch(model, settings, await compile(plainObjectiveGraph(model, settings)));
@@ -82,9 +86,9 @@ export class PlainSearch {
 
   /** z* of one edit after exactly `settings.steps` steps: float64 [dModel]. */
   async search(edit: TokenizedEdit): Promise<Float64Array> {
-    const { settings } = this;
-    const { dModel } = this.model.config;
-    const constantFeeds = this.feeds(objectiveSequences(edit, 0, settings));
+    const settings = this.#settings;
+    const { dModel } = this.#model.config;
+    const constantFeeds = this.#feeds(objectiveSequences(edit, 0, settings));
     const weightsBefore = constantFeeds.keptWeights;
     const unweighted = tensor('float32', weightsBefore.shape, new Float32Array(weightsBefore.shape[0]));
     let keptBefore: Tensor | undefined;
@@ -92,7 +96,7 @@ export class PlainSearch {
     let adam: Adam | undefined;
     for (let step = 0; step < settings.steps; step++) {
       const delta: Float64Array = adam?.parameters ?? new Float64Array(dModel);
-      const outputs = await this.program.run({
+      const outputs = await this.#program.run({
         ...constantFeeds,
         delta: tensor('float32', [1, dModel], Float32Array.from(delta)),
         // The first step, at delta = 0, is where the distributions to keep are read; their loss is 0 there.
@@ -101,8 +105,8 @@ export class PlainSearch {
           keptBefore ??
           tensor(
             'float32',
-            [weightsBefore.shape[0], this.model.config.vocab],
-            new Float32Array(weightsBefore.shape[0] * this.model.config.vocab),
+            [weightsBefore.shape[0], this.#model.config.vocab],
+            new Float32Array(weightsBefore.shape[0] * this.#model.config.vocab),
           ),
       });
       keptBefore ??= outputs.keptNow;
@@ -123,11 +127,11 @@ export class PlainSearch {
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 
-  private feeds(sequences: readonly ObjectiveSequence[]): Record<string, Tensor> {
-    const { config } = this.model;
+  #feeds(sequences: readonly ObjectiveSequence[]): Record<string, Tensor> {
+    const { config } = this.#model;
     const extents = sequences.map(({ tokenIds }) => ({ past: 0, length: tokenIds.length }));
     const starts = extents.map((_, s) => extents.slice(0, s).reduce((sum, { length }) => sum + length, 0));
     const ids = sequences.flatMap((sequence) => [...sequence.tokenIds]);
@@ -151,7 +155,7 @@ export class PlainSearch {
     });
     return {
       ...packSequences(config, extents),
-      ...hookFeeds(emptyHooks(this.model, this.settings), this.settings.gate, config.dModel),
+      ...hookFeeds(emptyHooks(this.#model, this.#settings), this.#settings.gate, config.dModel),
       tokenIds: tensor('int64', [ids.length], BigInt64Array.from(ids, BigInt)),
       lookup: tensor('float32', [ids.length, 1], lookup),
       bareRow: tensor('int64', [1], BigInt64Array.of(BigInt(sequences[0].lookupIndex))),

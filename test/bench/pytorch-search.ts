@@ -72,7 +72,11 @@ async function pytorchSearch(
     JSON.stringify({
       model: directory,
       layer: valueLayer(settings),
-      ...{ steps, learningRate, clampNormFactor, weightDecay, klFactor },
+      steps,
+      learningRate,
+      clampNormFactor,
+      weightDecay,
+      klFactor,
       edits: edits.map(({ prompts, targetIds, subjectPrompt }) => ({
         prompts: prompts.map(({ tokenIds }) => tokenIds),
         lookups: prompts.map(({ lookupIndex }) => lookupIndex),

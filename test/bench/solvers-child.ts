@@ -37,7 +37,9 @@ const keys = matrix(size, 4, Float64Array.from({ length: 4 * size }, next));
 const whitened = await engine.gemm(factor, await engine.gemm(factor, keys), { transA: true });
 const result: ChildFactor = {
   origin: `${origin.solver}, ${origin.reason}`,
-  ...{ seconds, startBytes, peakBytes },
+  seconds,
+  startBytes,
+  peakBytes,
   whitened: Array.from(whitened.data.subarray(0, 2 ** 14)),
 };
 process.stdout.write(JSON.stringify(result));

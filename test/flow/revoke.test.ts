@@ -59,8 +59,14 @@ async function revokeNow(...ids: readonly string[]): Promise<void> {
   const edited = await HookableModel.compile(model, { layers: [0], gate: 'key' });
   const subject = { edited, tokenizer: await loadTokenizer(rounds.modelDirectory) };
   await revokeEdits({
-    ...{ store: rounds.store, modelId, selection: { ids }, subject, heldOut: [] },
-    ...{ tolerance: 0, force: false, publishedBy: 'revoke by tester' },
+    store: rounds.store,
+    modelId,
+    selection: { ids },
+    subject,
+    heldOut: [],
+    tolerance: 0,
+    force: false,
+    publishedBy: 'revoke by tester',
   });
   await edited.dispose();
 }

@@ -116,8 +116,15 @@ async function packagesOf(face: string): Promise<Map<string, Set<string>>> {
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [face],
-    ...{ bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external' },
-    ...{ write: false, metafile: true, logLevel: 'silent', outfile: 'face.mjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    packages: 'external',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+    outfile: 'face.mjs',
   } as const);
   const found = new Map<string, Set<string>>();
   for (const { path, kind } of Object.values((metafile as Metafile).outputs).flatMap(({ imports }) => imports)) {

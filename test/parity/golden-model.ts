@@ -54,21 +54,21 @@ export interface GoldenRecord {
 export class GoldenModel {
   readonly directory: string;
   readonly record: GoldenRecord;
-  private readonly arrays: ReadonlyMap<string, Tensor>;
+  readonly #arrays: ReadonlyMap<string, Tensor>;
 
   constructor(name: string) {
     this.directory = join(root, name);
     this.record = JSON.parse(readFileSync(join(this.directory, 'goldens.json'), 'utf8'));
     const path = join(this.directory, 'goldens.safetensors');
-    this.arrays = decodeSafetensors(readFileSync(path), path).tensors;
+    this.#arrays = decodeSafetensors(readFileSync(path), path).tensors;
   }
 
   array(name: string): Float64Array {
-    return Float64Array.from(this.tensor(name).data as Float64Array | Float32Array | Uint8Array);
+    return Float64Array.from(this.#tensor(name).data as Float64Array | Float32Array | Uint8Array);
   }
 
   matrix(name: string): Matrix {
-    const [rows, columns] = this.tensor(name).shape;
+    const [rows, columns] = this.#tensor(name).shape;
     return matrix(rows, columns, this.array(name));
   }
 
@@ -83,8 +83,8 @@ export class GoldenModel {
     };
   }
 
-  private tensor(name: string): Tensor {
-    const found = this.arrays.get(name);
+  #tensor(name: string): Tensor {
+    const found = this.#arrays.get(name);
     if (found === undefined) throw new Error(`golden array ${name}: present, got none`);
     return found;
   }

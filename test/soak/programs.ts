@@ -21,8 +21,14 @@ export class SoakPrograms {
     const folder = mkdtempSync(join(cache, 'hookline-soak-'));
     await build({
       entryPoints: ['runner', 'task', 'sharded-task'].map((name) => join(projectFolder, `test/soak/${name}.ts`)),
-      ...{ bundle: true, splitting: true, format: 'esm', outdir: folder, packages: 'external' },
-      ...{ platform: 'node', target: 'node20', logLevel: 'warning' },
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      outdir: folder,
+      packages: 'external',
+      platform: 'node',
+      target: 'node20',
+      logLevel: 'warning',
     });
     return new SoakPrograms(folder);
   }

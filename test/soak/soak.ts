@@ -275,8 +275,15 @@ class Soak {
     }
     const { tasks: taskKills, runners: runnerKills } = this.#killer;
     return {
-      ...{ seconds, executions: executions.ends, edits: edits!, dropped: this.#dropped, taskKills, runnerKills },
-      ...{ ...this.#counts, latestReads: this.#watch.reads, broken },
+      seconds,
+      executions: executions.ends,
+      edits: edits!,
+      dropped: this.#dropped,
+      taskKills,
+      runnerKills,
+      ...this.#counts,
+      latestReads: this.#watch.reads,
+      broken,
     };
   }
 }

@@ -21,8 +21,13 @@ const counterfact = {
   neighborhood_prompts: ['Michel Rocard is a native speaker of'],
 };
 const zsre = {
-  ...{ subject: 'Volvo B12M', src: 'What company made Volvo B12M?', rephrase: 'Who made the Volvo B12M?' },
-  ...{ alt: 'Volkswagen Group', answers: ['Volvo Buses'], loc: 'nq question: who sang it?', loc_ans: 'she' },
+  subject: 'Volvo B12M',
+  src: 'What company made Volvo B12M?',
+  rephrase: 'Who made the Volvo B12M?',
+  alt: 'Volkswagen Group',
+  answers: ['Volvo Buses'],
+  loc: 'nq question: who sang it?',
+  loc_ans: 'she',
 };
 
 const good = [

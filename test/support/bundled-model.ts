@@ -35,16 +35,24 @@ export class BundledModel {
     const limits = { maxTokens: 200, sequenceTokens: 64 };
     const heldOut = await corpusSequences(aldermark('heldout.txt'), tokenizer, limits);
     const opened = new BundledModel(new MemoryObjectStore(), model, tokenizer, edits, heldOut);
-    await opened.computeStatistics();
+    await opened.#computeStatistics();
     return opened;
   }
 
-  private async computeStatistics(): Promise<void> {
+  async #computeStatistics(): Promise<void> {
     const { store, modelId, model, tokenizer, corpusPath } = this;
     const engine = new OnnxGemmEngine();
     await ensureStatistics({
-      ...{ store, modelId, model, modelDigest: await modelDigest(model), tokenizer, engine },
-      ...{ layers: [0], corpus: { path: corpusPath }, maxTokens: 1500, seed: 0 },
+      store,
+      modelId,
+      model,
+      modelDigest: await modelDigest(model),
+      tokenizer,
+      engine,
+      layers: [0],
+      corpus: { path: corpusPath },
+      maxTokens: 1500,
+      seed: 0,
     });
     await engine.dispose();
   }

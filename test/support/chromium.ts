@@ -40,11 +40,12 @@ export class ChromiumTab {
   readonly #pending = new Map<number, (message: Message) => void>();
   #nextId = 1;
   #sessionId: string | undefined;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
 
-  private constructor(
-    private readonly child: ChildProcess,
-    private readonly folder: string,
-  ) {
+  private constructor(child: ChildProcess, folder: string) {
+    this.#child = child;
+    this.#folder = folder;
     let rest = '';
     (child.stdio[4] as Readable).setEncoding('utf8').on('data', (text: string) => {
       const parts = (rest + text).split('\0');
@@ -71,7 +72,7 @@ export class ChromiumTab {
     const id = this.#nextId++;
     const sessionId = this.#sessionId;
     const answer = new Promise<Message>((resolve) => this.#pending.set(id, resolve));
-    (this.child.stdio[3] as Writable).write(
+    (this.#child.stdio[3] as Writable).write(
       `${JSON.stringify({ id, method, params, ...(sessionId && { sessionId }) })}\0`,
     );
     const { result, error } = await answer;
@@ -128,12 +129,12 @@ export class ChromiumTab {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.child.once('close', resolve));
+    const closed = new Promise((resolve) => this.#child.once('close', resolve));
     // The whole group: a browser's children outlive it for a while, and write into its folder.
-    process.kill(-this.child.pid!, 'SIGKILL');
+    process.kill(-this.#child.pid!, 'SIGKILL');
     await closed;
     // Not `rmSync`, whose retries do not see files that have come since its first look.
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 10 });
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
   #hear({ id, method, params, ...answer }: Message): void {

@@ -53,13 +53,20 @@ export class DeployedWorkflow {
   readonly #client = new SFNClient({});
   /** Folder in which jobs keep the model: a new one is a new machine. */
   cacheFolder = '';
+  readonly #workflow: WorkflowFile;
+  readonly #entry: ContainerEntry;
+  readonly #environment: Readonly<Record<string, string>>;
 
   private constructor(
     readonly stateMachineArn: string,
-    private readonly workflow: WorkflowFile,
-    private readonly entry: ContainerEntry,
-    private readonly environment: Readonly<Record<string, string>>,
-  ) {}
+    workflow: WorkflowFile,
+    entry: ContainerEntry,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.#workflow = workflow;
+    this.#entry = entry;
+    this.#environment = environment;
+  }
 
   /** @param environment of the jobs; functions take the store from this process's own */
   static async deploy(environment: Readonly<Record<string, string>>): Promise<DeployedWorkflow> {
@@ -78,7 +85,7 @@ export class DeployedWorkflow {
 
   remove(): void {
     this.#client.destroy();
-    this.entry.remove();
+    this.#entry.remove();
   }
 
   /** Calls a function as Lambda does. @throws {Error} by the name and with the cause that the state machine sees */
@@ -127,14 +134,14 @@ export class DeployedWorkflow {
     const told: Record<string, unknown>[] = [];
     const handler = (state: string) => async (given: unknown) => {
       path.push(state);
-      const { functions, tasks } = this.workflow;
+      const { functions, tasks } = this.#workflow;
       if (state in functions) return this.call(functions[state], given);
       if (state in tasks) await this.#runJob(state, given as Job);
       else told.push(given as Record<string, unknown>);
       return {};
     };
-    const states = Object.values(this.workflow).flatMap((part) => Object.keys(part));
-    const machine = new StateMachine(this.workflow.definition as unknown as StateMachineDefinition, {
+    const states = Object.values(this.#workflow).flatMap((part) => Object.keys(part));
+    const machine = new StateMachine(this.#workflow.definition as unknown as StateMachineDefinition, {
       validationOptions: { noValidate: true },
     });
     const run = machine.run(JSON.parse(input), {
@@ -152,10 +159,10 @@ export class DeployedWorkflow {
 
   /** Attempts as AWS Batch makes them. @throws {Error} named and told as Step Functions does */
   async #runJob(state: string, { ContainerOverrides: { Command } }: Job): Promise<void> {
-    const { attempts, permanentExitCodes } = this.workflow.tasks[state];
-    const environment = { ...this.environment, [environmentNames.cache]: this.cacheFolder };
+    const { attempts, permanentExitCodes } = this.#workflow.tasks[state];
+    const environment = { ...this.#environment, [environmentNames.cache]: this.cacheFolder };
     for (let attempt = 1; ; attempt++) {
-      const { exitCode, errors } = await this.entry.start(Command, environment).ended;
+      const { exitCode, errors } = await this.#entry.start(Command, environment).ended;
       if (exitCode === 0) return;
       if (attempt < attempts && !permanentExitCodes.includes(exitCode ?? 0)) continue;
       const Container = { ExitCode: exitCode, LogStreamName: errors.trim().split('\n').at(-1) };

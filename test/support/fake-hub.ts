@@ -19,11 +19,12 @@ export class FakeHub {
   /** Content to send in place of the listed one. */
   readonly sends = new Map<string, Uint8Array>();
   readonly #server: Server;
+  readonly #name: string;
+  readonly #files: ReadonlyMap<string, Uint8Array>;
 
-  private constructor(
-    private readonly name: string,
-    private readonly files: ReadonlyMap<string, Uint8Array>,
-  ) {
+  private constructor(name: string, files: ReadonlyMap<string, Uint8Array>) {
+    this.#name = name;
+    this.#files = files;
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
@@ -46,17 +47,17 @@ export class FakeHub {
     const { pathname } = new URL(request.url ?? '/', this.url);
     const { range, authorization } = request.headers;
     this.seen.push({ path: pathname, range, authorization });
-    const api = `/api/models/${this.name}/`;
-    const file = new RegExp(`^/${this.name}/resolve/${commit}/(.+)$`).exec(pathname)?.[1];
-    const content = file === undefined ? undefined : (this.sends.get(file) ?? this.files.get(file));
-    if (pathname === `${api}revision/main`) sendJson(response, 200, { _id: '1', id: this.name, sha: commit });
+    const api = `/api/models/${this.#name}/`;
+    const file = new RegExp(`^/${this.#name}/resolve/${commit}/(.+)$`).exec(pathname)?.[1];
+    const content = file === undefined ? undefined : (this.sends.get(file) ?? this.#files.get(file));
+    if (pathname === `${api}revision/main`) sendJson(response, 200, { _id: '1', id: this.#name, sha: commit });
     else if (pathname === `${api}tree/${commit}`) sendJson(response, 200, this.#listing());
     else if (content !== undefined) this.#sendContent(response, content, range);
     else sendJson(response, pathname.includes('secret') ? 401 : 404, { error: 'Repository not found' });
   }
 
   #listing(): unknown[] {
-    return [...this.files].map(([path, content]) => {
+    return [...this.#files].map(([path, content]) => {
       const entry = { type: 'file', path, size: content.length, oid: gitOid(content) };
       const sha256 = createHash('sha256').update(content).digest('hex');
       if (!path.endsWith('.safetensors')) return entry;

@@ -1,4 +1,4 @@
-import type { WrittenRound } from '../../src/linalg/append-round.js';
+import type { AppendedRound } from '../../src/linalg/append-round.js';
 import { multiply } from '../../src/linalg/gemm.js';
 import {
   appendRound,
@@ -39,8 +39,8 @@ export function history(): Round[] {
 }
 
 /** Writes the rounds one on top of the other. */
-export async function write(rounds: readonly Round[], weight = momentWeight): Promise<WrittenRound[]> {
-  const written: WrittenRound[] = [];
+export async function write(rounds: readonly Round[], weight = momentWeight): Promise<AppendedRound[]> {
+  const written: AppendedRound[] = [];
   let memory = emptyMemory(dInner, dModel, weight);
   for (const { keys, residuals } of rounds) {
     const next = await appendRound(memory, keys, residuals, factor, engine);
@@ -50,4 +50,4 @@ export async function write(rounds: readonly Round[], weight = momentWeight): Pr
   return written;
 }
 
-export const last = (written: readonly WrittenRound[]): EditMemory => written[written.length - 1].memory;
+export const last = (written: readonly AppendedRound[]): EditMemory => written[written.length - 1].memory;

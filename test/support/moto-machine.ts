@@ -117,7 +117,8 @@ export async function runOnMoto(
 }
 
 const scriptOf = ({ name, input, answers }: MotoCase) => ({
-  ...{ name, input },
+  name,
+  input,
   answers: Object.fromEntries([...answers].map(([state, all]) => [state, all.map(answerOf)])),
 });
 

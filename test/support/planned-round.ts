@@ -49,9 +49,16 @@ export class PlannedRounds {
     const text = (bytes: Uint8Array) => ({ key: corpusKey(modelId, digestOf(bytes)), sha256: digestOf(bytes) });
     const { layers, maxTokens, dModel, dInner } = model.config;
     const registration = registrationSchema.parse({
-      ...{ schemaVersion: 1, modelId, modelDigest: await modelDigest(model) },
-      ...{ source: (await source?.(directory)) ?? { kind: 'directory', path: directory } },
-      ...{ layerCount: layers, maxTokens, dModel, dInner, corpus: text(corpus), heldOut: text(heldOut) },
+      schemaVersion: 1,
+      modelId,
+      modelDigest: await modelDigest(model),
+      source: (await source?.(directory)) ?? { kind: 'directory', path: directory },
+      layerCount: layers,
+      maxTokens,
+      dModel,
+      dInner,
+      corpus: text(corpus),
+      heldOut: text(heldOut),
       settings: resolveHyperparameters({ layers: [0], learningRate: 1, steps: 12, contextTokens: 4 }, model.config),
       statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 3 },
       criteria: {},
@@ -82,19 +89,24 @@ export class PlannedRounds {
     const settings = { ...registration.settings, ...changes.settings };
     const all = changes.shards ?? [edits.map((_, e) => e)];
     const plan = roundPlanSchema.parse({
-      ...{ schemaVersion: 1, modelId, roundId: '0123456789abcdef', base: changes.base ?? null, settings, edits },
-      ...{
-        modelDigest: registration.modelDigest,
-        overwrites: changes.overwrites ?? [],
-        rejected: [],
-        compareGates: false,
-      },
+      schemaVersion: 1,
+      modelId,
+      roundId: '0123456789abcdef',
+      base: changes.base ?? null,
+      settings,
+      edits,
+      modelDigest: registration.modelDigest,
+      overwrites: changes.overwrites ?? [],
+      rejected: [],
+      compareGates: false,
       statistics: registeredInputs(registration, settings).map((inputs) => ({
         layer: inputs.layer,
         digest: contentKey(inputs),
       })),
       statisticsShards: changes.statisticsShards ?? 1,
-      ...{ valueShards: all, validationShards: all, heldOut: registration.heldOut },
+      valueShards: all,
+      validationShards: all,
+      heldOut: registration.heldOut,
     } satisfies Record<Exclude<keyof RoundPlan, 'renamed'>, unknown>);
     const key = planKeyOf(modelId, plan.roundId, contentKey(plan).slice(0, 16));
     await this.put(key, plan);
@@ -130,5 +142,8 @@ export function damageFile(path: string): void {
 
 /** A task as the state machine gives it out. */
 export const task = (stage: TaskStage, planKey: string, shard = 0, attempt = 0): TaskInput => ({
-  ...{ stage, planKey, shard, attempt },
+  stage,
+  planKey,
+  shard,
+  attempt,
 });

@@ -14,9 +14,9 @@ export function expectSameState(actual: EditState, expected: EditState): void {
 
 /** The same of one layer's memory. */
 export function expectSameMemory(actual: EditMemory, expected: EditMemory): void {
-  const { values, factor, ...published } = expected;
+  const { coefficients, factor, ...published } = expected;
   expect(actual).toMatchObject(published);
-  for (const name of ['values', 'factor'] as const) {
+  for (const name of ['coefficients', 'factor'] as const) {
     expect([actual[name].rows, actual[name].columns]).toEqual([expected[name].rows, expected[name].columns]);
     expect(actual[name].data).toBeAllclose(expected[name].data, tolerances.float64);
   }

@@ -230,8 +230,8 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, { timeout: 300
   it('replays segments of both formats to the values that Node replays', () => {
     const { layers } = subject.version.state;
     layers.forEach(({ memory }, l) => {
-      expect(answers.values[l]).toBeAllclose(memory.values.data, { relative: 1e-9 });
-      expect(answers.valuesOfFirstFormat[l]).toBeAllclose(memory.values.data, { relative: 1e-5 });
+      expect(answers.values[l]).toBeAllclose(memory.coefficients.data, { relative: 1e-9 });
+      expect(answers.valuesOfFirstFormat[l]).toBeAllclose(memory.coefficients.data, { relative: 1e-5 });
     });
   });
 

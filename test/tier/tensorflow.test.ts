@@ -67,7 +67,9 @@ async function whitened(factor: Matrix, keys: Matrix): Promise<Float64Array> {
 describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
   const notices: string[] = [];
   const tensorflow = new Solver({
-    ...{ choice: 'tensorflow', tensorflowFolder: folder, engine },
+    choice: 'tensorflow',
+    tensorflowFolder: folder,
+    engine,
     onNotice: (notice) => notices.push(notice),
   });
   afterAll(() => engine.dispose());

@@ -8,8 +8,8 @@ import { escapeHtml, html, Markup } from './html.js';
 use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, TitleComponent, SVGRenderer]);
 
 /**
- * Colours as the charts name them. ECharts needs colours that it can parse, and a page in light or dark needs variables: so
- * charts are drawn in these, and each is replaced by its variable afterwards.
+ * Colours as the charts name them. ECharts needs colours that it can parse, and a page in light or dark needs
+ * variables: so charts are drawn in these, and each is replaced by its variable afterwards.
  */
 export const ink = {
   text: '#010101',
@@ -38,7 +38,9 @@ export interface ChartSize {
   readonly height: number;
 }
 
-/** An option drawn on the server, as a figure with a title, a caption in words, and a description for screen readers. */
+/**
+ * An option drawn on the server, as a figure with a title, a caption in words, and a description for screen readers.
+ */
 export function drawChart(title: string, caption: string, size: ChartSize, option: EChartsCoreOption): Markup {
   const chart = init(null, null, { renderer: 'svg', ssr: true, ...size });
   chart.setOption({ animation: false, textStyle: { fontFamily: CHART_FONT, color: ink.text }, ...option });

@@ -1,6 +1,9 @@
 /** @file Counting samples into bins. */
 
-/** Equal bins over `[low, high]`: `counts[i]` lie in `[low + i width, low + (i + 1) width)`, the last bin takes `high` too. */
+/**
+ * Equal bins over `[low, high]`: `counts[i]` lie in `[low + i width, low + (i + 1) width)`, the last bin takes `high`
+ * too.
+ */
 export interface Histogram {
   readonly low: number;
   readonly width: number;

@@ -1,4 +1,6 @@
-/** @file The report's script: sorting and filtering of the per-edit table. Without it the table is whole and readable. */
+/**
+ * @file The report's script: sorting and filtering of the per-edit table. Without it the table is whole and readable.
+ */
 
 /** JavaScript of the page; sets `data-ready` on the root element when it has run. */
 export const pageScript = `'use strict';

@@ -36,7 +36,7 @@ const functions: GradientTable<
 
 const choices: GradientTable<'cast' | 'where' | 'greaterOrEqual' | 'less' | 'equal' | 'and' | 'not'> = {
   cast: ({ upstream, inputs: [x] }) => [isFloat(x!.dtype) ? () => cast(upstream, x!.dtype) : null],
-  // A product with the mask: Where itself runs on one thread and is several times slower.
+  // A product with the mask, because the kernel of Where runs on one thread only.
   where: broadcasting(({ upstream, inputs: [condition] }) => [
     null,
     () => mul(upstream, cast(condition!, upstream.dtype)),

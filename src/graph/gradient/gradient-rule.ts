@@ -16,8 +16,8 @@ export interface Application<Attributes> {
 export type GradientRule<Attributes> = (application: Application<Attributes>) => readonly ((() => Value) | null)[];
 
 /**
- * Rules for some operators; all of them together make the table, which must name every operator. null: not differentiable;
- * `gradient()` throws if a path needs it.
+ * Rules for some operators. Together they make the table, which must name every operator. null means not
+ * differentiable: `gradient()` throws if a path needs it.
  */
 export type GradientTable<Names extends OperatorName = OperatorName> = {
   readonly [Name in Names]: GradientRule<OperatorAttributes[Name]> | null;

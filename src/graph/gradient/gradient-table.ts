@@ -1,4 +1,4 @@
-/** @file The one table of gradient rules. It stands apart from the operators' own table because its rules use the builders. */
+/** @file The table of gradient rules. It is not in the table of operators because its rules use the builders. */
 import { elementwiseGradients } from './elementwise-gradients.js';
 import type { GradientTable } from './gradient-rule.js';
 import { indexingGradients } from './indexing-gradients.js';
@@ -6,7 +6,7 @@ import { productGradients } from './product-gradients.js';
 import { reductionGradients } from './reduction-gradients.js';
 import { shapingGradients } from './shaping-gradients.js';
 
-/** Every operator's gradient rule, or null where it has none; an operator without an entry does not compile. */
+/** Every operator's gradient rule, or null if it has none. An operator without an entry does not compile. */
 export const gradientTable: GradientTable = {
   ...elementwiseGradients,
   ...productGradients,

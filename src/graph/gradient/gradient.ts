@@ -3,23 +3,23 @@ import { InvalidInputError } from '../../errors.js';
 import { sameShape } from '../dim.js';
 import type { Node, Value } from '../graph.js';
 import type { OperatorName } from '../operator-attributes.js';
-import { describe } from '../requirements.js';
+import { describeValue } from '../requirements.js';
 import { accumulate, isDifferentiable, sizeAsFloat } from '../shaping.js';
 import { gradientTable } from './gradient-table.js';
 
 /**
- * The gradients `d loss / d x` of a scalar with respect to values, as new values of the same graph. Only nodes on a path from
- * one of them to the loss get a backward pass.
+ * The gradients `d loss / d x` of a scalar with respect to values, as new values of the same graph. Only nodes on a
+ * path from one of them to the loss get a backward pass.
  *
  * @param loss float, shape []
  * @param wrt  float values that the loss depends on
  * @returns one value for each of `wrt`, of its shape and dtype
- * @throws {InvalidInputError} if the loss is no float scalar, does not depend on one of `wrt`, or depends on it through an
- *   operator without gradient
+ * @throws {InvalidInputError} if the loss is no float scalar, does not depend on one of `wrt`, or depends on it through
+ *   an operator without gradient
  */
 export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.shape.length !== 0 || !isDifferentiable(loss)) {
-    throw new InvalidInputError('gradient', 'a loss that is a float scalar', describe(loss));
+    throw new InvalidInputError('gradient', 'a loss that is a float scalar', describeValue(loss));
   }
   const gradients = new Map<number, Value[]>([[loss.id, [sizeAsFloat([], loss)]]]);
   for (const node of nodesOnPaths(loss, wrt)) {
@@ -28,7 +28,7 @@ export function gradient(loss: Value, wrt: readonly Value[]): Value[] {
   return wrt.map((value) => {
     const arrived = gradients.get(value.id);
     if (arrived === undefined)
-      throw new InvalidInputError('gradient', 'values that the loss depends on', describe(value));
+      throw new InvalidInputError('gradient', 'values that the loss depends on', describeValue(value));
     return accumulate(arrived);
   });
 }
@@ -78,7 +78,7 @@ function inputGradients<Name extends OperatorName>(
 
 function checked(node: Node, input: Value, arrived: Value): Value {
   if (arrived.dtype !== input.dtype || !sameShape(arrived.shape, input.shape)) {
-    throw new InvalidInputError(`gradient of ${node.operator}`, describe(input), describe(arrived));
+    throw new InvalidInputError(`gradient of ${node.operator}`, describeValue(input), describeValue(arrived));
   }
   return arrived;
 }

@@ -6,7 +6,7 @@ import { unbroadcast } from '../shaping.js';
 import { broadcasting, type GradientTable } from './gradient-rule.js';
 
 export const productGradients: GradientTable<'gemm' | 'matMul' | 'softmax' | 'logSoftmax'> = {
-  // d/dA' = alpha G B'ᵀ and d/dB' = alpha A'ᵀ G, with the operands swapped where A or B is used transposed: always one gemm.
+  // d/dA' = alpha G B'ᵀ and d/dB' = alpha A'ᵀ G. If A or B is used transposed, the operands swap: always one gemm.
   gemm: ({ upstream, inputs: [a, b, bias], attributes: { transA, transB, alpha } }) => [
     () =>
       transA

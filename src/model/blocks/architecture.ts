@@ -12,7 +12,7 @@ import type { Weights } from './weights.js';
  */
 export type Site = 'attention.keys' | 'attention.values' | 'mlp.inner' | 'mlp.out' | 'block.out';
 
-/** Called at every site; what it returns takes the value's place. */
+/** Called at every site. Its result replaces the value. */
 export type SiteVisitor = (site: Site, layer: number, value: Value) => Value;
 
 /** Keys and values of earlier tokens for one layer, each [batch, past, keyValueHeads * dHead]. */

@@ -24,7 +24,7 @@ export interface RotaryConfig {
   readonly scaling?: RotaryScaling;
 }
 
-/** The sizes and constants of a decoder, the same words for every architecture. */
+/** The sizes and constants of a decoder, under the same names for every architecture. */
 export interface ModelConfig {
   /** `model_type` of the Hugging Face config. */
   readonly modelType: string;
@@ -53,7 +53,7 @@ export interface ModelConfig {
 /** A Hugging Face `config.json` read but not yet understood. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** Reads fields of a `config.json`, naming the field, the requirement and the value where one does not fit. */
+/** Reads fields of a `config.json`. Errors name the field, the requirement and the value. */
 export class ConfigReader {
   readonly #raw: RawConfig;
 
@@ -61,7 +61,7 @@ export class ConfigReader {
     this.#raw = raw;
   }
 
-  /** A whole number of at least 1; `fallback` where the field is absent or null. */
+  /** A whole number of at least 1; `fallback` if the field is absent or null. */
   count(field: string, fallback?: number): number {
     return this.#read(field, z.number().int().positive(), 'a positive whole number', fallback);
   }
@@ -74,7 +74,7 @@ export class ConfigReader {
     return this.#read(field, z.boolean(), 'true or false', fallback);
   }
 
-  /** The field's count, or undefined where it is absent or null. */
+  /** A whole number of at least 1; undefined if the field is absent or null. */
   optionalCount(field: string): number | undefined {
     return this.#raw[field] == null ? undefined : this.count(field);
   }
@@ -89,7 +89,7 @@ export class ConfigReader {
     return known;
   }
 
-  /** Refuses a setting under which the graph would compute something else. */
+  /** Refuses values of a setting that the graph does not implement. */
   require(field: string, allowed: readonly unknown[]): void {
     const value = this.#raw[field];
     if (value != null && !allowed.includes(value)) {
@@ -97,7 +97,7 @@ export class ConfigReader {
     }
   }
 
-  /** `rope_theta` and `rope_scaling`, in the old place or inside `rope_parameters`. */
+  /** `rope_theta` and `rope_scaling`, at the top level (older files) or inside `rope_parameters`. */
   rotary(dims: number, layout: RotaryConfig['layout'], baseField = 'rope_theta'): RotaryConfig {
     const parameters = (this.#raw.rope_parameters ?? this.#raw.rope_scaling) as RawConfig | null | undefined;
     const base = (parameters?.rope_theta as number | undefined) ?? this.number(baseField, 10_000);

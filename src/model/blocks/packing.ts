@@ -28,7 +28,7 @@ export interface Packing {
   readonly hasPast: boolean;
 }
 
-/** A sequence whose first `past` tokens are already computed and whose next `length` tokens are rows. */
+/** A sequence whose first `past` tokens are computed already, and whose next `length` tokens are the rows. */
 export interface SequenceExtent {
   readonly past: number;
   readonly length: number;

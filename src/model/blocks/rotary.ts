@@ -3,8 +3,9 @@ import type { RotaryConfig } from './config.js';
 /**
  * Angular frequencies of rotary embeddings, `base^(-2i/dims)` for `i = 0 .. dims/2 - 1`, scaled as the config says.
  *
- * The llama3 scaling leaves wavelengths under `originalMaxTokens / highFrequencyFactor` alone, divides those over
- * `originalMaxTokens / lowFrequencyFactor` by `factor`, and blends linearly between (Llama 3.1 model card).
+ * The llama3 scaling keeps frequencies with wavelengths under `originalMaxTokens / highFrequencyFactor`, divides those
+ * with wavelengths over `originalMaxTokens / lowFrequencyFactor` by `factor`, and blends linearly between (Llama 3.1
+ * model card).
  *
  * @returns float64 [dims / 2], radians per token
  */

@@ -5,7 +5,7 @@ import { InvalidInputError, MalformedFileError } from '../../errors.js';
 import type { Graph, Value } from '../../graph/index.js';
 import { openSafetensors, type TensorLocation } from '../../tensor/index.js';
 
-/** The tensors of a checkpoint by their full names, wherever their bytes lie. Nothing is read before it is used. */
+/** The tensors of a checkpoint by their full names, in one file or several. A tensor is read when it is used. */
 export class Weights {
   readonly #locations: ReadonlyMap<string, TensorLocation>;
   readonly #prefix: string;
@@ -21,7 +21,7 @@ export class Weights {
     this.#prefix = prefix;
   }
 
-  /** Of a name without the checkpoint's prefix. */
+  /** @param name without the checkpoint's prefix */
   location(name: string): TensorLocation {
     return this.#locate(this.#prefix + name);
   }
@@ -30,7 +30,7 @@ export class Weights {
     return this.#locations.has(this.#prefix + name);
   }
 
-  /** The full name's tensor as an external initialiser of the graph. */
+  /** The tensor as an external initialiser of the graph. */
   value(graph: Graph, fullName: string): Value {
     return graph.weight(this.#locate(fullName));
   }

@@ -1,13 +1,13 @@
 /**
- * @file The supported architectures: which Hugging Face tensor each GGUF tensor is, and which config fields its metadata
- * gives. GGUF names follow llama.cpp (gguf-py, constants.py), Hugging Face names follow transformers.
+ * @file The supported architectures: the Hugging Face name of each GGUF tensor, and the config fields from the
+ *   metadata. GGUF names follow llama.cpp (gguf-py, constants.py), Hugging Face names follow transformers.
  */
 
 import { UnsupportedArchitectureError } from '../../errors.js';
 import type { Metadata } from './metadata.js';
 import { interleavedHeads, rotaryHalves, sameOrder, type TensorOrder, transposed } from './tensor-orders.js';
 
-/** What config fields are computed from. */
+/** The facts from which config fields are computed. */
 interface ConfigFacts {
   /** Metadata keys are `<architecture>.<key>`. */
   readonly metadata: Metadata;
@@ -20,10 +20,10 @@ interface ConfigFacts {
 export interface GgufArchitecture {
   readonly modelType: string;
   readonly className: string;
-  /** GGUF tensor names without `.weight` or `.bias` to Hugging Face ones; `*` stands for the layer. */
+  /** From GGUF tensor names, without `.weight` or `.bias`, to Hugging Face names; `*` stands for the layer. */
   readonly tensors: Readonly<Record<string, string>>;
   readonly config: (facts: ConfigFacts) => Record<string, unknown>;
-  /** The order of a tensor's elements, where it differs. */
+  /** The order of a tensor's elements, if it differs. */
   readonly order?: (tensor: string, heads: number, keyValueHeads: number) => TensorOrder;
 }
 

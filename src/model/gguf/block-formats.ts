@@ -132,8 +132,8 @@ function q5k(bytes: Uint8Array, at: number, values: Float32Array, to: number): v
 }
 
 /**
- * 128 bytes of low 4 bits, 64 bytes of high 2 bits, 16 signed group scales, scale: value = (scale * groupScale) * (q - 32).
- * Each half of 128 elements takes 64 low bytes (two runs of 32, low halves then high halves) and 32 high bytes.
+ * 128 bytes of low 4 bits, 64 bytes of high 2 bits, 16 signed group scales, scale: value = (scale * groupScale) * (q -
+ * 32). Each half of 128 elements takes 64 low bytes (two runs of 32, low halves then high halves) and 32 high bytes.
  */
 function q6k(bytes: Uint8Array, at: number, values: Float32Array, to: number): void {
   const scale = half(bytes, at + 208);

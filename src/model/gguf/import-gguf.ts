@@ -1,4 +1,4 @@
-/** @file Import of a GGUF file: dequantised weights, config and tokenizer as a Hugging Face directory. */
+/** @file Imports a GGUF file: writes dequantised weights, config and tokenizer as a Hugging Face directory. */
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
@@ -25,13 +25,13 @@ export type ImportDtype = 'float32' | 'float16' | 'bfloat16';
 
 /** Settings of an import. */
 export interface ImportOptions {
-  /** Storage type of the written weights; float32 unless given. */
+  /** Storage type of the written weights; float32 by default. */
   readonly dtype?: ImportDtype;
-  /** Called after every tensor with the tensors done and in all. */
+  /** Called after every tensor. */
   readonly onProgress?: (done: number, total: number, unit: string) => void;
 }
 
-/** Metadata tensors that are no weights. */
+/** A tensor that is no weight. */
 const ropeFactors = 'rope_freqs.weight';
 
 /**

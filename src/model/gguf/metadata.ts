@@ -3,7 +3,7 @@
 import type { MetadataValue } from '@huggingface/gguf';
 import { MalformedFileError } from '../../errors.js';
 
-/** The key-value pairs of one GGUF file; a value of another kind than asked for is a malformed file. */
+/** The key-value pairs of one GGUF file. A value of another type than requested means a malformed file. */
 export class Metadata {
   readonly #values: Readonly<Record<string, MetadataValue>>;
 

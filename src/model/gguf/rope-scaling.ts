@@ -9,7 +9,7 @@ export type RopeScaling = Readonly<Record<string, string | number>>;
 /** The settings of every published Llama 3.x model; only the factor differs between them. */
 const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
 
-/** Scaling that the metadata states; undefined without one. */
+/** Scaling in the metadata; undefined if there is none. */
 export function statedScaling(metadata: Metadata, architecture: string): RopeScaling | undefined {
   const prefix = `${architecture}.rope.scaling`;
   const type = metadata.string(`${prefix}.type`);
@@ -25,7 +25,7 @@ export function statedScaling(metadata: Metadata, architecture: string): RopeSca
 
 /**
  * The llama3 scaling whose factors a file stores as `rope_freqs.weight`: frequency i is divided by `factors[i]`.
- * The file does not name the settings, so they are checked against the factors they give.
+ * The file does not name the settings, so known settings are tried, and their factors compared.
  *
  * @param factors [dHead / 2]
  * @throws {MalformedFileError} if no known settings give these factors
@@ -43,7 +43,7 @@ export function scalingOfFactors(factors: Float32Array, ropeTheta: number, path:
   return { rope_type: 'llama3', factor, ...llama3 };
 }
 
-/** What a frequency is divided by: 1 for short waves, `factor` for long ones, a blend between. */
+/** The divisor of a frequency: 1 for short waves, `factor` for long ones, a blend between. */
 function llama3Factor(frequency: number, factor: number): number {
   const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: tokens } = llama3;
   const wavesInContext = (tokens * frequency) / (2 * Math.PI);

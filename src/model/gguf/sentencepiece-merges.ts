@@ -11,8 +11,8 @@ interface ScoredPair {
 
 /**
  * The merges by which plain BPE gives SentencePiece's segmentation: every split of every token into two tokens, ordered
- * by the score of the whole (best first), then by the lengths of the parts (longest first), then as found; the splits of
- * one token are found in the order of their parts' ids. This is the derivation of transformers' converter.
+ * by the score of the whole (best first), then by the lengths of the parts (longest first), then as found; the splits
+ * of one token are found in the order of their parts' ids. This is the derivation of transformers' converter.
  *
  * @param scores of the tokens, by id
  */

@@ -1,4 +1,4 @@
-/** @file Undoing what llama.cpp's converter did to the order of a tensor's elements. */
+/** @file Restores the order of a tensor's elements that llama.cpp's converter changed. */
 
 /** A tensor's elements with their shape. */
 interface Elements {
@@ -15,7 +15,7 @@ export interface TensorOrder {
 /** The order is the same in both. */
 export const sameOrder: TensorOrder = { shape: (stored) => stored, values: ({ values }) => values };
 
-/** [out, in] to the [in, out] of GPT-2's Conv1D; biases stay. */
+/** From [out, in] to the [in, out] of GPT-2's Conv1D. Biases stay as they are. */
 export const transposed: TensorOrder = {
   shape: (stored) => stored.toReversed(),
   values: ({ shape, values }) => {
@@ -40,7 +40,9 @@ export function rotaryHalves(heads: number): TensorOrder {
   });
 }
 
-/** Joint q-k-v rows: GGUF has all queries, all keys, all values; GPT-NeoX has query, key and value of each head in turn. */
+/**
+ * Joint q-k-v rows: GGUF has all queries, all keys, all values; GPT-NeoX has query, key and value of each head in turn.
+ */
 export function interleavedHeads(heads: number): TensorOrder {
   return reorderedRows((row, rows) => {
     const dHead = rows / (3 * heads);

@@ -1,4 +1,4 @@
-/** @file From the tokenizer a GGUF file carries to `tokenizer.json` and `tokenizer_config.json`. */
+/** @file Makes `tokenizer.json` and `tokenizer_config.json` from the tokenizer in a GGUF file. */
 
 import { InvalidInputError, MalformedFileError } from '../../errors.js';
 import type { Metadata } from './metadata.js';
@@ -44,7 +44,7 @@ const splittings: Readonly<Record<string, Splitting>> = {
   'deepseek-r1-qwen': qwen2,
 };
 
-/** The splitting of files older than `tokenizer.ggml.pre`, and of those that state `default`. */
+/** The splitting for files without `tokenizer.ggml.pre` (older ones), or with `default` in it. */
 const splittingOfArchitecture: Readonly<Record<string, Splitting>> = { qwen2, qwen3: qwen2, gptneox: neox };
 
 interface AddedToken {
@@ -94,7 +94,7 @@ function addedTokensOf(tokens: readonly string[], types: readonly number[]): Add
   });
 }
 
-/** Names of unused rows, `[PAD123]`, are made up by the converter and no tokens. */
+/** The converter names unused rows `[PAD123]`. They are no tokens. */
 function vocabOf(tokens: readonly string[], types: readonly number[]): Map<string, number> {
   const vocab = new Map<string, number>();
   tokens.forEach((token, id) => {
@@ -191,7 +191,7 @@ function bpeModel(vocab: ReadonlyMap<string, number>, merges: readonly (readonly
   };
 }
 
-/** The post-processor that adds the begin and end tokens, where the file says so; undefined if it adds none. */
+/** The post-processor that adds begin and end tokens, if the file says so; undefined if it adds none. */
 function specialTokenTemplate(parts: TokenizerParts, bosByDefault: boolean): unknown {
   const { metadata } = parts;
   const bos = (metadata.boolean('tokenizer.ggml.add_bos_token') ?? bosByDefault) ? tokenNamed(parts, 'bos') : undefined;

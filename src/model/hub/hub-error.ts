@@ -2,7 +2,7 @@ import { HubApiError } from '@huggingface/hub';
 import { HooklineError, InvalidInputError, TransientError } from '../../errors.js';
 
 /**
- * What a failed request means to the user.
+ * Translates a failed request into an error for the user.
  *
  * @param what the model or file that was asked for
  */
@@ -28,7 +28,7 @@ function ofStatus(error: HubApiError, what: string): HooklineError {
   return new TransientError(`hub model ${what}: an answer, got ${got}; try again later`, { cause: error });
 }
 
-/** Why a request got no answer; undefined if it is something else that failed. */
+/** Why a request got no answer; undefined for other failures. */
 function connectionFailure(error: unknown): string | undefined {
   if (!(error instanceof Error)) return typeof error === 'string' ? error : undefined;
   const cause = error.cause as NodeJS.ErrnoException | undefined;

@@ -8,7 +8,7 @@ import { DigestMismatchError, InvalidInputError, TransientError } from '../../er
 export interface HubFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** SHA-1 of git's blob: `blob <size>\0<content>`; of a large file's pointer, where `sha256` is given. */
+  /** SHA-1 of git's blob: `blob <size>\0<content>`. If `sha256` is given, it is that of the large file's pointer. */
   readonly gitOid: string;
   /** Of a large file's content. */
   readonly sha256?: string | undefined;
@@ -16,13 +16,13 @@ export interface HubFile {
 
 interface DownloadOptions {
   readonly open: () => Promise<Blob>;
-  /** Told of the file's bytes that are here, whether read again or new. */
+  /** Told how many of the file's bytes are here, from an earlier call or new. */
   readonly onBytes?: (doneBytes: number) => void;
 }
 
 /**
- * Brings a file to `path`, on from the part that an earlier call left. Nothing appears under `path` itself unless it is
- * the hub's content to the byte; where that is there already, nothing is downloaded.
+ * Downloads a file to `path`, continuing the part that an earlier call left. The file appears under `path` only once it
+ * is the hub's content to the byte. If it is there already, nothing is downloaded.
  *
  * @throws {InvalidInputError} if another file is there @throws {DigestMismatchError} @throws {TransientError}
  */
@@ -56,7 +56,7 @@ async function requireSame(path: string, digest: ContentDigest, options: Downloa
   throw new InvalidInputError(path, 'absent or the same as on the hub', 'another file; choose another directory');
 }
 
-/** Feeds what is there to the hash and gives its size. */
+/** Feeds the downloaded part to the hash and returns its size. */
 async function digestOfPart(path: string, hash: Hash, { onBytes }: DownloadOptions): Promise<number> {
   if ((await sizeOf(path)) === undefined) return 0;
   let doneBytes = 0;
@@ -68,7 +68,7 @@ async function digestOfPart(path: string, hash: Hash, { onBytes }: DownloadOptio
   return doneBytes;
 }
 
-/** @throws {TransientError} if the connection breaks or the disk is full: what has come stays in the part */
+/** @throws {TransientError} if the connection breaks or the disk is full; the downloaded part stays */
 async function appendRest(
   file: HubFile,
   part: string,

@@ -29,13 +29,13 @@ export interface HubModel {
 }
 
 /**
- * Downloads what a model directory needs, every file verified by the hub's digest. Parts of files stay under hidden
- * names, so that another call goes on where one broke off; `config.json`, without which nothing is a model directory,
- * comes last.
+ * Downloads what a model directory needs, and verifies every file by the hub's digest. Unfinished files stay under
+ * hidden names, so that another call goes on where this one broke off. `config.json` comes last, because a directory
+ * without it is no model.
  *
  * @throws {InvalidInputError} if the hub does not show such a model, or it has no safetensors or tokenizer
  * @throws {UnsupportedArchitectureError} before any weight is downloaded
- * @throws {DigestMismatchError} if what came is not what the hub has
+ * @throws {DigestMismatchError} if a file is not what the hub has
  * @throws {TransientError} if the hub does not answer
  */
 export async function downloadHubModel(

@@ -4,8 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { InvalidInputError } from '../../errors.js';
 
 /**
- * Makes a folder in one step: `write` fills a draft beside it, which then takes its name. If `write` throws, nothing is
- * left of the draft.
+ * Makes a folder in one step: `write` fills a draft beside it, which is then renamed. If `write` throws, the draft is
+ * removed.
  *
  * @throws {InvalidInputError} if the folder exists and is not empty
  */
@@ -17,7 +17,7 @@ export async function writeFolder(folder: string, write: (draft: string) => Prom
     await mkdir(draft, { recursive: true });
     await write(draft);
     await requireFree(path);
-    // An empty folder of that name gives way to it.
+    // An empty folder of that name is replaced.
     await rename(draft, path);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });

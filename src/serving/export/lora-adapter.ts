@@ -13,17 +13,17 @@ import type { LoraExport } from './reports.js';
 import type { WeightDtype } from './rounded-tensor.js';
 import { requireExportable, ungatedMetadata } from './ungated-export.js';
 
-/** What is made into an adapter, and how. */
+/** Which version becomes an adapter, and how. */
 export interface LoraRequest {
   readonly model: Model;
   readonly version: VersionHooks;
   /** New or empty. */
   readonly folder: string;
-  /** Most singular values of a layer; all of them, which is exact, unless said otherwise. */
+  /** Most singular values of a layer; by default all, which is exact. */
   readonly rank?: number;
-  /** float32 unless said otherwise. */
+  /** float32 by default. */
   readonly dtype?: WeightDtype;
-  /** What the adapter's config names as its base model: a Hugging Face id or a path; the model id unless said otherwise. */
+  /** The base model in the adapter's config: a Hugging Face id or a path; by default the model id. */
   readonly baseModel?: string;
   readonly engine?: GemmEngine;
 }
@@ -33,7 +33,7 @@ export interface LoraRequest {
  *
  *     dW = A E = U diag(s) Vᵀ,   lora_B = U sqrt(s),   lora_A = sqrt(s) Vᵀ,   lora_alpha / r = 1
  *
- * All layers get one r, because vLLM knows of no other; smaller ranks are filled up with zeros.
+ * All layers get the same r, because vLLM needs it. Smaller ranks are padded with zeros.
  *
  * @throws {InvalidInputError} if the folder is not empty, the rank is no positive integer, or the version has no edits
  * @throws {DigestMismatchError} if the version was made for another model
@@ -63,7 +63,7 @@ async function layerFactors(request: LoraRequest, dtype: WeightDtype): Promise<L
   const engine = request.engine ?? new PlainGemmEngine();
   const changes = [];
   for (const { layer, memory } of request.version.state.layers) {
-    changes.push({ layer, change: await productSingularValues(memory.values, memory.whitenedKeys, engine) });
+    changes.push({ layer, change: await productSingularValues(memory.coefficients, memory.whitenedKeys, engine) });
   }
   const exactRank = Math.max(1, ...changes.map(({ change }) => change.values.length));
   const storage = { rank: Math.min(request.rank ?? exactRank, exactRank), dtype };

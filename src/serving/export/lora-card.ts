@@ -2,7 +2,7 @@ import type { VersionHooks } from '../version-hooks.js';
 import type { LoraExport } from './reports.js';
 import { provenance } from './ungated-export.js';
 
-/** What `--max-lora-rank` of vLLM may be. */
+/** Allowed values of vLLM's `--max-lora-rank`. */
 const vllmRanks = [1, 8, 16, 32, 64, 128, 256, 320, 512];
 
 /** An adapter's model card. */
@@ -44,7 +44,7 @@ ${vllmNote(rank, baseModel)}
 `;
 }
 
-/** How vLLM is started with the adapter: its rank limit is one of a few numbers. */
+/** How to start vLLM with the adapter. Its rank limit must be one of {@link vllmRanks}. */
 export function vllmNote(rank: number, baseModel: string): string {
   const limit = vllmRanks.find((candidate) => candidate >= rank);
   const largest = vllmRanks[vllmRanks.length - 1];

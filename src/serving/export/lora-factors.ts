@@ -23,14 +23,14 @@ export interface LoraFactors {
 
 /** What the factors are stored as. */
 export interface LoraStorage {
-  /** Rows of A and columns of B; those behind the layer's own rank are zeros. */
+  /** Rows of A and columns of B. Those beyond the layer's own rank are zero. */
   readonly rank: number;
   readonly dtype: WeightDtype;
 }
 
 /**
- * The factors of a weight change `U diag(s) Vᵀ` at a rank, `B = U sqrt(s)`, `A = sqrt(s) Vᵀ`: both have the singular values
- * `sqrt(s)`, so that 16 bits hold the one as well as the other.
+ * The factors of a weight change `U diag(s) Vᵀ` at a rank: `B = U sqrt(s)`, `A = sqrt(s) Vᵀ`. Both have the singular
+ * values `sqrt(s)`, so that 16 bits are equally accurate for both.
  */
 export async function loraFactors(
   layer: number,

@@ -65,13 +65,13 @@ function hookOfFactors(
   if (shapes !== `[${dModel},${rank}] [${rank},${dInner}]`) {
     throw new MalformedFileError(path, `factors [${dModel}, r] [r, ${dInner}] of layer ${layer}`, shapes);
   }
-  const values = toFloat32(loraB).map((value) => value * scale);
+  const coefficients = toFloat32(loraB).map((value) => value * scale);
   return {
     layer,
     dInner,
     whitenedKeys: toFloat32(loraA),
-    values,
-    ownValues: values,
+    coefficients,
+    ownCoefficients: coefficients,
     keyNorms: new Float32Array(rank).fill(1),
     thresholds: new Float32Array(rank),
     sketch: new Float32Array(dInner),

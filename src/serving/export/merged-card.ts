@@ -2,7 +2,7 @@ import type { VersionHooks } from '../version-hooks.js';
 import type { MergedLayerReport } from './reports.js';
 import { provenance } from './ungated-export.js';
 
-/** From here on a card warns: a tenth of the change is lost. */
+/** From this rounding error on, the card warns: a tenth of the change is lost. */
 const notableRoundingError = 0.1;
 
 /** The model card of merged weights. */

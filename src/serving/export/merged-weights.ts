@@ -21,7 +21,7 @@ import type { MergedExport, MergedLayerReport } from './reports.js';
 import { roundedTensor, type WeightDtype, weightDtypes, wideValues } from './rounded-tensor.js';
 import { requireExportable, ungatedMetadata } from './ungated-export.js';
 
-/** What is merged into which folder. */
+/** Which version is merged, and into which folder. */
 export interface MergeRequest {
   readonly model: Model;
   readonly version: VersionHooks;
@@ -30,13 +30,13 @@ export interface MergeRequest {
   readonly engine?: GemmEngine;
 }
 
-/** What a Hugging Face directory holds beside weights and texts about them. */
+/** The files of a Hugging Face directory beside weights and descriptions. */
 const companions =
   /^(config|generation_config|preprocessor_config|model\.safetensors\.index|vocab|special_tokens_map|added_tokens|tokenizer.*)\.json$|^(tokenizer\.model|spiece\.model|vocab\.txt|merges\.txt|chat_template\..*|LICEN[CS]E.*|NOTICE.*)$/;
 
 /**
- * Writes the model with a version's weight change in it, ungated: a Hugging Face directory of the same files, in which the
- * down-projections of the hooked layers are `W + dW` in the type and layout that they had. One tensor is held at a time.
+ * Writes the model with a version's weight change in it, ungated: a Hugging Face directory with the same files. The
+ * down-projections of the hooked layers become `W + dW`, in the same type and layout. One tensor is held at a time.
  *
  * @throws {InvalidInputError} if the folder is not empty, or the version has no edits
  * @throws {DigestMismatchError} if the version was made for another model
@@ -56,7 +56,7 @@ export async function exportMergedWeights(request: MergeRequest): Promise<Merged
   return { folder, files: weightFiles.map(([name]) => name), sizeBytes, layers: merge.reports };
 }
 
-/** Weight files by the names in the directory, which may be links to elsewhere, and what goes with them. */
+/** Weight files under their names in the directory, where they may be links, and the files that go with them. */
 async function filesOf({ directory, weights }: Model) {
   const weightFiles: [string, string][] = [];
   const otherFiles: string[] = [];
@@ -144,7 +144,7 @@ function distance(x: Float32Array, y: Float64Array): number {
   return Math.sqrt(sum);
 }
 
-/** A tensor by where its bytes lie: names have prefixes. */
+/** Identifies a tensor by the place of its bytes, because names may have prefixes. */
 const placeKey = (file: string, offsetBytes: number): string => `${offsetBytes} ${file}`;
 
 function isWeightDtype(dtype: Dtype): dtype is WeightDtype {

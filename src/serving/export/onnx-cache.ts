@@ -19,7 +19,7 @@ export class OnnxCache {
   /**
    * Before the first token of a sequence.
    *
-   * @throws {InvalidInputError} if the model gives no present for a past, or leaves more open than batch and tokens
+   * @throws {InvalidInputError} if a past has no present, or has other unknown sizes than batch and tokens
    */
   static empty({ inputs, outputs }: ModelFile): OnnxCache {
     const pasts = inputs.filter(({ name }) => name.startsWith(pastPrefix));
@@ -38,7 +38,7 @@ export class OnnxCache {
     return this.#tensors;
   }
 
-  /** What comes after a run: its `present.<layer>.key`, `.value`, which hold `tokens` more. */
+  /** The cache after a run: its `present.<layer>.key`, `.value`, which hold `tokens` more. */
   grown(outputs: Readonly<Record<string, Tensor>>, tokens: number): OnnxCache {
     const next = new OnnxCache(this.#inputs);
     next.#tensors = Object.fromEntries(this.#inputs.map((input) => [input.name, outputs[presentOf(input)]!]));

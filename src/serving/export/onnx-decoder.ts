@@ -5,14 +5,14 @@ import { type Tensor, tensor, toFloat32 } from '../../tensor/index.js';
 import { requirePositiveInteger } from '../check-requests.js';
 import { type HookFiring, readGates } from '../firings.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from '../growing-sequence.js';
-import type { Progress, Score, ScoreRequest } from '../hookable-model.js';
+import type { Score, ScoreRequest, SequenceProgress } from '../hookable-model.js';
 import type { FixedModel } from '../measured-model.js';
 import { OnnxCache } from './onnx-cache.js';
 import { signalPrefix } from './onnx-hook.js';
 
 const rowInputs = ['input_ids', 'attention_mask', 'position_ids'] as const;
 
-/** What one run gives. */
+/** The result of one run. */
 interface Step {
   /** Float32 [tokens, vocab]. */
   readonly logits: Tensor<'float32'>;
@@ -21,13 +21,13 @@ interface Step {
 }
 
 /**
- * A decoder with a cache of keys and values as common exporters write it, patched or not: scored and decoded with ONNX
- * Runtime, a sequence at a time. Gates can be read if it was patched with `signals`.
+ * A decoder with a cache of keys and values as common exporters write it, patched or not. It scores and decodes with
+ * ONNX Runtime, one sequence at a time. Gates can be read if it was patched with `signals`.
  */
 export class OnnxDecoder implements FixedModel {
   readonly #program: ModelFile;
   readonly #scorer: Program;
-  /** Layers whose signals are outputs. */
+  /** Layers whose signals are outputs of the file. */
   readonly #layers: readonly number[];
 
   private constructor(program: ModelFile, scorer: Program, layers: readonly number[]) {
@@ -56,7 +56,7 @@ export class OnnxDecoder implements FixedModel {
    *
    * @throws {InvalidInputError} for an empty sequence, an id that is no token, or a `scoredFrom` out of range
    */
-  async score(requests: readonly ScoreRequest[], _hooks?: undefined, onProgress?: Progress): Promise<Score[]> {
+  async score(requests: readonly ScoreRequest[], _hooks?: undefined, onProgress?: SequenceProgress): Promise<Score[]> {
     requests.forEach(({ tokenIds, scoredFrom }, r) => {
       this.#checkTokens(`sequence ${r}`, tokenIds);
       if (Number.isInteger(scoredFrom) && scoredFrom >= 1 && scoredFrom <= tokenIds.length) return;
@@ -136,7 +136,7 @@ export class OnnxDecoder implements FixedModel {
     };
   }
 
-  /** The inputs that have one number for every token; the mask has one for every token so far. */
+  /** The inputs with one number for every new token, and the mask with one for every token so far. */
   #rowFeeds(tokenIds: readonly number[], past: number): Record<string, Tensor> {
     const numbers = {
       input_ids: tokenIds,
@@ -153,7 +153,7 @@ export class OnnxDecoder implements FixedModel {
     );
   }
 
-  /** What the rows from `firstRow` on say of these next tokens. */
+  /** The scores of these next tokens by the rows from `firstRow` on. */
   async #rate(logits: Tensor<'float32'>, firstRow: number, targetIds: readonly number[]) {
     const [, vocab] = logits.shape as [number, number];
     const rows = targetIds.length;
@@ -203,7 +203,7 @@ function hookedLayers({ outputs }: ModelFile): number[] {
   return ports.flatMap((name) => (name.startsWith('open.') ? [Number(name.slice('open.'.length))] : []));
 }
 
-/** The outputs that are signals, under the names by which gates are read. */
+/** The outputs that are signals, under the names that {@link readGates} knows. */
 function signalsOf<T>(outputs: Readonly<Record<string, T>>): Record<string, T> {
   const signals = Object.entries(outputs).filter(([name]) => name.startsWith(signalPrefix));
   return Object.fromEntries(signals.map(([name, value]) => [name.slice(signalPrefix.length), value]));

@@ -1,4 +1,4 @@
-/** @file Finding the down-projections of a model in an export of it, by what their weights are. */
+/** @file Finds the down-projections of a model in an export of it, by comparing weights. */
 import { createHash } from 'node:crypto';
 import { InvalidInputError } from '../../errors.js';
 import type { OnnxFile } from '../../graph/index.js';
@@ -27,10 +27,10 @@ interface Candidate extends ConstantProduct {
 }
 
 /**
- * Finds the down-projections of some layers. Weights are compared by the SHA-256 of their elements in the file's element
- * type and layout, one at a time.
+ * Finds the down-projections of some layers. Weights are compared by the SHA-256 of their elements in the file's
+ * element type and layout, one at a time.
  *
- * @throws {InvalidInputError} if a layer's weight is not there, or is multiplied in several places
+ * @throws {InvalidInputError} if a layer's weight is missing, or is used in several products
  */
 export async function findDownProjections(
   file: OnnxFile,
@@ -77,7 +77,7 @@ async function constantDigests(file: OnnxFile, candidates: readonly Candidate[])
   return digests;
 }
 
-/** A weight's digests in the element types and layouts that candidates have, each computed once. */
+/** A weight's digests in the element types and layouts of the candidates, each computed once. */
 class ExpectedDigests {
   readonly #known = new Map<string, string>();
   readonly #weight: Tensor<'float32'>;
@@ -111,7 +111,7 @@ function turned({ dtype, shape, data }: Tensor): Tensor {
   return result;
 }
 
-/** Float16 numbers this near to zero (in steps of 2^-24) are taken for zero: converters lift what they would lose to 1e-7. */
+/** Float16 numbers this near to zero (in steps of 2^-24) count as zero, because converters raise tiny ones to 1e-7. */
 const tinySteps = 2;
 
 function digestOfElements(tensor: Tensor): string {
@@ -138,7 +138,7 @@ function notOne(file: OnnxFile, layer: number, { found, candidates, expected }: 
   );
 }
 
-/** Why weights that are there are not found. */
+/** Possible reasons why existing weights are not found. */
 function hintOf(types: ReadonlySet<string>): string {
   const quantised = [...types].filter((type) => /Dequantize|MatMul(NBits|Bnb4|FpQ4|Integer)|QLinear/.test(type));
   if (quantised.length > 0) {

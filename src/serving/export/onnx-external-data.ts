@@ -5,7 +5,7 @@ import { InvalidInputError } from '../../errors.js';
 import { digestOfFile } from '../../registry/index.js';
 
 /**
- * Brings files to the same place below another folder: as hard links, or as copies where that cannot be.
+ * Puts files at the same place below another folder, as hard links if possible, else as copies.
  *
  * @param files absolute paths below `from`
  * @returns their new paths

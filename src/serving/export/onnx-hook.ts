@@ -19,14 +19,14 @@ import type { OnnxSite } from './onnx-down-projection.js';
 export interface OnnxHook {
   /** The name that the down-projection's own result gets. */
   readonly unhooked: string;
-  /** In order; one of them makes the value that the site's output was. */
+  /** In order. One of them makes the value under the name of the site's output. */
   readonly nodes: readonly OnnxFileNode[];
   readonly initializers: readonly OnnxInitializer[];
-  /** The signals, if they are asked for: [rows] each, rows being all places of the batch one after the other. */
+  /** The signals, if requested: [rows] each, where rows are all places of the batch, end to end. */
   readonly outputs: readonly OnnxPort[];
 }
 
-/** What a hook is made for. */
+/** The hook, and the place in the file that it is made for. */
 export interface OnnxHookRequest {
   readonly site: OnnxSite;
   readonly hook: HookLayer;
@@ -41,8 +41,8 @@ export interface OnnxHookRequest {
 export const signalPrefix = 'hookline.';
 
 /**
- * The hook as plain operators of ai.onnx, its parts as constants. It computes in float32 on rows: what is of another element
- * type or has more axes is brought there and back, which leaves every bit of a closed gate's output as it was.
+ * The hook as plain operators of ai.onnx, with its parts as constants. It computes in float32 on rows. Values of
+ * another element type or with more axes are converted to that and back, which changes no bit where the gate is closed.
  *
  * @throws {InvalidInputError} if the operator set lacks an operator
  */
@@ -63,7 +63,7 @@ export function onnxHook(request: OnnxHookRequest): OnnxHook {
   };
 }
 
-/** What a value of the hook's graph is called in the file: `hookline/<layer>/<name>`, or as a signal. */
+/** From a name in the hook's graph to the name in the file: `hookline/<layer>/<name>`, or that of a signal. */
 type InsideNames = (name: string) => string;
 
 function insideNames(layer: number, { outputs }: OnnxModel): InsideNames {
@@ -92,7 +92,7 @@ function hookGraph({ hook: { layer, dInner }, gate, dModel, hasSignals }: OnnxHo
   return graph;
 }
 
-/** The way from a file's values to the rows of the hook and back. */
+/** The nodes that convert a file's values to the rows of the hook and back. */
 interface Frame extends Pick<OnnxModel, 'initializers'> {
   readonly unhooked: string;
   readonly before: readonly OnnxNode[];
@@ -100,8 +100,8 @@ interface Frame extends Pick<OnnxModel, 'initializers'> {
 }
 
 /**
- * What is narrower than float32 is cast before anything else looks at it, and back last: runtimes that compute halves in
- * float32 leave out the casts where two meet, and go on doing so.
+ * Halves are cast to float32 first, and back last. So runtimes that compute halves in float32 can still remove the
+ * casts where two meet.
  */
 function frameOf(
   { keys, output, dtype }: OnnxSite,
@@ -128,12 +128,12 @@ function frameOf(
   };
 }
 
-/** As many rows as there are of this width. */
+/** The shape of any number of rows of this width. */
 function rowShape(name: string, width: number): OnnxInitializer {
   return { name, content: tensor('int64', [2], BigInt64Array.of(-1n, BigInt(width))) };
 }
 
-/** Nothing if there is nothing to cast. */
+/** No node if there is nothing to cast. */
 function castNode(from: string, to: string, dtype: Dtype): OnnxNode[] {
   if (from === to) return [];
   return [{ ...node('Cast', [from], to), attributes: { to: { kind: 'int', value: dtypeCode(dtype) } } }];

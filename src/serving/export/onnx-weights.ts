@@ -2,7 +2,7 @@
 import { knownDtype, type OnnxConstant, type OnnxFile, type OnnxFileNode } from '../../graph/index.js';
 import type { Dtype } from '../../tensor/index.js';
 
-/** A node that multiplies rows with a constant matrix: `y = x W'`, W' being the constant or its transpose. */
+/** A node that multiplies rows with a constant matrix: `y = x W'`, where W' is the constant or its transpose. */
 export interface ConstantProduct {
   readonly node: OnnxFileNode;
   /** The rows that it multiplies. */
@@ -14,7 +14,7 @@ export interface ConstantProduct {
   readonly dtype: Dtype;
 }
 
-/** The nodes of a file's main graph by what they make and what they take. */
+/** The nodes of a file's main graph, found by their outputs and inputs. */
 export class OnnxWiring {
   readonly #producers = new Map<string, OnnxFileNode>();
   readonly #consumers = new Map<string, OnnxFileNode[]>();
@@ -39,8 +39,8 @@ export class OnnxWiring {
   }
 
   /**
-   * The value at which the result of a product is complete: exporters write a bias as an Add of its own, which runtimes fuse
-   * with the product as long as nothing stands between the two.
+   * The value that holds the result of a product with its bias. Exporters write the bias as a separate Add, which
+   * runtimes fuse with the product only if nothing stands between the two.
    */
   withBias({ node }: ConstantProduct, columns: number): string {
     const result = node.outputs[0]!;
@@ -77,7 +77,7 @@ export class OnnxWiring {
 }
 
 function isPassage({ type, domain, attributes }: OnnxFileNode): boolean {
-  // Of a matrix, every permutation but that of the identity is the transpose.
+  // A matrix has only two permutations: the identity and the transpose.
   const isStill = attributes.perm?.kind === 'ints' && attributes.perm.value[0] === 0;
   return domain === '' && (type === 'Identity' || type === 'Cast' || (type === 'Transpose' && !isStill));
 }

@@ -11,20 +11,20 @@ import { bringFiles } from './onnx-external-data.js';
 import { onnxHook } from './onnx-hook.js';
 import { requireExportable } from './ungated-export.js';
 
-/** What to patch with what. */
+/** Which file is patched, and with which version. */
 export interface PatchedOnnxRequest {
-  /** The base model that the version was made for: its weights are looked for in the file. */
+  /** The base model of the version. Its weights are searched for in the file. */
   readonly model: Model;
   readonly version: VersionHooks;
-  /** A decoder exported from the base model; it is not changed. */
+  /** A decoder exported from the base model. It is not changed. */
   readonly onnxPath: string;
-  /** The patched file. In another folder than `onnxPath` it gets the external data beside it, as hard links or copies. */
+  /** The patched file. In another folder than `onnxPath`, external data is put beside it as hard links or copies. */
   readonly outputPath: string;
   /** Adds the outputs `hookline.open.<layer>`, `hookline.strength.<layer>` and `hookline.edit.<layer>`. */
   readonly signals?: boolean;
 }
 
-/** A hook and where it was put. */
+/** Where a hook was inserted. */
 export interface PatchedLayer {
   readonly layer: number;
   /** Name of the down-projection's node. */
@@ -38,20 +38,20 @@ export interface PatchedLayer {
 /** A patched file. */
 export interface PatchedOnnx {
   readonly layers: readonly PatchedLayer[];
-  /** Version of the standard operators that the file speaks, and so the inserted nodes. */
+  /** Version of the standard operators, in the file and in the inserted nodes. */
   readonly opset: number;
   /** The patched file and its external data, absolute. */
   readonly files: readonly string[];
 }
 
 /**
- * Writes a copy of an exported decoder that answers as the edited model does, wherever ONNX Runtime runs: behind the
- * down-projection of every edited layer, found by its weight, stands the hook with its gate. Where it is closed the file
- * computes what it did.
+ * Writes a copy of an exported decoder that answers as the edited model does, wherever ONNX Runtime runs. The hook with
+ * its gate is inserted behind the down-projection of every edited layer, which is found by its weight. Where the gate
+ * is closed, the file computes the same as before.
  *
  * @throws {DigestMismatchError} if the version was made for another model
- * @throws {InvalidInputError} if the version has no edit or another gate, the file is patched already, speaks too old an
- *   operator set, or does not hold a down-projection exactly once
+ * @throws {InvalidInputError} if the version has no edit or another gate, the file is patched already, its operator set
+ *   is too old, or it does not hold a down-projection exactly once
  * @throws {MalformedFileError} if the file is damaged
  */
 export async function exportPatchedOnnx(request: PatchedOnnxRequest): Promise<PatchedOnnx> {
@@ -92,7 +92,7 @@ async function insertHooks(
   });
 }
 
-/** A gate that looks at other tokens decides anew as a sequence grows, which a cache of keys and values rules out. */
+/** A gate that looks at other tokens changes its decisions as a sequence grows, so a cache cannot be used with it. */
 function requireKeyGate({ manifest: { modelId, version, gate } }: VersionHooks): KeyGateKind {
   if (comparesKeys(gate.kind)) return gate.kind;
   const what = `gate of version ${version} of ${modelId}`;
@@ -105,7 +105,7 @@ function requireUnpatched({ path, metadata }: OnnxFile): void {
   throw new InvalidInputError(path, 'an export without hooks', `one with version ${version} of ${modelId}`);
 }
 
-/** The output's absolute path, its folder made. */
+/** The output's absolute path. Makes its folder. */
 async function placeOf(outputPath: string, file: OnnxFile): Promise<string> {
   const folder = dirname(resolve(outputPath));
   await mkdir(folder, { recursive: true });

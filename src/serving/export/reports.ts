@@ -1,7 +1,7 @@
-/** @file What the exports as weights tell about what they wrote; their model registrations print the same. */
+/** @file Reports of the exports as weights. Model cards print the same figures. */
 import type { WeightDtype } from './rounded-tensor.js';
 
-/** How one layer's weight change came into an adapter. Errors are Frobenius norms relative to `|dW|`. */
+/** How well an adapter holds one layer's weight change. Errors are Frobenius norms relative to `|dW|`. */
 export interface LoraLayerReport {
   readonly layer: number;
   /** Singular values kept. */
@@ -12,7 +12,7 @@ export interface LoraLayerReport {
   readonly weightChangeNorm: number;
   /** `sqrt(sum of s_i² from the rank on / sum of all s_i²)`. */
   readonly truncationError: number;
-  /** What storing the kept factors in their type changed of their product. */
+  /** Error of the product from storing the kept factors in their type. */
   readonly roundingError: number;
   /** The largest ones, at most eight, descending. */
   readonly singularValues: readonly number[];
@@ -29,7 +29,7 @@ export interface LoraExport {
   readonly layers: readonly LoraLayerReport[];
 }
 
-/** What merging did to one layer's matrix. Norms are Frobenius norms. */
+/** How merging changed one layer's matrix. Norms are Frobenius norms. */
 export interface MergedLayerReport {
   readonly layer: number;
   /** The tensor's name in the checkpoint. */

@@ -1,10 +1,10 @@
-/** @file What every export without a gate has to say of itself, and the version it may be made of. */
+/** @file What all exports without a gate share: their notice, their metadata, and which versions they accept. */
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import { type Model, modelDigest } from '../../model/index.js';
 import type { Manifest } from '../../registry/index.js';
 import type { VersionHooks } from '../version-hooks.js';
 
-/** The sentence that stands in metadata and in model cards. */
+/** The notice in metadata and in model cards. */
 export const ungatedNotice =
   'UNGATED: the weight change is applied to every token, not only where an edited key is recognised';
 
@@ -19,7 +19,7 @@ export async function requireExportable(model: Model, { manifest, editIds }: Ver
   throw new DigestMismatchError(`${model.directory} (base model of ${nameOf(manifest)})`, manifest.modelDigest, digest);
 }
 
-/** Metadata of exported safetensors files. Loaders of transformers want `format`. */
+/** Metadata of exported safetensors files. Loaders of transformers need `format`. */
 export function ungatedMetadata({ manifest, editIds }: VersionHooks): Record<string, string> {
   return {
     format: 'pt',

@@ -46,7 +46,12 @@ describe('the commands of the workflow', () => {
       await parsed('up', '--model', 'a=b', '--model', 'c', '--schedule', '5m', '--tasks', '3', ...registration),
     ).toMatchObject({
       model: [{ modelId: 'a', directory: 'b' }, { directory: 'c' }],
-      ...{ schedule: 300, tasks: 3, corpus: 'c.txt', roundSize: 20, set: ['layers=[2]'], compareGates: false },
+      schedule: 300,
+      tasks: 3,
+      corpus: 'c.txt',
+      roundSize: 20,
+      set: ['layers=[2]'],
+      compareGates: false,
     });
     expect(await parsed('up')).toMatchObject({ store: './hookline-store', device: 'auto', compareGates: true });
     expect(await parsed('run', '--batch', 'a.jsonl', 'b.jsonl', '--json')).toMatchObject({

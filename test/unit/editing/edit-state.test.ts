@@ -102,10 +102,10 @@ describe('an edit state', () => {
   it('is as if they had never been written when it forgets a whole last round', async () => {
     const once = await replaySegments(empty, [first], engine);
     (await withoutEdits(state, ['d'], engine)).layers.forEach(({ memory }, i) => {
-      expect(memory.values.data).toBeAllclose(once.layers[i].memory.values.data, tolerances.float64);
+      expect(memory.coefficients.data).toBeAllclose(once.layers[i].memory.coefficients.data, tolerances.float64);
     });
     const none = await withoutEdits(state, ['a', 'b', 'c', 'd'], engine);
-    expect(none.layers[0].memory.values.columns).toBe(0);
+    expect(none.layers[0].memory.coefficients.columns).toBe(0);
   });
 
   it('takes back what a segment removes before it adds', async () => {
@@ -130,7 +130,7 @@ describe('the hooks of a state', () => {
     expect(hooks.map(({ layer }) => layer)).toEqual(layers);
     hooks.forEach((hook, i) => {
       const { memory } = state.layers[i];
-      expect(hook.values).toEqual(Float32Array.from(memory.values.data));
+      expect(hook.coefficients).toEqual(Float32Array.from(memory.coefficients.data));
       expect(hook.thresholds).toEqual(Float32Array.of(0.1, 0.11, 0.12, 0.2));
       expect(hook.sketch).toEqual(Float32Array.from(statistics[i].sketch.data));
       const keys = [keysOf(hook.layer, 1, 3), keysOf(hook.layer, 2, 1)].flatMap((round) =>

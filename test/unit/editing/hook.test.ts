@@ -57,10 +57,13 @@ interface Observed {
 
 /** The hook alone: keys and base output in, hooked output and signals out. */
 class HookProgram {
-  private constructor(
-    private readonly gate: GateKind,
-    private readonly program: Program,
-  ) {}
+  readonly #gate: GateKind;
+  readonly #program: Program;
+
+  private constructor(gate: GateKind, program: Program) {
+    this.#gate = gate;
+    this.#program = program;
+  }
 
   static async compile(gate: GateKind): Promise<HookProgram> {
     const graph = new Graph();
@@ -80,9 +83,9 @@ class HookProgram {
     const rowsOf = (data: Float32Array, width: number) =>
       tensor('float32', [count, width], data.slice(first * width, (first + count) * width));
     const extents = sequences.map((length) => ({ past: 0, length }));
-    const outputs = await this.program.run({
+    const outputs = await this.#program.run({
       ...packSequences(config, extents),
-      ...hookFeeds([hook], this.gate, dModel, mode && (() => mode)),
+      ...hookFeeds([hook], this.#gate, dModel, mode && (() => mode)),
       keys: rowsOf(keys, dInner),
       base: rowsOf(base, dModel),
     });
@@ -95,7 +98,7 @@ class HookProgram {
   }
 
   dispose(): Promise<void> {
-    return this.program.dispose();
+    return this.#program.dispose();
   }
 }
 
@@ -218,8 +221,8 @@ describe.each(['key', 'nearest'] as const)('the gate %s', (gate) => {
     const hook = {
       ...filled,
       whitenedKeys: Float32Array.of(...key, ...key),
-      values: twice(filled.values, dModel),
-      ownValues: twice(filled.ownValues, dModel),
+      coefficients: twice(filled.coefficients, dModel),
+      ownCoefficients: twice(filled.ownCoefficients, dModel),
       keyNorms: Float32Array.of(filled.keyNorms[0], filled.keyNorms[0]),
       thresholds: Float32Array.of(0.6, 0.6),
     };

@@ -105,7 +105,7 @@ function relatedKeys(rows: number, round: number, edits = 10): Matrix {
 
 /** That all numbers of two memories are equal, without the matcher that walks through half a million of them. */
 function expectSame(a: EditMemory, b: EditMemory): void {
-  for (const part of ['whitenedKeys', 'targets', 'gram', 'values', 'factor'] as const) {
+  for (const part of ['whitenedKeys', 'targets', 'gram', 'coefficients', 'factor'] as const) {
     expect(a[part].data.every((value, i) => value === b[part].data[i]) && a[part].rows === b[part].rows).toBe(true);
   }
 }

@@ -114,7 +114,9 @@ describe('a value search', () => {
     for (const [e, edit] of world.edits.entries()) {
       const alone = (await searched({ ...world, edits: [edit] }, { steps: 20 })).found[0];
       expect({ edit: edit.id, hit: found[e].hit, looks: found[e].losses.length }).toEqual({
-        ...{ edit: edit.id, hit: alone.hit, looks: alone.losses.length },
+        edit: edit.id,
+        hit: alone.hit,
+        looks: alone.losses.length,
       });
       const largest = euclideanNorm(alone.target);
       expect(euclideanNorm(alone.target.map((value, i) => value - found[e].target[i]))).toBeLessThan(1e-4 * largest);

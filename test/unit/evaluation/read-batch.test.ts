@@ -5,14 +5,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
 import { overwrites } from '../../../src/evaluation/batch-conflicts.js';
-import { type BatchOptions, type BatchReading, parseBatch, readBatch } from '../../../src/evaluation/read-batch.js';
+import { type BatchReading, parseBatch, type ReadBatchOptions, readBatch } from '../../../src/evaluation/read-batch.js';
 import { batchReaderProperty } from '../../support/batch-bytes.js';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
-const parse = (text: string | Uint8Array, options?: BatchOptions): Promise<BatchReading> =>
+const parse = (text: string | Uint8Array, options?: ReadBatchOptions): Promise<BatchReading> =>
   parseBatch(typeof text === 'string' ? utf8(text) : text, 'batch', options);
 const jsonl = (...records: unknown[]) => records.map((record) => `${JSON.stringify(record)}\n`).join('');
-const only = async (text: string | Uint8Array, options?: BatchOptions): Promise<string> => {
+const only = async (text: string | Uint8Array, options?: ReadBatchOptions): Promise<string> => {
   const { edits, rejected } = await parse(text, options);
   expect(edits).toEqual([]);
   expect(rejected).toHaveLength(1);

@@ -4,9 +4,18 @@ import { reportPage } from '../../../src/evaluation/report/report-page.js';
 import { emptyReport, hostile } from './report-sample.js';
 
 const gone = {
-  ...{ id: 'r1', subject: 'Ada', prompt: 'The home of {} is', targetNew: 'Oslo', writtenBy: 1 },
-  ...{ reliabilityBefore: 1, reliabilityAfter: 0.25, baseAgreement: 1, firedBy: null },
-  ...{ textBefore: ' Oslo.', textAfter: ' Rome.', textBase: ' Rome.' },
+  id: 'r1',
+  subject: 'Ada',
+  prompt: 'The home of {} is',
+  targetNew: 'Oslo',
+  writtenBy: 1,
+  reliabilityBefore: 1,
+  reliabilityAfter: 0.25,
+  baseAgreement: 1,
+  firedBy: null,
+  textBefore: ' Oslo.',
+  textAfter: ' Rome.',
+  textBase: ' Rome.',
 };
 const changes = [
   { metric: 'Reliability', before: 1, after: 0.95, fallen: 1, worst: { id: 'r7', before: 1, after: 0.5 } },

@@ -10,7 +10,12 @@ async function bundleOf(stage: string): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [`functions/${stage}.ts`],
-    ...{ bundle: true, platform: 'node', format: 'esm', target: 'node22', write: false, metafile: true },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node22',
+    write: false,
+    metafile: true,
     external: ['onnxruntime-node'],
     logLevel: 'silent',
     outfile: 'function.mjs',

@@ -129,22 +129,25 @@ describe('removeEdits', () => {
     const written = await write(rounds);
     const before = written[3].memory;
     const back = await removeEdits(last(written), [28, 29, 30, 31, 32, 33, 34], engine);
-    expect(back.values.data).toBeAllclose(before.values.data, tolerances.float64);
+    expect(back.coefficients.data).toBeAllclose(before.coefficients.data, tolerances.float64);
     const again = await appendRound(back, rounds[4].keys, rounds[4].residuals, factor, engine);
-    expect(again.memory.values.data).toBeAllclose(last(written).values.data, tolerances.float64);
+    expect(again.memory.coefficients.data).toBeAllclose(last(written).coefficients.data, tolerances.float64);
   });
 
   it('lets a replacing edit be written in full once the replaced one is revoked', async () => {
     const { keys, residuals } = round(70, 1);
     const memory = last(await write([{ keys, residuals }]));
     const fresh = await appendRound(await removeEdits(memory, [0], engine), keys, residuals, factor, engine);
-    expect(fresh.memory.values.data).toBeAllclose(memory.values.data, tolerances.float64);
+    expect(fresh.memory.coefficients.data).toBeAllclose(memory.coefficients.data, tolerances.float64);
   });
 
   it('can remove everything and nothing, and refuses an index that is not there', async () => {
     const memory = last(await write([round(1, 3)]));
     expect(await removeEdits(memory, [0, 1, 2], engine)).toEqual(emptyMemory(dInner, dModel, momentWeight));
-    expect((await removeEdits(memory, [], engine)).values.data).toBeAllclose(memory.values.data, tolerances.float64);
+    expect((await removeEdits(memory, [], engine)).coefficients.data).toBeAllclose(
+      memory.coefficients.data,
+      tolerances.float64,
+    );
     for (const index of [-1, 3, 0.5]) {
       await expect(removeEdits(memory, [index], engine)).rejects.toThrow(InvalidInputError);
     }

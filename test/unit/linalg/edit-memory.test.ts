@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
-import type { WrittenRound } from '../../../src/linalg/append-round.js';
+import type { AppendedRound } from '../../../src/linalg/append-round.js';
 import { whiten } from '../../../src/linalg/append-round.js';
 import { replayRound } from '../../../src/linalg/edit-memory.js';
 import { multiply } from '../../../src/linalg/gemm.js';
@@ -85,11 +85,11 @@ describe('appendRound', () => {
     const memory = last(await write(rounds));
     const keys = rounds.map((one) => one.keys).reduce(stackColumns);
     expect(memory.gram.data).toBeAllclose(naiveProduct(memory.whitenedKeys, keys).data, tolerances.float64);
-    const solved = multiply(memory.values, memory.gram, {
+    const solved = multiply(memory.coefficients, memory.gram, {
       add: matrix(
         dModel,
         35,
-        memory.values.data.map((value) => momentWeight * value),
+        memory.coefficients.data.map((value) => momentWeight * value),
       ),
     });
     expect(solved.data).toBeAllclose(memory.targets.data, tolerances.float64);
@@ -153,12 +153,12 @@ describe('a coarse rounding of the gram rows of earlier edits', () => {
     );
   };
   const storage = { roundGram: toFloat32, coarseCross: [toSteps(1 / 127), toSteps(1 / 4000)] };
-  const crossOf = ({ gramRows }: WrittenRound['segment']) =>
+  const crossOf = ({ gramRows }: AppendedRound['segment']) =>
     block(gramRows, 0, gramRows.rows, 0, gramRows.columns - gramRows.rows);
   const separate = [10, 20, 30, 40].map((seed) => round(seed, 5));
 
-  async function coarsely(rounds: readonly Round[], chosen: RoundStorage = storage): Promise<WrittenRound[]> {
-    const written: WrittenRound[] = [];
+  async function coarsely(rounds: readonly Round[], chosen: RoundStorage = storage): Promise<AppendedRound[]> {
+    const written: AppendedRound[] = [];
     let memory = emptyMemory(dInner, dModel, momentWeight);
     for (const { keys, residuals } of rounds) {
       written.push(await appendRound(memory, keys, residuals, factor, engine, chosen));
@@ -168,7 +168,7 @@ describe('a coarse rounding of the gram rows of earlier edits', () => {
   }
 
   /** What the weight change answers to all keys, beside what it answers after exact rounds: edit by edit. */
-  async function changes(rounds: readonly Round[], written: readonly WrittenRound[]): Promise<Float64Array> {
+  async function changes(rounds: readonly Round[], written: readonly AppendedRound[]): Promise<Float64Array> {
     const keys = rounds.map((one) => one.keys).reduce(stackColumns);
     let dense = denseStart(moment, momentWeight, dModel);
     for (const one of rounds) dense = denseUpdate(dense, one.keys, one.residuals);
@@ -199,13 +199,13 @@ describe('a coarse rounding of the gram rows of earlier edits', () => {
       ];
       const { gram } = exact.memory;
       // A response that obeys its own memory is V - lambda A: what it really is differs by the error of the gram alone.
-      const really = multiply(coarse.memory.values, gram);
+      const really = multiply(coarse.memory.coefficients, gram);
       const promised = subtract(
         stackColumns(before.targets, block(exact.segment.targets, 0, dModel, 0, 5)),
         matrix(
           dModel,
           20,
-          coarse.memory.values.data.map((value) => momentWeight * value),
+          coarse.memory.coefficients.data.map((value) => momentWeight * value),
         ),
       );
       const norms = columnNorms(exact.memory.targets);
@@ -220,7 +220,7 @@ describe('a coarse rounding of the gram rows of earlier edits', () => {
     const { segment } = await appendRound(before, second.keys, second.residuals, factor, engine, {
       coarseCross: [toSteps(1 / 127)],
     });
-    const written = multiply(before.values, crossOf(segment), { transB: true });
+    const written = multiply(before.coefficients, crossOf(segment), { transB: true });
     expect(subtract(segment.targets, written).data).toBeAllclose(second.residuals.data, tolerances.float64);
   });
 
@@ -291,7 +291,8 @@ describe('a replayed round', () => {
       ({ memory } = await appendRound(memory, keys, residuals, factor, engine, { roundKeys: toElevenBits }));
     }
     const keys = rounds.map((one) => one.keys).reduce(stackColumns);
-    const respond = ({ values, whitenedKeys }: EditMemory) => multiply(values, multiply(whitenedKeys, keys));
+    const respond = ({ coefficients, whitenedKeys }: EditMemory) =>
+      multiply(coefficients, multiply(whitenedKeys, keys));
     const exact = last(await write(rounds));
     expect(respond(memory).data).toBeAllclose(respond(exact).data, { relative: 5e-3 });
   });

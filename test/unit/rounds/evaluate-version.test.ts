@@ -68,7 +68,7 @@ describe('a published version', () => {
   it('says how much of each weight it changed', async () => {
     const [{ layer, memory }] = version.state.layers;
     const weight = await readDownProjection(bundled.model, layer);
-    const change = multiply(memory.values, memory.whitenedKeys);
+    const change = multiply(memory.coefficients, memory.whitenedKeys);
     const [told] = await layerChanges(bundled.model, version.state, session.bench.engine);
     expect(told).toMatchObject({ layer: 0, edits: 3 });
     expect(told.relativeChange).toBeCloseTo(euclideanNorm(change.data) / euclideanNorm(weight.data), 9);

@@ -22,8 +22,18 @@ async function errorOf(text: string): Promise<{ status: number; message: string;
 describe('a completion call', () => {
   it('has OpenAI’s defaults', () => {
     expect(parse({})).toEqual({
-      ...{ model: 'm', prompts: ['a'], choicesPerPrompt: 1, maxTokens: 16, temperature: 1, topP: 1, seed: undefined },
-      ...{ stop: [], isStreamed: false, includesUsage: false, echoes: false, explains: false },
+      model: 'm',
+      prompts: ['a'],
+      choicesPerPrompt: 1,
+      maxTokens: 16,
+      temperature: 1,
+      topP: 1,
+      seed: undefined,
+      stop: [],
+      isStreamed: false,
+      includesUsage: false,
+      echoes: false,
+      explains: false,
     });
   });
 
@@ -38,12 +48,29 @@ describe('a completion call', () => {
 
   it('takes everything that it knows, and null for what is not said', () => {
     const said = {
-      ...{ max_tokens: 5, temperature: 0, top_p: 0.5, n: 2, stream: true, stream_options: { include_usage: true } },
-      ...{ stop: ['x', 'y'], seed: 7, echo: true, user: 'u', hookline: { explain: true } },
+      max_tokens: 5,
+      temperature: 0,
+      top_p: 0.5,
+      n: 2,
+      stream: true,
+      stream_options: { include_usage: true },
+      stop: ['x', 'y'],
+      seed: 7,
+      echo: true,
+      user: 'u',
+      hookline: { explain: true },
     };
     expect(parse(said)).toMatchObject({
-      ...{ maxTokens: 5, temperature: 0, topP: 0.5, choicesPerPrompt: 2, isStreamed: true, includesUsage: true },
-      ...{ stop: ['x', 'y'], seed: 7, echoes: true, explains: true },
+      maxTokens: 5,
+      temperature: 0,
+      topP: 0.5,
+      choicesPerPrompt: 2,
+      isStreamed: true,
+      includesUsage: true,
+      stop: ['x', 'y'],
+      seed: 7,
+      echoes: true,
+      explains: true,
     });
     expect(parse(Object.fromEntries(Object.keys(said).map((name) => [name, null])))).toEqual(parse({}));
     expect(parse({ stop: 'x' }).stop).toEqual(['x']);

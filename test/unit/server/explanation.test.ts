@@ -14,11 +14,20 @@ describe('an explanation', () => {
     const promptIds = tokenizer.encode(prompt).ids;
     const tokenIds = tokenizer.encodePlain(text).ids;
     const firings = [...promptIds, ...tokenIds].map((id, tokenIndex) => ({
-      ...{ editId: null, token: tokenizer.tokenText(id), tokenIndex, layer: 0, strength: null },
+      editId: null,
+      token: tokenizer.tokenText(id),
+      tokenIndex,
+      layer: 0,
+      strength: null,
     }));
     const completion = {
-      ...{ text, tokenIds, promptTokens: promptIds.length, finishReason: 'stop' as const },
-      ...{ version: null, modelId: null, firings },
+      text,
+      tokenIds,
+      promptTokens: promptIds.length,
+      finishReason: 'stop' as const,
+      version: null,
+      modelId: null,
+      firings,
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;
     for (const given of [prompt, promptIds]) {
@@ -37,7 +46,12 @@ describe('an explanation', () => {
     const tokenIds = tokenizer.encodePlain(' in Lamsworth').ids;
     const opening = { editId: 'e', token: 'x', tokenIndex: tokenIds.length, layer: 0, strength: 1 };
     const completion = {
-      ...{ text, tokenIds, promptTokens: 1, finishReason: 'stop' as const, version: 1, modelId: 'm' },
+      text,
+      tokenIds,
+      promptTokens: 1,
+      finishReason: 'stop' as const,
+      version: 1,
+      modelId: 'm',
       firings: [opening],
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;

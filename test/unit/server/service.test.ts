@@ -49,7 +49,9 @@ describe('a completion', () => {
     expect(choices[0]).toMatchObject({ text: own.text, finish_reason: own.finishReason });
     const { length } = own.tokenIds;
     expect(usage).toEqual({
-      ...{ prompt_tokens: own.promptTokens, completion_tokens: length, total_tokens: own.promptTokens + length },
+      prompt_tokens: own.promptTokens,
+      completion_tokens: length,
+      total_tokens: own.promptTokens + length,
     });
   });
 
@@ -95,7 +97,8 @@ describe('a completion', () => {
     const [{ hookline }] = (await asked.complete({ model: served.modelId, ...explained })).choices;
     const { firings } = await edited.complete({ prompt, maxTokens: 8, temperature: 0 });
     const withoutPlaces = hookline!.firings.map(({ text: _, start: __, end: ___, edit, ...firing }) => ({
-      ...{ ...firing, editId: edit },
+      ...firing,
+      editId: edit,
     }));
     expect(withoutPlaces).toEqual(firings);
     const [{ text, start, end, edit }] = hookline!.firings;
@@ -151,7 +154,10 @@ describe('a bad request', () => {
   it('gets a 400 with the reason in OpenAI’s form', async () => {
     const response = await asked.post({ model: served.modelId, prompt: 'a', max_tokens: 65 });
     expect(await errorOf(response)).toEqual({
-      ...{ status: 400, type: 'invalid_request_error', param: 'max_tokens', code: null },
+      status: 400,
+      type: 'invalid_request_error',
+      param: 'max_tokens',
+      code: null,
       message: 'max_tokens: at most 64, the limit of this service, got 65',
     });
     const malformed = await errorOf(await asked.post('{"model"'));
@@ -182,7 +188,8 @@ describe('a bad request', () => {
   it('gets a 413 for too much, and a 415 for what is no JSON', async () => {
     const large = JSON.stringify({ model: 'base', prompt: 'x'.repeat(5000) });
     expect(await errorOf(await asked.post(large))).toMatchObject({
-      ...{ status: 413, message: 'body: at most 4096 bytes, got more' },
+      status: 413,
+      message: 'body: at most 4096 bytes, got more',
     });
     const chunked = new ReadableStream({
       start(controller) {
@@ -234,7 +241,8 @@ describe('a bad request', () => {
     const failed = broken.events.find((event) => event.event === 'failed');
     expect(failed).toMatchObject({ message: expect.stringContaining('SHA-256') });
     expect({ status, message }).toEqual({
-      ...{ status: 500, message: `service: an answer, got an internal error with id ${failed!.id}` },
+      status: 500,
+      message: `service: an answer, got an internal error with id ${failed!.id}`,
     });
     expect(await broken.json('/versions')).toMatchObject({
       published: [{ version: 2 }, { version: 3 }],
@@ -307,7 +315,11 @@ describe('the service', () => {
   it('asks for its key where it has one, but not for its health', async () => {
     const { store, modelId } = served;
     const locked = await AskedService.ready({
-      ...{ edited, store, modelIds: [modelId], apiKey: 'open sesame', corsOrigin: 'https://a.example' },
+      edited,
+      store,
+      modelIds: [modelId],
+      apiKey: 'open sesame',
+      corsOrigin: 'https://a.example',
     });
     const withKey = (authorization: string) => locked.get('/versions', { headers: { authorization } });
     const basic = `Basic ${Buffer.from('me:open sesame').toString('base64')}`;
@@ -390,7 +402,9 @@ describe('versions that come', () => {
     await rollback(store, modelId, 3, 'a test');
     await asking.until(() => asking.events.some(({ event }) => event === 'refused'));
     expect(asking.events.find(({ event }) => event === 'refused')).toMatchObject({
-      ...{ modelId, serving: 1, message: expect.stringMatching(/hooks\.safetensors: SHA-256 [0-9a-f]{64}, got/) },
+      modelId,
+      serving: 1,
+      message: expect.stringMatching(/hooks\.safetensors: SHA-256 [0-9a-f]{64}, got/),
     });
     const answered = await asking.complete({ model: modelId, prompt: prompts[0], max_tokens: 4 });
     expect(answered.model).toBe(`${modelId}@1`);

@@ -23,9 +23,9 @@ afterAll(() => served.dispose());
 function wideOpenHooks(step: number): HookLayer[] {
   const { dInner, dModel } = model.config;
   const wave = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * step));
-  const [whitenedKeys, values, sketch] = [wave(dInner), wave(dModel), wave(4 * dInner)];
+  const [whitenedKeys, coefficients, sketch] = [wave(dInner), wave(dModel), wave(4 * dInner)];
   const keyNorms = Float32Array.of(1);
-  const hook = { layer, dInner, whitenedKeys, values, ownValues: values, keyNorms, sketch };
+  const hook = { layer, dInner, whitenedKeys, coefficients, ownCoefficients: coefficients, keyNorms, sketch };
   return [{ ...hook, thresholds: Float32Array.of(-1e6), sequenceThreshold: 2 }];
 }
 

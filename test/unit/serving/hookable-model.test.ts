@@ -32,8 +32,8 @@ function wideOpenHook(): HookLayer {
     layer,
     dInner,
     whitenedKeys: wave(2 * dInner, 0.7),
-    values: wave(2 * dModel, 0.3),
-    ownValues: wave(2 * dModel, 0.4),
+    coefficients: wave(2 * dModel, 0.3),
+    ownCoefficients: wave(2 * dModel, 0.4),
     keyNorms: Float32Array.of(1, 1),
     thresholds: Float32Array.of(-1e6, -2e6),
     sketch: wave(4 * dInner, 1.1),
@@ -172,7 +172,7 @@ describe('an edited model refuses', () => {
     await refuse(score([{ ...hook, layer: 0 }]), 'got [0]');
     await refuse(score([hook, hook]), 'got [1, 1]');
     await refuse(score([{ ...hook, dInner: 3 }]), 'hook of layer 1: dInner 48, got 3');
-    await refuse(score([{ ...hook, values: new Float32Array(3) }]), 'values of size 64, got 3');
+    await refuse(score([{ ...hook, coefficients: new Float32Array(3) }]), 'coefficients of size 64, got 3');
     await refuse(score([{ ...hook, sketch: new Float32Array(3) }]), 'sketch');
   });
 

@@ -9,12 +9,12 @@ const parts = ['keys.0', 'values.0', 'keys.1', 'values.1'];
 class Recorder {
   /** By part and sequence: everything appended so far. */
   readonly expected = parts.map(() => new Map<number, number[]>());
-  private next = 1;
+  #next = 1;
 
   outputs(sequences: readonly number[], lengths: readonly number[]) {
     const entries = parts.map((part, p) => {
       const rows = sequences.flatMap((sequence, s) => {
-        const numbers = Array.from({ length: lengths[s] * 3 }, () => this.next++);
+        const numbers = Array.from({ length: lengths[s] * 3 }, () => this.#next++);
         this.expected[p].set(sequence, [...(this.expected[p].get(sequence) ?? []), ...numbers]);
         return numbers;
       });

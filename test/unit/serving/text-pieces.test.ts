@@ -51,11 +51,14 @@ describe('text in pieces', () => {
           { minLength: 1, maxLength: 3 },
         ),
         (words, stop) => {
-          const text = words.join('');
-          const { heard, isStopped } = piecesOf(tokenizer, prompt, tokenizer.encodePlain(text).ids, stop);
-          const ends = stop.map((one) => text.indexOf(one)).filter((position) => position >= 0);
-          expect(isStopped).toBe(ends.length > 0);
-          expect(heard.join('')).toBe(text.slice(0, Math.min(text.length, ...ends)));
+          const { ids } = tokenizer.encodePlain(words.join(''));
+          const { heard, isStopped } = piecesOf(tokenizer, prompt, ids, stop);
+          // The first token that completes a stop string ends the text, also if a longer one has begun before it.
+          const texts = ids.map((_, i) => tokenizer.decode(ids.slice(0, i + 1)));
+          const stopped = texts.find((text) => stop.some((one) => text.includes(one)));
+          const starts = stop.map((one) => stopped?.indexOf(one) ?? -1).filter((position) => position >= 0);
+          expect(isStopped).toBe(stopped !== undefined);
+          expect(heard.join('')).toBe(stopped?.slice(0, Math.min(...starts)) ?? words.join(''));
         },
       ),
     );

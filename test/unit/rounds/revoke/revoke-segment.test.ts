@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 
 /** `A = V (lambda I + gram)⁻¹` of the kept rows, by one elimination. */
-function denseValues({ memory }: EditState['layers'][number], kept: readonly number[]): Float64Array {
+function denseCoefficients({ memory }: EditState['layers'][number], kept: readonly number[]): Float64Array {
   const { gram, targets, momentWeight } = memory;
   const system = kept.flatMap((i) => kept.map((j) => gram.data[i * gram.rows + j] + (i === j ? momentWeight : 0)));
   const wanted = kept.flatMap((e) => Array.from(transpose(targets).data.subarray(e * 8, (e + 1) * 8)));
@@ -57,7 +57,9 @@ describe('a segment that takes edits back', () => {
           const rows = kept.flatMap((e) => Array.from(whitenedKeys.data.subarray(e * 16, (e + 1) * 16)));
           expect(Array.from(layer.memory.whitenedKeys.data)).toEqual(rows);
           expect(layer.thresholds).toEqual(kept.map((e) => state.layers[l].thresholds[e]));
-          expect(layer.memory.values.data).toBeAllclose(denseValues(state.layers[l], kept), { relative: 1e-10 });
+          expect(layer.memory.coefficients.data).toBeAllclose(denseCoefficients(state.layers[l], kept), {
+            relative: 1e-10,
+          });
         });
       }),
       { numRuns: 50 },

@@ -45,9 +45,9 @@ const changesOf = ({ version }: GoldenVersion): Promise<Matrix[]> =>
 /** `B A` of every hooked layer as the files say. */
 async function productsOf(folder: string, { model }: GoldenVersion): Promise<Matrix[]> {
   const { dInner, dModel } = model.config;
-  return (await readLoraHooks(folder, model)).map(({ values, whitenedKeys, keyNorms: { length } }) =>
+  return (await readLoraHooks(folder, model)).map(({ coefficients, whitenedKeys, keyNorms: { length } }) =>
     multiply(
-      matrix(dModel, length, Float64Array.from(values)),
+      matrix(dModel, length, Float64Array.from(coefficients)),
       matrix(length, dInner, Float64Array.from(whitenedKeys)),
     ),
   );
@@ -81,8 +81,14 @@ describe.each(names)('a LoRA adapter of a version on %s', (name) => {
     expect(tensors.get(`base_model.model.${modules[name]}.lora_A.weight`)?.shape).toEqual([4, dInner]);
     expect(tensors.get(`base_model.model.${modules[name]}.lora_B.weight`)?.shape).toEqual([dModel, 4]);
     expect(config).toMatchObject({
-      ...{ peft_type: 'LORA', task_type: 'CAUSAL_LM', r: 4, lora_alpha: 4, bias: 'none', inference_mode: true },
-      ...{ base_model_name_or_path: 'owner/base', fan_in_fan_out: name === 'gpt2' },
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      r: 4,
+      lora_alpha: 4,
+      bias: 'none',
+      inference_mode: true,
+      base_model_name_or_path: 'owner/base',
+      fan_in_fan_out: name === 'gpt2',
       target_modules: [modules[name].replace('1', '0'), modules[name]],
     });
   });
@@ -134,8 +140,8 @@ describe('a LoRA adapter', () => {
   it('gives layers of a smaller rank rows of zeros, since all have one r', async () => {
     const [first, second] = subject.version.state.layers;
     const { memory } = first;
-    const values = memory.values.data.map((value, i) => (i % memory.values.columns === 0 ? value : 0));
-    const thinner = { ...first, memory: { ...memory, values: { ...memory.values, data: values } } };
+    const data = memory.coefficients.data.map((value, i) => (i % memory.coefficients.columns === 0 ? value : 0));
+    const thinner = { ...first, memory: { ...memory, coefficients: { ...memory.coefficients, data } } };
     const version = { ...subject.version, state: { ...subject.version.state, layers: [thinner, second] } };
     const folder = freshFolder();
     const { layers, rank } = await exportLoraAdapter({ ...subject, version, folder });
@@ -223,7 +229,7 @@ describe('reading an adapter', () => {
   it('scales by lora_alpha / r', async () => {
     const twice = await readLoraHooks(await withConfig({ lora_alpha: 8 }), subject.model);
     const once = await readLoraHooks(folder, subject.model);
-    expect(twice[0].values).toEqual(once[0].values.map((value) => 2 * value));
+    expect(twice[0].coefficients).toEqual(once[0].coefficients.map((value) => 2 * value));
   });
 
   it('refuses what is no plain LoRA, changes other matrices, or has other shapes', async () => {

@@ -122,9 +122,9 @@ describe('merging', () => {
   it('warns on the registration where the type is too coarse for the change', async () => {
     const { version } = subject;
     const layers = version.state.layers.map((layer) => {
-      const { values } = layer.memory;
-      const faint = { ...values, data: values.data.map((value) => value / 100) };
-      return { ...layer, memory: { ...layer.memory, values: faint } };
+      const { coefficients } = layer.memory;
+      const faint = { ...coefficients, data: coefficients.data.map((value) => value / 100) };
+      return { ...layer, memory: { ...layer.memory, coefficients: faint } };
     });
     const folder = freshFolder();
     const faint = { ...version, state: { ...version.state, layers } };

@@ -1,2 +1,0 @@
-/** Rows of one forward pass: enough to keep the processor's matrix products busy. */
-export const rowsPerBatch = 1024;
