@@ -20,6 +20,8 @@ export interface BenchOptions {
   /** Threads of every operator; the runtime's choice if left out. One, with `cpu`, is not disturbed by what else runs. */
   readonly threads?: number;
   readonly json: string;
+  /** Whether to put the tables into docs/results.md too. */
+  readonly write: boolean;
   /** Edits: a batch file, CounterFact or zsRE. */
   readonly data: string;
   /** Interpreter with torch and transformers, for the comparison with PyTorch. */
@@ -32,7 +34,8 @@ export interface BenchOptions {
   readonly widths: readonly number[];
 }
 
-const root = new URL('../../../../', import.meta.url).pathname;
+/** Of the project, seen from what is compiled. */
+export const root = new URL('../../../../', import.meta.url).pathname;
 const bundled = join(root, 'examples', 'aldermark');
 
 /** Reads the command line; paths are relative to the working directory. */
@@ -50,6 +53,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       python: { type: 'string' },
       solver: { type: 'string', default: 'onnx,tensorflow' },
       widths: { type: 'string', default: '1536' },
+      write: { type: 'boolean', default: false },
       json: { type: 'string', default: join(root, '.bench', 'results.json') },
       data: { type: 'string', default: join(bundled, 'batches', 'round-1.jsonl') },
       corpus: { type: 'string', default: join(bundled, 'corpus.txt') },

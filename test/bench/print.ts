@@ -1,10 +1,11 @@
-/** @file Figures as a table and as JSON. */
+/** @file Figures as tables and as JSON. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import Table from 'cli-table3';
 import type { BenchContext } from './context.js';
 import { type Figure, isMet, type Measurement } from './figure.js';
+import { markdownTable } from './results-page.js';
 
 /** Prints one measurement's figures. */
 export function printMeasurement({ name, figures, note }: Measurement): void {
@@ -13,9 +14,18 @@ export function printMeasurement({ name, figures, note }: Measurement): void {
     colAligns: ['left', 'right', 'left', 'right', 'left'],
     style: { head: [], border: [], compact: true },
   });
-  for (const figure of figures) table.push([figure.what, format(figure.value), figure.unit, ...judgement(figure)]);
+  for (const figure of figures) table.push(cellsOf(figure));
   process.stdout.write(`${table.toString()}\n${note ? `${note}\n` : ''}\n`);
 }
+
+/** One measurement's figures in Markdown. */
+export function markdownOf({ figures, note }: Measurement): string {
+  const rows = figures.map((figure) => cellsOf(figure));
+  const table = markdownTable(['', 'value', 'unit', 'wanted', ''], rows);
+  return note ? `${table}\n\n${note}` : table;
+}
+
+const cellsOf = (figure: Figure): string[] => [figure.what, format(figure.value), figure.unit, ...judgement(figure)];
 
 function judgement(figure: Figure): [string, string] {
   const { wanted } = figure;

@@ -21,6 +21,8 @@ export interface SoakCommand {
   /** Of each Map, with as many edits. */
   readonly shards: number;
   readonly json: boolean;
+  /** Whether to put the tables into docs/results.md too. */
+  readonly write: boolean;
 }
 
 /** Reads the command line. @throws {Error} naming what is wrong */
@@ -37,6 +39,7 @@ export function readOptions(args: readonly string[]): SoakCommand {
       cases: { type: 'string', default: '20000' },
       shards: { type: 'string', default: '64' },
       json: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
     },
   });
   const only = values.only.flatMap((names) => names.split(',')).map((name) => parts.find((part) => part === name));
@@ -51,6 +54,7 @@ export function readOptions(args: readonly string[]): SoakCommand {
     cases: numberOf('cases', values.cases),
     shards: numberOf('shards', values.shards),
     json: values.json,
+    write: values.write,
   };
 }
 
