@@ -11,11 +11,10 @@ import { damageFile, PlannedRounds } from '../support/planned-round.js';
 let entry: ContainerEntry;
 let rounds: PlannedRounds;
 beforeAll(async () => {
-  entry = await ContainerEntry.bundle();
+  entry = new ContainerEntry();
   rounds = await PlannedRounds.open();
 });
 afterAll(() => {
-  entry.remove();
   rounds.remove();
 });
 

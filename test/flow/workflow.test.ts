@@ -12,7 +12,7 @@ let folder: string;
 let store: string[];
 let registration: string[];
 beforeAll(() => {
-  commandLine = new CommandLine({ withWorkflow: true });
+  commandLine = new CommandLine();
   folder = mkdtempSync(join(tmpdir(), 'hookline-workflow-'));
   store = ['--store', at('store')];
   // A shorter corpus: what is tried here is the way, not the result.

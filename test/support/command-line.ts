@@ -1,11 +1,6 @@
-import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
-import { buildWorkflow } from './workflow-build.js';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { inject } from 'vitest';
 
 /** What a command line did. */
 export interface CommandResult {
@@ -14,40 +9,18 @@ export interface CommandResult {
   readonly errors: string;
 }
 
-/** The program compiled as it is now, run in processes of its own. */
+/** The program as it is now, run in processes of its own. */
 export class CommandLine {
-  // Inside the project, so that the program finds its packages.
-  readonly #folder: string;
-
-  /** @param withWorkflow whether commands that run the workflow are tried */
-  constructor({ withWorkflow = false } = {}) {
-    const cache = join(root, 'node_modules/.cache');
-    mkdirSync(cache, { recursive: true });
-    this.#folder = mkdtempSync(join(cache, 'hookline-cli-'));
-    cpSync(join(root, 'package.json'), join(this.#folder, 'package.json'));
-    for (const path of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
-      if (path.endsWith('.ts')) this.#compile(path);
-    }
-    if (withWorkflow) buildWorkflow(join(this.#folder, 'dist'));
-  }
-
-  #compile(path: string): void {
-    const compilerOptions = {
-      module: ts.ModuleKind.ESNext,
-      target: ts.ScriptTarget.ES2022,
-      verbatimModuleSyntax: true,
-    };
-    const { outputText } = ts.transpileModule(readFileSync(join(root, 'src', path), 'utf8'), { compilerOptions });
-    const target = join(this.#folder, 'dist', path.replace(/\.ts$/, '.js'));
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, outputText);
-  }
+  readonly #program = join(inject('programs'), 'dist/cli/main.js');
+  readonly #running = new Set<ChildProcess>();
 
   /** Starts `hookline` with these words, in an environment without colours and tokens. */
   start(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    const program = join(this.#folder, 'dist/cli/main.js');
     const env = { PATH: process.env.PATH, NO_COLOR: '1', USER: 'tester', ...environment };
-    return spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    const child = spawn(process.execPath, [this.#program, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    this.#running.add(child);
+    child.once('close', () => this.#running.delete(child));
+    return child;
   }
 
   /** Runs `hookline` to its end. */
@@ -65,7 +38,8 @@ export class CommandLine {
     });
   }
 
+  /** Removes what it started and still runs, as a test that failed may have left it. */
   remove(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    for (const child of this.#running) child.kill('SIGKILL');
   }
 }

@@ -66,7 +66,7 @@ async function setUp(pythonPath: string): Promise<void> {
   deployed = await DeployedWorkflow.deploy({ ...aws, [environmentNames.store]: location });
   process.env[environmentNames.stateMachine] = deployed.stateMachineArn;
   deployed.cacheFolder = at('machine-1');
-  commandLine = new CommandLine({ withWorkflow: true });
+  commandLine = new CommandLine();
   // A shorter corpus: what is tried here is the way, not the result.
   writeFileSync(at('corpus.txt'), readFileSync(aldermark('corpus.txt'), 'utf8').slice(0, 60_000));
 }

@@ -315,7 +315,8 @@ describe('damage in a version folder', () => {
 describe('processes at a version folder', () => {
   /** Pulls without end whatever is the latest, and moves that itself; arguments: store, folder, versions, mean pause. */
   const flipper = scripts.write(`
-import { DirectoryObjectStore, rollback, VersionFolder } from './registry/index.js';
+import { DirectoryObjectStore } from './registry/directory-object-store.js';
+import { rollback, VersionFolder } from './registry/index.js';
 const [, , location, path, versions, pauseMs, keep] = process.argv;
 const store = new DirectoryObjectStore(location);
 console.log('ready');
