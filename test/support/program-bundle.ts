@@ -28,6 +28,8 @@ export async function bundlePrograms(entries: Readonly<Record<string, string>>):
     entryPoints: entries,
     ...{ outdir: folder, chunkNames: 'chunks/[name]-[hash]', logLevel: 'warning' },
     ...{ bundle: true, splitting: true, format: 'esm', platform: 'node', target: 'node20' },
+    // Of packages that have both, the ES modules: others bundle to one value without names.
+    mainFields: ['module', 'main'],
     external: ['onnxruntime-node', '@tensorflow/tfjs-node-gpu', 'fsevents'],
     // Packages that are no ES modules ask for it.
     banner: {

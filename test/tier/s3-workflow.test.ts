@@ -157,7 +157,7 @@ function describeDeployed(): void {
       const [third, ...more] = await deployed.runStarted();
       expect(more).toEqual([]);
       expect(third.failure).toBeUndefined();
-      const tasks = ['ValuesShard', 'Solve', 'ValidateShard', 'Gate', 'Publish', 'Release', 'NotifyPublished'];
+      const tasks = ['ValuesShard', 'Solve', 'ValidateShard', 'Judge', 'Publish', 'Release', 'NotifyPublished'];
       expect(third.path).toEqual(['Ingest', 'AcquireLease', 'Plan', ...tasks, 'EmitEvent', 'Announce', 'Collect']);
       expect(third.output).toMatchObject({ publish: { outcome: 'published', version: 2 }, collect: { started: 0 } });
       expect(third.told).toMatchObject([
