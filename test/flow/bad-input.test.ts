@@ -109,9 +109,7 @@ const fileBelow = (storeFolder: string, pattern: RegExp): string => {
   return join(storeFolder, names[0]);
 };
 
-const patience = { timeout: 300_000 };
-
-describe('a batch that cannot be edited', patience, () => {
+describe('a batch that cannot be edited', () => {
   it('for an unknown model ends as rejected, says so, and stays in the inbox', async () => {
     const store = copyOfPublished('unknown');
     const ran = await run(store, `${fact('A', 'B')}\n`, 'nobody');
@@ -140,7 +138,7 @@ describe('a batch that cannot be edited', patience, () => {
   });
 });
 
-describe('what a round stands on', patience, () => {
+describe('what a round stands on', () => {
   it.each([
     ['key statistics', /statistics\/.*factor\.safetensors$/],
     ['the segment of the base', /versions\/000001\/hooks\.safetensors$/],

@@ -109,7 +109,7 @@ describe.skipIf(python === undefined)(name, () => {
     const scripted = [...here.values()].map(({ answers }) => ({ name: 'test', input: drop, answers }));
     const runs = await runOnMoto(python, workflow, scripted);
     for (const [i, title] of [...here.keys()].entries()) there.set(title, runs[i]);
-  }, 300_000);
+  });
 
   it.each(Object.entries(cases))('%s the same way: states, payloads and output', (title, { fails = false }) => {
     const [ours, moto] = [here.get(title)!, there.get(title)!];

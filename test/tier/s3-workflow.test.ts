@@ -71,10 +71,10 @@ async function setUp(pythonPath: string): Promise<void> {
   writeFileSync(at('corpus.txt'), readFileSync(aldermark('corpus.txt'), 'utf8').slice(0, 60_000));
 }
 
-describe.skipIf(python === undefined)(name, { timeout: 300_000 }, () => {
+describe.skipIf(python === undefined)(name, () => {
   // One line says that the tier was skipped.
   if (python === undefined) return it('publishes', () => expect(python).toBeDefined());
-  beforeAll(() => setUp(python), 300_000);
+  beforeAll(() => setUp(python));
   afterAll(async () => {
     commandLine?.remove();
     deployed?.remove();
@@ -127,7 +127,7 @@ function describeDeployed(): void {
   describe('by functions, jobs and Step Functions', () => {
     it('takes a file that is submitted, though the first execution is cut off and the event comes twice', async () => {
       const submitting = run('submit', writeBatch('one.jsonl', 2, 3), '--wait', '--json');
-      await expect.poll(() => store.list('incoming/'), { timeout: 60_000 }).toHaveLength(1);
+      await expect.poll(() => store.list('incoming/')).toHaveLength(1);
       const [objectKey] = await store.list('incoming/');
       const drop = { trigger: 'drop', objectKey, modelId: '' } as const;
 

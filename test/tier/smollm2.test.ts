@@ -33,7 +33,7 @@ async function writeCorpus(folder: string, edited: readonly Edit[]): Promise<str
   return path;
 }
 
-describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
+describe.skipIf(!isThere)(name, () => {
   let folder: string;
   let session: EditSession;
   let edits: readonly Edit[];
@@ -53,7 +53,7 @@ describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
     });
     round = await runRound(session.bench, session.bench.emptyState, edits, []);
     hooks = session.bench.hooks(round.state);
-  }, 600_000);
+  });
   afterAll(async () => {
     await session?.bench.dispose();
     await rm(folder, { recursive: true });
