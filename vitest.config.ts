@@ -36,6 +36,7 @@ export default defineConfig({
     sequence: { sequencer: LongFilesFirst },
     testTimeout: 1000 * testPatienceSeconds,
     hookTimeout: 1000 * testPatienceSeconds,
+    restoreMocks: true,
     expect: { poll: { timeout: 1000 * patienceSeconds, interval: 20 } },
     projects: [
       ...Object.entries(projects).map(([name, include]) => ({
