@@ -1,7 +1,17 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Paths begin so, longest tests first; all others come after them. */
-const long = ['test/flow/soak', 'test/flow/', 'test/tier/', 'test/cdk/', 'test/unit/registry/processes'];
+const long = [
+  'test/flow/soak',
+  'test/flow/',
+  'test/tier/',
+  'test/unit/functions/bundles',
+  'test/cdk/',
+  'test/unit/registry/processes',
+  'test/unit/registry/version-folder',
+  'test/unit/local/local-workflow',
+  'test/unit/workflow/stages/control-plane',
+];
 
 /** Begins with the longest tests, so that no worker is left alone with one of them at the end. */
 export class LongFilesFirst extends BaseSequencer {
