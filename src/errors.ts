@@ -139,7 +139,7 @@ export class RoundsSetAsideError extends HooklineError {
     readonly units: number,
   ) {
     super(
-      `rounds of model ${modelId}: published or rejected, got ${units} set aside ` +
+      `rounds of model ${modelId}: published or rejected, got ${units} quarantined ` +
         '(hookline executions says why; hookline redrive tries again)',
     );
   }

@@ -1,4 +1,3 @@
-/** @file What consumers may import. */
 export type { Edit } from './editing/index.js';
 export * from './errors.js';
 export { type BatchReading, readBatch, renderReport } from './evaluation/index.js';
@@ -24,11 +23,13 @@ export {
   watchVersions,
 } from './registry/index.js';
 export {
-  type EditRoundsRequest,
+  type EditOptions,
   type EditSession,
   type EditSessionRequest,
-  editRounds,
   openEditSession,
+  type PublishCriteria,
+  type Revocation,
+  type RevokeOptions,
   type RoundOutcome,
 } from './rounds/index.js';
 export { cpu, type Device, resolveDevice } from './runtime/index.js';

@@ -6,7 +6,8 @@ import { printFailure } from './terminal/terminal.js';
 /** Runs a command line and gives its exit code: 0, 64 for a request that can never succeed, 1 for anything else. */
 async function run(words: readonly string[]): Promise<number> {
   try {
-    await hooklineProgram().parseAsync(words);
+    const program = await hooklineProgram(words[2]);
+    await program.parseAsync(words);
     return 0;
   } catch (error) {
     const { exitCode, message, isUnexpected } = failureOf(error);

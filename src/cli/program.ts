@@ -1,69 +1,49 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { demoCommand } from './commands/demo-command.js';
-import { diffCommand } from './commands/diff-command.js';
-import { editCommand } from './commands/edit-command.js';
-import { estimateCommand } from './commands/estimate-command.js';
-import { evalCommand } from './commands/eval-command.js';
-import { executionCommand } from './commands/execution-command.js';
-import { executionsCommand } from './commands/executions-command.js';
-import { exportCommand } from './commands/export-command.js';
-import { generateCommand } from './commands/generate-command.js';
-import { modelCommand } from './commands/model-command.js';
-import { pullCommand } from './commands/pull-command.js';
-import { redriveCommand } from './commands/redrive-command.js';
-import { revokeCommand } from './commands/revoke-command.js';
-import { rollbackCommand } from './commands/rollback-command.js';
-import { runCommand } from './commands/run-command.js';
-import { serveCommand } from './commands/serve-command.js';
-import { showCommand } from './commands/show-command.js';
-import { statsCommand } from './commands/stats-command.js';
-import { statusCommand } from './commands/status-command.js';
-import { submitCommand } from './commands/submit-command.js';
-import { tuneCommand } from './commands/tune-command.js';
-import { upCommand } from './commands/up-command.js';
-import { verifyCommand } from './commands/verify-command.js';
-import { versionsCommand } from './commands/versions-command.js';
-import { watchCommand } from './commands/watch-command.js';
 import { frameCommand } from './terminal/frame-command.js';
 
 /** Every command, in the order of the help. */
-const commands: readonly (() => Command)[] = [
-  demoCommand,
-  upCommand,
-  runCommand,
-  executionsCommand,
-  executionCommand,
-  submitCommand,
-  statusCommand,
-  redriveCommand,
-  editCommand,
-  evalCommand,
-  estimateCommand,
-  statsCommand,
-  tuneCommand,
-  versionsCommand,
-  showCommand,
-  diffCommand,
-  rollbackCommand,
-  revokeCommand,
-  pullCommand,
-  watchCommand,
-  verifyCommand,
-  generateCommand,
-  exportCommand,
-  serveCommand,
-  modelCommand,
-];
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./commands/demo-command.js')).demoCommand(),
+  up: async () => (await import('./commands/up-command.js')).upCommand(),
+  run: async () => (await import('./commands/run-command.js')).runCommand(),
+  executions: async () => (await import('./commands/executions-command.js')).executionsCommand(),
+  execution: async () => (await import('./commands/execution-command.js')).executionCommand(),
+  submit: async () => (await import('./commands/submit-command.js')).submitCommand(),
+  status: async () => (await import('./commands/status-command.js')).statusCommand(),
+  redrive: async () => (await import('./commands/redrive-command.js')).redriveCommand(),
+  edit: async () => (await import('./commands/edit-command.js')).editCommand(),
+  eval: async () => (await import('./commands/eval-command.js')).evalCommand(),
+  estimate: async () => (await import('./commands/estimate-command.js')).estimateCommand(),
+  stats: async () => (await import('./commands/stats-command.js')).statsCommand(),
+  tune: async () => (await import('./commands/tune-command.js')).tuneCommand(),
+  versions: async () => (await import('./commands/versions-command.js')).versionsCommand(),
+  show: async () => (await import('./commands/show-command.js')).showCommand(),
+  diff: async () => (await import('./commands/diff-command.js')).diffCommand(),
+  rollback: async () => (await import('./commands/rollback-command.js')).rollbackCommand(),
+  revoke: async () => (await import('./commands/revoke-command.js')).revokeCommand(),
+  pull: async () => (await import('./commands/pull-command.js')).pullCommand(),
+  watch: async () => (await import('./commands/watch-command.js')).watchCommand(),
+  verify: async () => (await import('./commands/verify-command.js')).verifyCommand(),
+  generate: async () => (await import('./commands/generate-command.js')).generateCommand(),
+  export: async () => (await import('./commands/export-command.js')).exportCommand(),
+  serve: async () => (await import('./commands/serve-command.js')).serveCommand(),
+  model: async () => (await import('./commands/model-command.js')).modelCommand(),
+};
 
-/** The program `hookline`. Commands import what they compute with when they run, so that the help is there at once. */
-export function hooklineProgram(): Command {
+/**
+ * The program `hookline`. Commands import what they compute with when they run, so that the help is there at once.
+ *
+ * @param name the command that is asked for: where it is one, no other is loaded
+ */
+export async function hooklineProgram(name?: string): Promise<Command> {
   const program = new Command('hookline')
     .enablePositionalOptions()
     .description('Edit facts in language models without retraining: consecutive, measured, versioned and revocable.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpCommand('help [command]', 'show the help of a command');
-  for (const command of commands) program.addCommand(command());
+  const wanted = name !== undefined && Object.hasOwn(commands, name) ? [commands[name]] : Object.values(commands);
+  for (const command of await Promise.all(wanted.map((load) => load()))) program.addCommand(command);
   program.addHelpText(
     'after',
     '\nExamples:\n  $ hookline model pull HuggingFaceTB/SmolLM2-135M-Instruct\n  $ hookline versions\n  $ hookline help rollback\n\nExit codes: 0 done, 64 a request that can never succeed, 1 anything else.',

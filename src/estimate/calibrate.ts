@@ -59,7 +59,7 @@ export async function calibrate(config: ModelConfig, options: CalibrateOptions =
   };
 }
 
-/** This machine as one to plan for: it costs nothing, and nothing has to be started. */
+/** This machine as one to estimate for: it costs nothing, and nothing has to be started. */
 export function thisMachine(
   rates: Rates,
   measured: EffectiveRates,

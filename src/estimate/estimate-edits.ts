@@ -1,4 +1,4 @@
-/** @file A plan of a whole job: its stages, what they take and cost, for one to many shards. */
+/** @file An estimate of a whole job: its stages, what they take and cost, for one to many shards. */
 import { assumptionsOf } from './assumptions.js';
 import {
   type ControlPlane,

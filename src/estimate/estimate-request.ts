@@ -1,11 +1,11 @@
-/** @file What a plan is made for. */
+/** @file What an estimate is of. */
 import { defaultMemoryBudgetBytes, type Hyperparameters } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { counterFactShape, type EditShape } from './edit-shape.js';
 import type { Machine } from './rates.js';
 import type { Rates } from './rates-schema.js';
 
-/** A job to plan. */
+/** A job to estimate. */
 export interface EstimateRequest {
   readonly config: ModelConfig;
   /** Bytes per parameter in the checkpoint. */
@@ -22,7 +22,7 @@ export interface EstimateRequest {
   readonly memoryBudgetBytes: number;
 }
 
-/** What is planned unless said otherwise. */
+/** What is assumed unless said otherwise. */
 export const estimateDefaults = {
   shape: counterFactShape,
   sequenceTokens: 128,

@@ -6,7 +6,7 @@ import { defaultRates } from './default-rates.js';
 import { type DeviceRates, type InstanceRates, type peakSchema, type Rates, ratesSchema } from './rates-schema.js';
 import type { EffectiveRates } from './seconds-of.js';
 
-/** A machine to plan for: what it costs and holds, and what it does in a second. */
+/** A machine to estimate for: what it costs and holds, and what it does in a second. */
 export interface Machine {
   readonly instance: InstanceRates;
   readonly kind: DeviceRates['kind'];

@@ -3,12 +3,13 @@ export { type Drift, measureDrift } from './drift.js';
 export { contentId } from './edit-record.js';
 export { decodeEdits, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
+export { type MetricRow, metricRows } from './metric-rows.js';
 export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './read-batch.js';
 export { readParagraphs } from './read-text.js';
 export { decimal, percent, ratio } from './report/format-number.js';
 export { html, Markup } from './report/html.js';
+export { renderReport, roundCharts } from './report/on-demand.js';
 export { pageStyle } from './report/page-style.js';
-export { renderReport } from './report/render-report.js';
 export type {
   EditRow,
   GateRow,
@@ -18,5 +19,4 @@ export type {
   RevokedRow,
   RoundRow,
 } from './report/report-data.js';
-export { retentionChart, roundsChart } from './report/round-charts.js';
 export { type EditSummary, mean, median, summarise } from './summary.js';

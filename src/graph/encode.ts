@@ -41,13 +41,7 @@ export interface EncodedGraph {
   readonly inputs: readonly OnnxPort[];
 }
 
-/**
- * Encodes the part of a graph that its outputs need as an ONNX model. Weights are not copied: the model says file, offset and
- * length.
- *
- * @throws {PermanentError} if the weights do not all lie in one folder
- * @throws {InvalidInputError} if there is no output
- */
+/** As `encodeGraph` of the face says, which loads this file. */
 export function encodeGraph(graph: Graph): EncodedGraph {
   if (graph.outputs.size === 0) throw new InvalidInputError('graph', 'at least one output', 'none');
   const model = lowerGraph(graph);

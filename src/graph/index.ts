@@ -23,12 +23,12 @@ export {
   tanh,
   where,
 } from './elementwise.js';
-export { encodeGraph } from './encode.js';
 export { gradient } from './gradient/gradient.js';
 export { Graph, type Value } from './graph.js';
 export { gather, gatherElements, takeRows } from './indexing.js';
 export { lowerGraph, type OnnxInitializer, type OnnxModel, type OnnxNode, type OnnxPort } from './lower.js';
-export { type OnnxConstant, OnnxFile, type OnnxFileNode } from './onnx-file.js';
+export { encodeGraph, openOnnxFile } from './on-demand.js';
+export type { OnnxConstant, OnnxFile, OnnxFileNode } from './onnx-file.js';
 export { forOpset } from './opset.js';
 
 export { type GemmOptions, gemm, logSoftmax, matMul, softmax } from './products.js';

@@ -57,11 +57,7 @@ export class OnnxFile {
     this.#constants = constantsOf(graph);
   }
 
-  /**
-   * Reads a model; external data stays where it is until it is asked for.
-   *
-   * @throws {InvalidInputError} if there is no such file, or it is too large @throws {MalformedFileError} if it is not an ONNX model
-   */
+  /** As `openOnnxFile` of the face says, which loads this file. */
   static async open(path: string): Promise<OnnxFile> {
     const file = await placeOf(path);
     const model = parse(await contentOf(file), file);

@@ -1,5 +1,5 @@
 /** @file Singular values of a product of two thin factors, without the product. */
-import { SingularValueDecomposition, Matrix as SmallMatrix } from 'ml-matrix';
+import type { Matrix as SmallMatrix } from 'ml-matrix';
 import type { GemmEngine } from './gemm.js';
 import { block, type Matrix, matrix, stackRows, transpose } from './matrix.js';
 
@@ -28,7 +28,7 @@ export async function productSingularValues(a: Matrix, b: Matrix, engine: GemmEn
   const ofB = await orthonormalRows(b, engine);
   if (ofA.basis.rows === 0 || ofB.basis.rows === 0) return nothing(a.rows, b.columns);
   const core = await engine.gemm(ofA.coordinates, ofB.coordinates, { transA: true });
-  const { left, values, right } = smallSingularValues(core);
+  const { left, values, right } = await smallSingularValues(core);
   return {
     left: await engine.gemm(ofA.basis, left, { transA: true }),
     values,
@@ -103,8 +103,9 @@ function nothing(rows: number, columns: number): SingularValues {
   return { left: matrix(rows, 0), values: new Float64Array(0), right: matrix(0, columns) };
 }
 
-function smallSingularValues(x: Matrix): SingularValues {
-  const input = SmallMatrix.from1DArray(x.rows, x.columns, x.data);
+async function smallSingularValues(x: Matrix): Promise<SingularValues> {
+  const { Matrix: LibraryMatrix, SingularValueDecomposition } = await import('ml-matrix');
+  const input = LibraryMatrix.from1DArray(x.rows, x.columns, x.data);
   const found = new SingularValueDecomposition(input, { autoTranspose: true });
   const all = Float64Array.from(found.diagonal);
   const least = Number.EPSILON * Math.max(x.rows, x.columns) * all[0];

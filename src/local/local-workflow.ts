@@ -1,17 +1,21 @@
 import './promise-with-resolvers.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StateMachine, StateMachineDefinition } from 'aws-local-stepfunctions';
 import { z } from 'zod';
 import { InvalidInputError, TransientError } from '../errors.js';
 import { canonicalJson, eventKey, leaseHolder, type ObjectStore } from '../registry/index.js';
-import type { Executions } from '../workflow/index.js';
 import {
+  type BatchState,
   type ExecutionInput,
+  type Executions,
   executionInputSchema,
   type FunctionInput,
   type FunctionOutput,
   type FunctionStage,
   payloads,
+  readBatchState,
 } from '../workflow/index.js';
+import type { DroppedFile } from './drop-file.js';
 import { Execution, type StateCall, type StateHandler } from './execution.js';
 import {
   ExecutionHistory,
@@ -127,6 +131,25 @@ export class LocalWorkflow implements Executions {
   async isHeld(modelId: string): Promise<boolean> {
     const holder = await leaseHolder(this.#options.store, modelId);
     return holder !== undefined && this.isRunning(holder);
+  }
+
+  /**
+   * Runs executions for a dropped file until nothing of it waits any more, or nobody goes on with it.
+   *
+   * @returns what became of it; undefined if the workflow did not take it
+   */
+  async runBatch(modelId: string, { bytes, objectKey }: DroppedFile): Promise<BatchState | undefined> {
+    const { store } = this.#options;
+    await this.start({ trigger: 'run', objectKey, modelId });
+    for (;;) {
+      await this.idle();
+      const state = await readBatchState(store, modelId, bytes);
+      if (this.isStopped || !state?.units.some((unit) => unit.state === 'waiting')) return state;
+      // Another process has the model, or an execution failed: whoever comes next goes on with the round.
+      await sleep(1000);
+      const { started } = await this.collect({ trigger: 'next', modelId });
+      if (started === 0 && !(await this.isHeld(modelId))) return readBatchState(store, modelId, bytes);
+    }
   }
 
   /** Aborts all executions and waits for their processes. What they worked on stays pending. */

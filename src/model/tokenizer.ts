@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
 import { byteLevelTokens, markedTokens, type TokenBytes } from './token-bytes.js';
@@ -61,7 +61,8 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
     readJson(join(dir, 'config.json'), tokenIds),
     readJson(join(dir, 'generation_config.json'), tokenIds),
   ]);
-  return new BytePairTokenizer(path, definition, { tokenizerConfig, configs: [generationConfig, config] });
+  const { Tokenizer: Library } = await import('@huggingface/tokenizers');
+  return new BytePairTokenizer(path, definition, { tokenizerConfig, configs: [generationConfig, config] }, Library);
 }
 
 const tokenName = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
@@ -100,14 +101,16 @@ async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z
   throw new MalformedFileError(path, issue?.message ?? 'its format', issue?.path.join('.') ?? 'another');
 }
 
+type Library = typeof LibraryTokenizer;
+
 /** Splits text into tokens with spans by one pipeline. */
 class Splitter {
   readonly #library: LibraryTokenizer;
   readonly #rules: SpanRules;
 
-  constructor(definition: TokenizerDefinition, pipeline: TextPipeline, rules: SpanRules) {
+  constructor(Tokenizer: Library, definition: TokenizerDefinition, pipeline: TextPipeline, rules: SpanRules) {
     this.#rules = rules;
-    this.#library = new LibraryTokenizer(withPipeline(definition, pipeline), {});
+    this.#library = new Tokenizer(withPipeline(definition, pipeline), {});
   }
 
   split(text: string): { tokens: string[]; spans: Span[] } {
@@ -136,8 +139,10 @@ class BytePairTokenizer implements Tokenizer {
   readonly #continuing: Splitter;
   readonly #before: readonly number[];
   readonly #behind: readonly number[];
+  readonly #library: Library;
 
-  constructor(path: string, definition: TokenizerDefinition, special: SpecialTokenSources) {
+  constructor(path: string, definition: TokenizerDefinition, special: SpecialTokenSources, library: Library) {
+    this.#library = library;
     const { model, added_tokens: addedTokens } = definition;
     const wholeWord = addedTokens.find((token) => token.single_word);
     if (wholeWord) throw new InvalidInputError(path, 'added tokens that are not single_word', wholeWord.content);
@@ -194,7 +199,7 @@ class BytePairTokenizer implements Tokenizer {
 
   #splitter(definition: TokenizerDefinition, pipeline: TextPipeline): Splitter {
     const { model } = definition;
-    return new Splitter(definition, pipeline, {
+    return new Splitter(this.#library, definition, pipeline, {
       steps: [...pipeline.normalizers.map(normalizerStep), ...pipeline.preTokenizers.map(preTokenizerStep)],
       addedTokens: this.#addedTokens,
       hasToken: (token) => this.#idOf.has(token),

@@ -35,12 +35,14 @@ export {
 export { acquireLease, leaseHolder, releaseLease } from './lease.js';
 export type { Base, JsonValue, Manifest, ManifestEdit, Pointer } from './manifest.js';
 export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
+export { modelsWithContent } from './models-with-content.js';
 export type { ObjectStore } from './object-store.js';
 export { openStore } from './open-store.js';
 export { parseStored } from './parse-stored.js';
 export { pointerHistory } from './pointer.js';
 export { mayBeRunning, processIdentity } from './process-identity.js';
 export { type DraftEdit, type ManifestDraft, nextVersion, type PublishRequest, publish } from './publish.js';
+export { publishedManifest } from './published-manifest.js';
 export { findObject, getIfPresent, putOnce } from './put-once.js';
 export { rollback } from './rollback.js';
 export { S3ObjectStore } from './s3-object-store.js';

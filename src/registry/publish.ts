@@ -44,6 +44,7 @@ const fileRoles = { 'hooks.safetensors': 'hooks', 'report.html': 'report', 'edit
  * if it still is in the base's state. A reader that begins at the pointer never sees anything incomplete; a publish that
  * ends half-way leaves a number unused. Calling it again with the same request, after any failure, is safe.
  * @throws {StaleBaseError} if somebody else moved the pointer: run the round again on the new base
+ * @throws {InvalidInputError} if an edit bears the id of another active one
  * @throws {InvalidInputError} @throws {MalformedFileError} if the draft contradicts itself
  */
 export async function publish(store: ObjectStore, modelId: string, request: PublishRequest): Promise<LatestVersion> {
@@ -66,6 +67,7 @@ export async function nextVersion(store: ObjectStore, modelId: string): Promise<
 
 function manifestOf(modelId: string, version: number, request: PublishRequest): Manifest {
   const { manifest: draft, base, publishedBy, now = () => new Date() } = request;
+  requireOwnIds(modelId, draft.edits);
   const files = [...request.files].map(([name, bytes]) => fileOf(version, name, bytes));
   const segments: Segment[] = files
     .filter((file) => file.role === 'hooks')
@@ -91,6 +93,18 @@ function manifestOf(modelId: string, version: number, request: PublishRequest): 
     files,
   };
   return checkManifest(manifest, `manifest of ${modelId} version ${versionName(version)}`);
+}
+
+/**
+ * An id stands for one active fact: what a version writes bears no id that an active edit of it bears already. Versions
+ * of earlier releases may hold such pairs; they are left as they are.
+ */
+function requireOwnIds(modelId: string, edits: readonly DraftEdit[]): void {
+  const active = edits.filter(({ status }) => status === 'active');
+  const written = active.filter(({ version }) => version === undefined);
+  const taken = written.find(({ id }) => active.filter((edit) => edit.id === id).length > 1);
+  if (taken === undefined) return;
+  throw new InvalidInputError(`edit ${taken.id} of ${modelId}`, 'an id that no other active edit bears', 'one in use');
 }
 
 function fileOf(version: number, name: VersionFileName, bytes: Uint8Array): ManifestFile {

@@ -1,10 +1,14 @@
 import { comparesKeys, type Edit, type EditState, fillTemplate, type GateKind, gateKinds } from '../editing/index.js';
-import { type GateRow, type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
+import { type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { HookableModel } from '../serving/index.js';
+import { evenly } from './evenly.js';
+import type { ValidationRecord } from './records.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
-import { evenly } from './validate-round.js';
 import type { Workbench } from './workbench.js';
+
+/** What one gate did to the edits. */
+type GateRow = ValidationRecord['gates'][number];
 
 /** Edits that the comparison looks at. */
 const comparedEdits = 40;
@@ -54,7 +58,7 @@ async function measureGate(
   const hooks =
     gate === 'sequence' && !own ? await withSequenceThresholds({ ...compared, hooks: stored, edits }) : stored;
   const summary = summarise(await measureEdits(edited, bench.tokenizer, edits, hooks));
-  const drift = heldOut.length > 0 ? (await measureDrift(edited, heldOut, hooks)).drift : undefined;
+  const drift = heldOut.length > 0 ? (await measureDrift(edited, heldOut, hooks)).drift : null;
   if (!own) await edited.dispose();
   return {
     gate,
@@ -62,7 +66,7 @@ async function measureGate(
     generality: summary.generality,
     locality: summary.locality,
     sameSubjectLocality: summary.sameSubjectLocality,
-    perplexityRatio: drift?.perplexityRatio,
+    perplexityRatio: drift?.perplexityRatio ?? null,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   statisticsKey,
 } from '../registry/index.js';
 import type { HookableModel } from '../serving/index.js';
+import type { RoundPlan } from './records.js';
 
 /** What context templates are stored under. */
 export interface StoredContextsRequest {
@@ -29,7 +30,7 @@ export interface ContextTemplatesRequest extends StoredContextsRequest {
   readonly tokenizer: Tokenizer;
 }
 
-const firings = ['The', 'Therefore', 'Because', 'I', 'You'];
+const openings = ['The', 'Therefore', 'Because', 'I', 'You'];
 const bareTemplate = '{}';
 
 /**
@@ -60,13 +61,20 @@ export async function storedContexts(request: StoredContextsRequest): Promise<re
   return stored && decode(stored, key);
 }
 
+/** The context templates of a plan where they are stored. */
+export function plannedContexts(store: ObjectStore, plan: RoundPlan): Promise<readonly string[] | undefined> {
+  const { modelId, modelDigest, settings } = plan;
+  const { contextTokens, seed } = settings;
+  return storedContexts({ store, modelId, modelDigest, contextTokens, seed });
+}
+
 function placeOf({ modelId, modelDigest, contextTokens, seed }: StoredContextsRequest) {
   const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens, seed };
   return { inputs, key: statisticsKey(modelId, contentKey(inputs), 'contexts.json') };
 }
 
 async function writePrefixes({ edited, tokenizer, contextTokens, seed }: ContextTemplatesRequest): Promise<string[]> {
-  const prompts = firings.map((opening) => tokenizer.encode(opening).ids);
+  const prompts = openings.map((opening) => tokenizer.encode(opening).ids);
   const options = { maxTokens: contextTokens, stopIds: tokenizer.eosIds, temperature: 1, topK: 50, seed };
   const generated = await edited.generate(prompts, options);
   return generated.map(({ tokenIds }, i) => cleaned(tokenizer.decode([...prompts[i], ...tokenIds])));
@@ -82,7 +90,7 @@ function cleaned(text: string): string {
 
 const storedSchema = z.strictObject({
   inputs: z.looseObject({}),
-  templates: z.array(z.string().includes(bareTemplate)).length(firings.length + 1),
+  templates: z.array(z.string().includes(bareTemplate)).length(openings.length + 1),
   sha256: z.string(),
 });
 

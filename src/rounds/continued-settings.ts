@@ -1,7 +1,7 @@
+import type { PresetSettings } from '../editing/index.js';
 import { type Hyperparameters, hyperparametersSchema, storedHyperparametersSchema } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import { canonicalJson, type LatestVersion } from '../registry/index.js';
-import type { PresetSettings } from './presets.js';
 
 /** Settings that all versions of a model share. */
 const fixedSettings = ['layers', 'momentWeight', 'gate', 'sequenceThreshold', 'seed', 'contextTokens'] as const;

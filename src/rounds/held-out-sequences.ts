@@ -16,11 +16,11 @@ export interface SequenceReader {
  * @param maxTokens about how many in all
  */
 export async function heldOutSequences(
-  path: string | undefined,
+  path: string | null | undefined,
   { model, tokenizer }: SequenceReader,
   maxTokens = 8_192,
 ): Promise<(readonly number[])[]> {
-  if (path === undefined) return [];
+  if (path == null) return [];
   const longest = Math.min(sequenceTokens, model.config.maxTokens);
   const shortest = Math.min(shortestTokens, longest);
   const sequences: (readonly number[])[] = [];

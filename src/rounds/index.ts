@@ -1,18 +1,15 @@
-export { compareGates, gateSeparation } from './compare-gates.js';
-
+export { plannedContexts } from './context-templates.js';
 export { continuedSettings } from './continued-settings.js';
 export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
-export { type EditRoundsRequest, editRounds, type RoundOutcome } from './edit-rounds.js';
-export { type EditSession, type EditSessionRequest, openEditSession } from './edit-session.js';
-export { evaluateVersion, type HookMeasures, type VersionEvaluation } from './evaluate-version.js';
+export { evaluateVersion, type VersionEvaluation } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
-export { gateThresholds } from './gate-thresholds.js';
+
 export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
+export { measureRound, roundMeasures } from './measure-round.js';
 export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
-export { type PresetSettings, presetFor, readPreset } from './presets.js';
-export { publishVersion } from './publish-version.js';
+export { type Attempt, publishAttempt, rejectAttempt, rejectedReportKey } from './publish-round.js';
 export {
   editSchema,
   judgementSchema,
@@ -31,14 +28,22 @@ export {
 } from './records.js';
 export { type Revocation, revokeEdits } from './revoke/revoke-edits.js';
 export { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke/revoke-selection.js';
-export { keptEdits, plannedContexts, removedIdsOf, valueKeysOf } from './round-inputs.js';
-export { ancestorsOf, roundReport, versionRow } from './round-report.js';
+export { earlierEdits, keptEdits, type NamedEdits, nameEdits, type RenamedEdit, removedIdsOf } from './round-edits.js';
+export { versionRow } from './round-report.js';
+export { missingValues, storedValues, storeMissingValues } from './search-values.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
-export { readValue, type StoredValue, storeValue } from './stored-value.js';
+export type { RoundOutcome } from './session/edit-round.js';
+export {
+  type EditOptions,
+  EditSession,
+  type EditSessionRequest,
+  openEditSession,
+  type RevokeOptions,
+} from './session/edit-session.js';
+export { recordSolve, solveRound } from './solve-round.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
-export { type ExportValidation, validateExport } from './validate-export.js';
-export { type EarlierEdit, validateRound } from './validate-round.js';
+export { validateExport } from './validate-export.js';
+export { valueKeysOf } from './value-key.js';
 
-export { solversOf, versionMetrics } from './version-metrics.js';
 export { Workbench } from './workbench.js';
 export { activeEdits } from './written-edits.js';

@@ -38,6 +38,8 @@ export const roundPlanSchema = z.strictObject({
   edits: z.array(editSchema).min(1),
   /** Active edits of the base that this round overwrites: ids, with the edit that does. */
   overwrites: z.array(z.strictObject({ newId: z.string(), oldId: z.string() })),
+  /** Edits that are written under another id than their batch gave them; absent for none. */
+  renamed: z.array(z.strictObject({ from: z.string(), to: z.string() })).exactOptional(),
   /** Lines that were rejected in the batches of this round. */
   rejected: z.array(rejectedLineSchema),
   /** Indices of edits by container task. */

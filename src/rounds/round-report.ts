@@ -15,7 +15,7 @@ import { type VersionMetrics, versionMetricsSchema } from './records.js';
 
 /** All that a report of one version is made of. */
 export interface RoundReportRequest {
-  readonly modelName: string;
+  readonly modelId: string;
   readonly modelDigest: string;
   readonly dModel: number;
   readonly dInner: number;
@@ -38,11 +38,11 @@ export interface RoundReportRequest {
 }
 
 /** The version's report as one self-contained HTML page. */
-export function roundReport(request: RoundReportRequest): string {
+export function roundReport(request: RoundReportRequest): Promise<string> {
   const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
   const data: ReportData = {
-    title: `${request.modelName}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,
-    model: { name: request.modelName, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
+    title: `${request.modelId}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,
+    model: { name: request.modelId, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
     version: request.version,
     parent: ancestors.at(-1)?.version ?? null,
     createdAt: request.createdAt.toISOString(),

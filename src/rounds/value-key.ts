@@ -1,5 +1,6 @@
 import type { Edit, Hyperparameters } from '../editing/index.js';
-import { contentKey } from '../registry/index.js';
+import { contentKey, type Manifest } from '../registry/index.js';
+import type { RoundPlan } from './records.js';
 
 /** What all values of a round depend on. */
 export interface ValueInputs {
@@ -36,4 +37,18 @@ export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, ke
     contexts,
     edit,
   });
+}
+
+/** The content keys of these edits' values. @param base manifest of the version that the round stands on */
+export function valueKeysOf(
+  plan: Pick<RoundPlan, 'modelDigest' | 'settings' | 'statistics'>,
+  base: Pick<Manifest, 'segments'> | undefined,
+  contexts: readonly string[],
+  edits: readonly Edit[],
+): string[] {
+  const { modelDigest, settings } = plan;
+  const segments = (base?.segments ?? []).map(({ sha256 }) => sha256);
+  const statistics = plan.statistics.map(({ digest }) => digest);
+  const inputs: ValueInputs = { modelDigest, segments, settings, statistics, contexts };
+  return edits.map((edit) => valueKeyOf(inputs, edit));
 }

@@ -1,6 +1,7 @@
 import type { Edit } from '../editing/index.js';
 import { type Manifest, type ManifestEdit, type ObjectStore, parseStored, pullFile } from '../registry/index.js';
 import { editSchema } from './records.js';
+import { bareEdit } from './round-edits.js';
 import { ancestorsOf } from './round-report.js';
 
 /**
@@ -41,9 +42,4 @@ async function editsOf(store: ObjectStore, { modelId, files }: Manifest): Promis
   const text = new TextDecoder().decode(await pullFile(store, modelId, file));
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => parseStored(line, editSchema, `${modelId}/${file.key}`, 'edits, one a line'));
-}
-
-function bareEdit({ id, subject, prompt, targetNew, targetTrue }: ManifestEdit): Edit {
-  const texts = { id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) };
-  return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
 }

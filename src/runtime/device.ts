@@ -37,7 +37,7 @@ export async function resolveDevice(choice: DeviceChoice, options: ResolveDevice
 /** Why a provider does not load, or undefined if it does. */
 async function loadFailure(provider: 'cuda' | 'webgpu'): Promise<string | undefined> {
   try {
-    const session = await createSession(probe(), { executionProviders: [provider] });
+    const session = await createSession(await probe(), { executionProviders: [provider] });
     await session.release();
     return undefined;
   } catch (error) {
@@ -45,9 +45,9 @@ async function loadFailure(provider: 'cuda' | 'webgpu'): Promise<string | undefi
   }
 }
 
-function probe(): Uint8Array {
+async function probe(): Promise<Uint8Array> {
   const graph = new Graph();
   const x = graph.input('x', 'float32', [1]);
   graph.output('y', add(x, x));
-  return encodeGraph(graph).bytes;
+  return (await encodeGraph(graph)).bytes;
 }

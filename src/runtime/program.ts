@@ -41,7 +41,7 @@ export interface Program {
  * @throws {TransientError} if the device is out of memory
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
-  const { bytes, weightsFolder, inputs } = encodeGraph(graph);
+  const { bytes, weightsFolder, inputs } = await encodeGraph(graph);
   const { Tensor: OrtTensor } = await loadOnnxRuntime();
   try {
     return new SessionProgram(await createSession(bytes, sessionOptions(options, weightsFolder)), OrtTensor, inputs);

@@ -10,8 +10,11 @@ interface Waiter {
 export class Admission {
   readonly #queue: Waiter[] = [];
   #active = 0;
+  readonly #limits: Pick<ServiceLimits, 'maxConcurrency' | 'maxQueue'>;
 
-  constructor(private readonly limits: Pick<ServiceLimits, 'maxConcurrency' | 'maxQueue'>) {}
+  constructor(limits: Pick<ServiceLimits, 'maxConcurrency' | 'maxQueue'>) {
+    this.#limits = limits;
+  }
 
   /** Choices that are computed now. */
   get active(): number {
@@ -40,11 +43,11 @@ export class Admission {
   }
 
   #fits(choices: number): boolean {
-    return this.#active + choices <= this.limits.maxConcurrency;
+    return this.#active + choices <= this.#limits.maxConcurrency;
   }
 
   #wait(choices: number, signal: AbortSignal): Promise<void> {
-    const { maxQueue } = this.limits;
+    const { maxQueue } = this.#limits;
     if (this.#queue.length >= maxQueue) {
       const message = `requests: at most ${maxQueue} that wait, got one more; try again later`;
       throw refusal(429, message, { code: 'queue_full', headers: { 'retry-after': '1' } });

@@ -6,16 +6,21 @@ import type { ServiceMetrics } from './service-metrics.js';
 
 /** One completion of one prompt, begun: what is wrong with the request has shown by now. */
 export class Choice {
-  #firstTokenAt: number;
+  readonly #firstTokenAt = performance.now();
+  readonly #stream: AsyncGenerator<string, Completion>;
+  readonly #first: IteratorResult<string, Completion>;
+  readonly #startedAt: number;
 
   private constructor(
     readonly index: number,
     readonly prompt: string | readonly number[],
-    private readonly stream: AsyncGenerator<string, Completion>,
-    private first: IteratorResult<string, Completion>,
-    private readonly startedAt: number,
+    stream: AsyncGenerator<string, Completion>,
+    first: IteratorResult<string, Completion>,
+    startedAt: number,
   ) {
-    this.#firstTokenAt = performance.now();
+    this.#stream = stream;
+    this.#first = first;
+    this.#startedAt = startedAt;
   }
 
   /** @throws {InvalidInputError} if the prompt has no tokens or too many */
@@ -31,10 +36,10 @@ export class Choice {
 
   /** Runs it to its end. @param onPiece told of the text as it comes */
   async finish(onPiece: (text: string) => Promise<void> | void = () => {}): Promise<Completion> {
-    let next = this.first;
+    let next = this.#first;
     while (!next.done) {
       await onPiece(next.value);
-      next = await this.stream.next();
+      next = await this.#stream.next();
     }
     return next.value;
   }
@@ -45,8 +50,8 @@ export class Choice {
       promptTokens,
       completionTokens: tokenIds.length,
       firings: firings.length,
-      firstTokenSeconds: (this.#firstTokenAt - this.startedAt) / 1000,
-      totalSeconds: (performance.now() - this.startedAt) / 1000,
+      firstTokenSeconds: (this.#firstTokenAt - this.#startedAt) / 1000,
+      totalSeconds: (performance.now() - this.#startedAt) / 1000,
     });
   }
 }

@@ -16,19 +16,21 @@ export interface Usage {
 /** What a call is answered with, in OpenAI's form. */
 export class CompletionBodies {
   readonly #head: object;
+  readonly #call: CompletionCall;
+  readonly #answering: Answering;
+  readonly #tokenizer: Tokenizer;
 
-  constructor(
-    private readonly call: CompletionCall,
-    private readonly answering: Answering,
-    private readonly tokenizer: Tokenizer,
-  ) {
+  constructor(call: CompletionCall, answering: Answering, tokenizer: Tokenizer) {
+    this.#call = call;
+    this.#answering = answering;
+    this.#tokenizer = tokenizer;
     const created = Math.floor(Date.now() / 1000);
     this.#head = { id: `cmpl-${randomUUID()}`, object: 'text_completion', created, model: answering.name };
   }
 
   whole(choices: readonly Choice[], completed: readonly Completion[], usage: Usage): object {
     const bodies = choices.map((choice, c) => {
-      const echo = this.call.echoes ? this.#promptText(choice) : '';
+      const echo = this.#call.echoes ? this.#promptText(choice) : '';
       return { ...this.#choice(choice, echo + completed[c].text), ...this.#ending(choice, completed[c]) };
     });
     return { ...this.#head, choices: bodies, usage };
@@ -40,7 +42,7 @@ export class CompletionBodies {
 
   /** The prompt, where it is asked for. */
   echoChunks(choice: Choice): object[] {
-    return this.call.echoes ? [this.textChunk(choice, this.#promptText(choice))] : [];
+    return this.#call.echoes ? [this.textChunk(choice, this.#promptText(choice))] : [];
   }
 
   /** Why a choice ends; all its text is out. */
@@ -49,19 +51,19 @@ export class CompletionBodies {
   }
 
   usageChunks(usage: Usage): object[] {
-    return this.call.includesUsage ? [{ ...this.#head, choices: [], usage }] : [];
+    return this.#call.includesUsage ? [{ ...this.#head, choices: [], usage }] : [];
   }
 
   usage(completed: readonly Completion[]): Usage {
     const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
-    const firsts = completed.filter((_, c) => c % this.call.choicesPerPrompt === 0);
+    const firsts = completed.filter((_, c) => c % this.#call.choicesPerPrompt === 0);
     const prompts = sum(firsts.map(({ promptTokens }) => promptTokens));
     const completions = sum(completed.map(({ tokenIds }) => tokenIds.length));
     return { prompt_tokens: prompts, completion_tokens: completions, total_tokens: prompts + completions };
   }
 
   #chunk(choices: readonly object[]): object {
-    return { ...this.#head, choices, ...(this.call.includesUsage && { usage: null }) };
+    return { ...this.#head, choices, ...(this.#call.includesUsage && { usage: null }) };
   }
 
   #choice({ index }: Choice, text: string): object {
@@ -69,12 +71,13 @@ export class CompletionBodies {
   }
 
   #ending({ prompt }: Choice, completion: Completion): object {
-    const { call, answering, tokenizer } = this;
-    const explanation = call.explains && { hookline: explanationOf(tokenizer, prompt, completion, answering) };
+    const explanation = this.#call.explains && {
+      hookline: explanationOf(this.#tokenizer, prompt, completion, this.#answering),
+    };
     return { finish_reason: completion.finishReason, ...explanation };
   }
 
   #promptText({ prompt }: Choice): string {
-    return typeof prompt === 'string' ? prompt : this.tokenizer.decode(prompt);
+    return typeof prompt === 'string' ? prompt : this.#tokenizer.decode(prompt);
   }
 }

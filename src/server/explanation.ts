@@ -39,7 +39,11 @@ export function explanationOf(
   const edits = active
     .filter(({ id }) => fired.has(id))
     .map(({ id, subject, prompt: template, targetNew, version: from }) => ({
-      ...{ id, subject, prompt: template, targetNew, version: from },
+      id,
+      subject,
+      prompt: template,
+      targetNew,
+      version: from,
     }));
   return { version: completion.version, firings, edits };
 }

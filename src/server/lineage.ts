@@ -37,8 +37,10 @@ export class Lineage {
   /** Whether the store was seen to hold no version yet. */
   #isEmpty = false;
   #trouble: string | undefined;
+  readonly #options: LineageOptions;
 
-  constructor(private readonly options: LineageOptions) {
+  constructor(options: LineageOptions) {
+    this.#options = options;
     const { edited, store, modelId, cache } = options;
     this.modelId = modelId;
     this.#versions = new ModelVersions({ store, modelId, modelDigest: edited.modelDigest, ...(cache && { cache }) });
@@ -77,7 +79,7 @@ export class Lineage {
   async version(version: number): Promise<VersionHooks> {
     if (this.#current?.manifest.version === version) return this.#current;
     return this.#keep(version, async () =>
-      this.options.edited.prepare(await this.#versions.pull(version), this.#current),
+      this.#options.edited.prepare(await this.#versions.pull(version), this.#current),
     );
   }
 
@@ -98,7 +100,7 @@ export class Lineage {
       onVersion: async (pulled) => {
         const started = performance.now();
         const { version } = pulled.manifest;
-        const prepared = await this.#keep(version, () => this.options.edited.prepare(pulled, this.#current));
+        const prepared = await this.#keep(version, () => this.#options.edited.prepare(pulled, this.#current));
         this.#switchTo(prepared, (performance.now() - started) / 1000);
       },
       onError: (error) => this.#hearOf(error),
@@ -120,8 +122,8 @@ export class Lineage {
   }
 
   #switchTo(version: VersionHooks, seconds: number): void {
-    const { modelId, options } = this;
-    const { metrics, log, onSwitch } = options;
+    const { modelId } = this;
+    const { metrics, log, onSwitch } = this.#options;
     const from = this.#current?.manifest.version ?? null;
     const to = version.manifest.version;
     this.#current = version;
@@ -134,14 +136,14 @@ export class Lineage {
 
   /** Once per reason: the watch looks again and again. */
   #hearOf(error: unknown): void {
-    const { modelId, options } = this;
+    const { modelId } = this;
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.#trouble) return;
     this.#trouble = message;
     const isRefused = error instanceof HooklineError && !(error instanceof TransientError);
-    if (isRefused) options.metrics.refused(modelId);
+    if (isRefused) this.#options.metrics.refused(modelId);
     const serving = this.#current?.manifest.version ?? null;
-    options.log({ event: isRefused ? 'refused' : 'unreachable', modelId, serving, message });
+    this.#options.log({ event: isRefused ? 'refused' : 'unreachable', modelId, serving, message });
   }
 
   #keep(version: number, prepare: () => Promise<VersionHooks>): Promise<VersionHooks> {

@@ -28,7 +28,7 @@ export function addPageRoutes(
   app.get('/page/versions', async (context) => {
     const lineage = models.lineage(context.req.query('model'));
     const listing = await listVersions(store, lineage.modelId);
-    return context.html(renderVersions(lineage.modelId, listing, lineage.current?.manifest));
+    return context.html(await renderVersions(lineage.modelId, listing, lineage.current?.manifest));
   });
 }
 

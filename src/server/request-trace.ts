@@ -12,12 +12,17 @@ export class RequestTrace {
   #tokens: { readonly promptTokens?: number; readonly completionTokens?: number } = {};
   readonly #startedAt = performance.now();
 
-  constructor(
-    private readonly method: string,
-    private readonly path: string,
-    private readonly log: ServiceLog,
-    private readonly onEnd: (status: number) => void,
-  ) {}
+  readonly #method: string;
+  readonly #path: string;
+  readonly #log: ServiceLog;
+  readonly #onEnd: (status: number) => void;
+
+  constructor(method: string, path: string, log: ServiceLog, onEnd: (status: number) => void) {
+    this.#method = method;
+    this.#path = path;
+    this.#log = log;
+    this.#onEnd = onEnd;
+  }
 
   count({ prompt_tokens: promptTokens, completion_tokens: completionTokens }: Usage): void {
     this.#tokens = { promptTokens, completionTokens };
@@ -26,14 +31,23 @@ export class RequestTrace {
   /** Something nobody foresaw. */
   fail(cause: unknown): void {
     const message = cause instanceof Error ? cause.message : String(cause);
-    this.log({ event: 'failed', id: this.id, message, cause });
+    this.#log({ event: 'failed', id: this.id, message, cause });
   }
 
   end(status: number): void {
-    const { id, method, path, model } = this;
+    const { id, model } = this;
     const milliseconds = Math.round(performance.now() - this.#startedAt);
-    this.onEnd(status);
-    this.log({ event: 'request', id, method, path, status, milliseconds, ...(model && { model }), ...this.#tokens });
+    this.#onEnd(status);
+    this.#log({
+      event: 'request',
+      id,
+      method: this.#method,
+      path: this.#path,
+      status,
+      milliseconds,
+      ...(model && { model }),
+      ...this.#tokens,
+    });
   }
 }
 

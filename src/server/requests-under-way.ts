@@ -19,7 +19,11 @@ export class RequestsUnderWay {
   readonly #controllers = new Set<AbortController>();
   #onIdle: (() => void) | undefined;
 
-  constructor(private readonly timeoutSeconds: number) {}
+  readonly #timeoutSeconds: number;
+
+  constructor(timeoutSeconds: number) {
+    this.#timeoutSeconds = timeoutSeconds;
+  }
 
   begin(client: AbortSignal): RequestUnderWay {
     const controller = new AbortController();
@@ -31,8 +35,8 @@ export class RequestsUnderWay {
     aborted.catch(() => undefined);
     const abort = (reason: unknown) => controller.abort(reason);
     const leave = () => abort(clientLeft());
-    const expire = () => abort(timedOut(this.timeoutSeconds));
-    const timer = setTimeout(expire, 1000 * this.timeoutSeconds).unref();
+    const expire = () => abort(timedOut(this.#timeoutSeconds));
+    const timer = setTimeout(expire, 1000 * this.#timeoutSeconds).unref();
     client.addEventListener('abort', leave, { once: true });
     if (client.aborted) leave();
     this.#controllers.add(controller);

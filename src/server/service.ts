@@ -78,9 +78,11 @@ export class Service {
   readonly #stop = new AbortController();
   #watches: readonly Promise<void>[] = [];
   #server: Server | undefined;
+  readonly #options: ServiceOptions;
 
   /** @throws {InvalidInputError} if the model ids are not different ones */
-  constructor(private readonly options: ServiceOptions) {
+  constructor(options: ServiceOptions) {
+    this.#options = options;
     const { modelIds } = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     const admission = new Admission(this.#limits);
@@ -94,7 +96,7 @@ export class Service {
 
   /** Begins to look for versions. */
   watch(): void {
-    const { intervalSeconds = 10 } = this.options;
+    const { intervalSeconds = 10 } = this.#options;
     this.#watches = this.#models.lineages.map((lineage) => lineage.watch(intervalSeconds, this.#stop.signal));
   }
 
@@ -104,7 +106,7 @@ export class Service {
    * @throws {TransientError} if the port is taken or the host is not this machine's
    */
   async listen(): Promise<string> {
-    const { host = '127.0.0.1', port = 8080 } = this.options;
+    const { host = '127.0.0.1', port = 8080 } = this.#options;
     this.#metrics.collectProcess();
     const taken = await new Promise<number>((resolve, reject) => {
       const server = serve({ fetch: this.app.fetch, hostname: host, port }, (address) => resolve(address.port));
@@ -138,8 +140,8 @@ export class Service {
   }
 
   #addGuards(): void {
-    const { app, options } = this;
-    const { log, host = '127.0.0.1', apiKey, corsOrigin } = options;
+    const { app } = this;
+    const { log, host = '127.0.0.1', apiKey, corsOrigin } = this.#options;
     app.use(async (context, next) => {
       const onEnd = (status: number) => this.#metrics.answered(routeOf(context), status);
       const trace = new RequestTrace(context.req.method, context.req.path, log, onEnd);
@@ -185,8 +187,8 @@ export class Service {
       if (this.#stop.signal.aborted) throw stopping();
       return completions(parts, context);
     });
-    addVersionRoutes(this.app, this.#models, this.options.store);
+    addVersionRoutes(this.app, this.#models, this.#options.store);
     addHealthRoutes(this.app, this.#models, this.#metrics, () => this.#stop.signal.aborted);
-    addPageRoutes(this.app, this.#models, this.options.store, this.#limits);
+    addPageRoutes(this.app, this.#models, this.#options.store, this.#limits);
   }
 }

@@ -2,7 +2,8 @@
 
 import { readFile, realpath } from 'node:fs/promises';
 import type { z } from 'zod';
-import { type Hyperparameters, resolveHyperparameters } from '../editing/index.js';
+import type { PresetSettings } from '../editing/index.js';
+import { type Hyperparameters, presetFor, resolveHyperparameters } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Listener } from '../progress.js';
@@ -21,7 +22,7 @@ import {
   registrationKey,
 } from '../registry/index.js';
 import type { PublishCriteria } from '../rounds/index.js';
-import { continuedSettings, digestOfModel, openModel, type PresetSettings, presetFor } from '../rounds/index.js';
+import { continuedSettings, digestOfModel, openModel } from '../rounds/index.js';
 import { onlyStored } from '../statistics/index.js';
 import { type Registration, registrationSchema, storedRegistrationSchema } from './registration.js';
 import { uploadModel } from './upload-model.js';

@@ -1,16 +1,12 @@
 /** @file What all measurements share: the model, its settings, edits and text. */
+
 import { readFile } from 'node:fs/promises';
-import {
-  type Edit,
-  type Hyperparameters,
-  resolveHyperparameters,
-  type TokenizedEdit,
-  tokenizeEdit,
-} from '../../src/editing/index.js';
+import { type Edit, type Hyperparameters, resolveHyperparameters, tokenizeEdit } from '../../src/editing/index.js';
+import { presetFor } from '../../src/editing/presets.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import { readBatch } from '../../src/evaluation/read-batch.js';
 import { loadModel, type Model } from '../../src/model/index.js';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.js';
-import { presetFor } from '../../src/rounds/index.js';
 import type { BenchOptions } from './options.js';
 import { randomIds } from './random.js';
 

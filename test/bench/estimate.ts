@@ -7,7 +7,8 @@ import {
   ValueSearch,
   writeRound,
 } from '../../src/editing/index.js';
-import { calibrate, estimateDefaults } from '../../src/estimate/index.js';
+import { calibrate } from '../../src/estimate/calibrate.js';
+import { estimateDefaults } from '../../src/estimate/estimate-request.js';
 import type { EffectiveRates } from '../../src/estimate/seconds-of.js';
 import { secondsOf as predictedSeconds } from '../../src/estimate/seconds-of.js';
 import { factorWork, momentWork } from '../../src/estimate/statistics-work.js';

@@ -1,6 +1,7 @@
-import type { TokenizedEdit } from '../../src/editing/index.js';
+import type {} from '../../src/editing/index.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import type { EditShape } from '../../src/estimate/edit-shape.js';
-import { estimateDefaults } from '../../src/estimate/index.js';
+import { estimateDefaults } from '../../src/estimate/estimate-request.js';
 
 /** The mean sizes of these edits, as a plan takes them; what validation asks is not known of tokenized edits. */
 export function meanShape(edits: readonly TokenizedEdit[]): EditShape {

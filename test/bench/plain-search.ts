@@ -2,15 +2,11 @@
  * @file The plain value search, the yardstick: every step runs the whole sequences through all blocks, one edit at a time,
  * with logits at all positions.
  */
+
 import { Adam, euclideanNorm } from '../../src/editing/adam.js';
-import {
-  type Hyperparameters,
-  hookFeeds,
-  hookLayers,
-  type TokenizedEdit,
-  valueLayer,
-} from '../../src/editing/index.js';
+import { type Hyperparameters, hookFeeds, hookLayers, valueLayer } from '../../src/editing/index.js';
 import { type ObjectiveSequence, objectiveSequences } from '../../src/editing/objective-sequence.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import {
   add,
   exp,

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Hyperparameters, type TokenizedEdit, ValueSearch, valueLayer } from '../../src/editing/index.js';
+import { type Hyperparameters, ValueSearch, valueLayer } from '../../src/editing/index.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';

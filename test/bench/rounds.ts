@@ -6,11 +6,11 @@ import {
   KeyCollection,
   type KeyStatistics,
   segmentStorage,
-  type TokenizedEdit,
   targetMatrix,
   ValueSearch,
   writeRound,
 } from '../../src/editing/index.js';
+import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
 import { OnnxGemmEngine } from '../../src/runtime/index.js';
 import { median, nowSeconds, secondsOf } from './clock.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { renderReport } from '../../src/evaluation/report/render-report.js';
+import { reportPage } from '../../src/evaluation/report/report-page.js';
 import { chromiumFlags, chromiumPath } from '../support/chromium.js';
 import { patienceSeconds } from '../support/patience.js';
 import { emptyReport, fullReport, hostile } from '../unit/evaluation/report-sample.js';
@@ -39,7 +39,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
   });
 
   it('runs its script without a message, and nothing from outside', () => {
-    const { dom, messages } = open(renderReport(fullReport));
+    const { dom, messages } = open(reportPage(fullReport));
     expect(messages).toEqual([]);
     expect(dom).toContain('data-ready="true"');
     expect(dom).toContain('4 of 4 edits');
@@ -62,7 +62,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
       seen.push(ids().join());
       document.title = seen.join(' ');
     </script>`;
-    const unlocked = renderReport(fullReport)
+    const unlocked = reportPage(fullReport)
       .replace(/<meta http-equiv[^>]*>/, '')
       .replace('</body>', () => `${act}</body>`);
     const { dom, messages } = open(unlocked);
@@ -73,7 +73,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
   });
 
   it('opens an empty report without a message', () => {
-    const { dom, messages } = open(renderReport(emptyReport));
+    const { dom, messages } = open(reportPage(emptyReport));
     expect(messages).toEqual([]);
     expect(dom).toContain('data-ready="true"');
   });

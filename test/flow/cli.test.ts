@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hooklineProgram } from '../../src/cli/program.js';
 import { resolveHyperparameters } from '../../src/editing/index.js';
@@ -40,9 +41,9 @@ async function expectFailure(words: readonly string[], exitCode: number, message
 }
 
 /** The help of every command as it is printed, groups included, by its words. */
-function allHelps(): [string, string][] {
+async function allHelps(): Promise<[string, string][]> {
   const helps: [string, string][] = [];
-  const walk = (command: ReturnType<typeof hooklineProgram>, path: readonly string[]) => {
+  const walk = (command: Command, path: readonly string[]) => {
     let help = '';
     command.configureOutput({
       writeOut: (text) => {
@@ -53,13 +54,13 @@ function allHelps(): [string, string][] {
     helps.push([path.join(' '), help]);
     for (const child of command.commands) walk(child, [...path, child.name()]);
   };
-  walk(hooklineProgram(), []);
+  walk(await hooklineProgram(), []);
   return helps;
 }
 
 describe('the help', () => {
   it('of every command has examples', async () => {
-    const helps = allHelps();
+    const helps = await allHelps();
     for (const [words, help] of helps) expect(help).toMatch(new RegExp(`\nExamples:\n  \\$ hookline ${words}`));
     expect(helps.length).toBeGreaterThan(20);
     const [words, help] = helps[4];

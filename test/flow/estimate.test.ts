@@ -10,7 +10,7 @@ let commandLine: CommandLine;
 let folder: string;
 beforeAll(() => {
   commandLine = new CommandLine();
-  folder = mkdtempSync(join(tmpdir(), 'hookline-plan-'));
+  folder = mkdtempSync(join(tmpdir(), 'hookline-estimate-'));
 });
 afterAll(() => {
   commandLine.remove();
@@ -27,37 +27,37 @@ async function failure(line: string): Promise<string> {
 
 /** Every command of the page with what the page says it prints. */
 function shownCommands(): { readonly line: string; readonly shown: string }[] {
-  const page = readFileSync('docs/planning.md', 'utf8');
+  const page = readFileSync('docs/estimate.md', 'utf8');
   return Array.from(page.matchAll(/```\n\$ hookline ([^\n]+)\n\n?([\s\S]*?)```/g), ([, line, shown]) => ({
     line,
     shown,
   }));
 }
 
-describe('the page on planning', () => {
+describe('the page on estimates', () => {
   it('shows what its commands print', async () => {
     const commands = shownCommands();
     expect(commands.length).toBe(9);
-    for (const { line, shown } of commands) {
-      const { exitCode, output, errors } = await run(line);
+    const results = await Promise.all(commands.map(({ line }) => run(line)));
+    for (const [c, { exitCode, output, errors }] of results.entries()) {
       expect({ exitCode, errors }).toEqual({ exitCode: 0, errors: '' });
-      expect(shown).toBe(output);
+      expect(commands[c].shown).toBe(output);
     }
   });
 
   it('says that its tables are predictions', () => {
-    expect(readFileSync('docs/planning.md', 'utf8')).toContain('All tables on this page are predictions');
+    expect(readFileSync('docs/estimate.md', 'utf8')).toContain('All tables on this page are predictions');
   });
 });
 
 describe('hookline estimate', () => {
-  it('takes a model directory and plans with its preset', async () => {
-    const { output } = await run('plan examples/aldermark/model --edits 20 --round-size 10 --json');
-    const { settings, plan, predicted } = JSON.parse(output);
+  it('takes a model directory and estimates with its preset', async () => {
+    const { output } = await run('estimate examples/aldermark/model --edits 20 --round-size 10 --json');
+    const { settings, estimate, predicted } = JSON.parse(output);
     expect(predicted).toBe(true);
     expect(settings).toMatchObject({ layers: [0], steps: 30 });
-    expect(plan.rounds).toBe(2);
-    expect(plan.stages.map(({ stage }: { stage: string }) => stage)).toEqual([
+    expect(estimate.rounds).toBe(2);
+    expect(estimate.stages.map(({ stage }: { stage: string }) => stage)).toEqual([
       'statistics',
       'merge',
       'values',
@@ -66,47 +66,58 @@ describe('hookline estimate', () => {
     ]);
   });
 
+  it('answers to the name plan, too', async () => {
+    const words = 'examples/aldermark/model --edits 20 --round-size 10 --quiet';
+    const [today, former] = await Promise.all([run(`estimate ${words}`), run(`plan ${words}`)]);
+    expect(today.exitCode).toBe(0);
+    expect(former).toEqual(today);
+  });
+
   it('takes the layers and settings that are given', async () => {
-    const { output } = await run(`plan ${configs}/gpt-j-6b.json --layers 3,4,5 --set steps=20 --json`);
+    const { output } = await run(`estimate ${configs}/gpt-j-6b.json --layers 3,4,5 --set steps=20 --json`);
     expect(JSON.parse(output).settings).toMatchObject({ layers: [3, 4, 5], steps: 20 });
   });
 
   it('computes with rates that were printed, edited and given back', async () => {
-    const printed = JSON.parse((await run('plan --print-rates')).output);
+    const printed = JSON.parse((await run('estimate --print-rates')).output);
     const path = join(folder, 'rates.json');
-    const plain = JSON.parse((await run(`plan ${configs}/gpt-j-6b.json --json`)).output);
+    const plain = JSON.parse((await run(`estimate ${configs}/gpt-j-6b.json --json`)).output);
     writeFileSync(path, JSON.stringify(printed));
-    const same = JSON.parse((await run(`plan ${configs}/gpt-j-6b.json --rates ${path} --json`)).output);
+    const same = JSON.parse((await run(`estimate ${configs}/gpt-j-6b.json --rates ${path} --json`)).output);
     expect(same).toEqual(plain);
     for (const instance of printed.instances) instance.dollarsPerHour *= 2;
     writeFileSync(path, JSON.stringify(printed));
-    const dearer = JSON.parse((await run(`plan ${configs}/gpt-j-6b.json --rates ${path} --json`)).output);
-    expect(dearer.plan.costs.onDemand).toBeGreaterThan(1.9 * plain.plan.costs.onDemand);
-    expect(dearer.plan.costs.spot).toBe(plain.plan.costs.spot);
-    expect(dearer.plan.seconds).toBe(plain.plan.seconds);
+    const dearer = JSON.parse((await run(`estimate ${configs}/gpt-j-6b.json --rates ${path} --json`)).output);
+    expect(dearer.estimate.costs.onDemand).toBeGreaterThan(1.9 * plain.estimate.costs.onDemand);
+    expect(dearer.estimate.costs.spot).toBe(plain.estimate.costs.spot);
+    expect(dearer.estimate.seconds).toBe(plain.estimate.seconds);
   });
 
   it('measures this machine when it is asked to', async () => {
-    const { exitCode, output } = await run('plan examples/aldermark/model --edits 10 --calibrate --json');
-    const { instance, rates, plan } = JSON.parse(output);
+    const { exitCode, output } = await run('estimate examples/aldermark/model --edits 10 --calibrate --json');
+    const { instance, rates, estimate } = JSON.parse(output);
     expect(exitCode).toBe(0);
     expect(instance.name).toContain('this machine');
     expect(rates.gemmFlops).toBeGreaterThan(1e8);
-    expect(plan.costs).toMatchObject({ onDemand: expect.closeTo(0, 1) });
+    expect(estimate.costs).toMatchObject({ onDemand: expect.closeTo(0, 1) });
   });
 
   it('names what is wrong with a request, in one line', async () => {
-    expect(await failure('plan')).toContain('config: a config.json or a model directory, got nothing');
-    expect(await failure(`plan ${configs}/none.json`)).toContain('none.json: a readable file, got ENOENT');
-    expect(await failure(`plan ${configs}/gpt-j-6b.json --instance g5.huge`)).toContain('--instance: one of g5.xlarge');
-    expect(await failure(`plan ${configs}/gpt-j-6b.json --layers 40`)).toContain('ascending layers of 0 .. 27');
-    expect(await failure(`plan ${configs}/gpt-j-6b.json --edits 0`)).toContain('--edits: a whole number of at least 1');
+    const wrong: readonly (readonly [string, string])[] = [
+      ['', 'config: a config.json or a model directory, got nothing'],
+      [`${configs}/none.json`, 'none.json: a readable file, got ENOENT'],
+      [`${configs}/gpt-j-6b.json --instance g5.huge`, '--instance: one of g5.xlarge'],
+      [`${configs}/gpt-j-6b.json --layers 40`, 'ascending layers of 0 .. 27'],
+      [`${configs}/gpt-j-6b.json --edits 0`, '--edits: a whole number of at least 1'],
+    ];
+    const messages = await Promise.all(wrong.map(([words]) => failure(`estimate ${words}`.trim())));
+    for (const [w, [, message]] of wrong.entries()) expect(messages[w]).toContain(message);
     const path = join(folder, 'wrong.json');
     writeFileSync(path, JSON.stringify({ region: 'moon' }));
-    expect(await failure(`plan ${configs}/gpt-j-6b.json --rates ${path}`)).toContain('a fitting field asOf');
+    expect(await failure(`estimate ${configs}/gpt-j-6b.json --rates ${path}`)).toContain('a fitting field asOf');
     writeFileSync(path, '{');
-    expect(await failure(`plan ${configs}/gpt-j-6b.json --rates ${path}`)).toContain('wrong.json: JSON');
+    expect(await failure(`estimate ${configs}/gpt-j-6b.json --rates ${path}`)).toContain('wrong.json: JSON');
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ model_type: 'mamba' }));
-    expect(await failure(`plan ${folder}`)).toContain('model architecture: one of llama');
+    expect(await failure(`estimate ${folder}`)).toContain('model architecture: one of llama');
   });
 });

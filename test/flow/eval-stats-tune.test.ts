@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readPreset } from '../../src/editing/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
-import { readPreset } from '../../src/rounds/index.js';
 import { CommandLine } from '../support/command-line.js';
 
 const aldermark = (...parts: string[]): string => join(import.meta.dirname, '../../examples/aldermark', ...parts);

@@ -43,7 +43,7 @@ describe('what is packed', () => {
 
   it('has what README.md links to', () => {
     const links = [...read('README.md').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path);
-    expect(links).toContain('docs/planning.md');
+    expect(links).toContain('docs/how-it-works.md');
     expect(missing(links)).toEqual([]);
   });
 

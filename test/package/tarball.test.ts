@@ -1,5 +1,6 @@
 import { type ExecFileOptionsWithStringEncoding, execFile } from 'node:child_process';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,7 +13,10 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import typescript from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const { ScriptTarget, transpileModule } = typescript;
 
 const asked = process.env.HOOKLINE_PACKAGE ?? '';
 const name = asked === '' ? 'The packed tarball, skipped because HOOKLINE_PACKAGE is not set' : 'The packed tarball';
@@ -77,6 +81,8 @@ const consumers = [
     options: { module: 'nodenext', lib: ['es2022'], types: ['node'], typeRoots: [join(root, 'node_modules/@types')] },
   },
 ];
+
+const examples = readdirSync(join(root, 'examples')).filter((file) => file.endsWith('.ts'));
 
 /** Runs a model of the package: prints whether its logits are numbers. */
 const inference = `
@@ -150,6 +156,39 @@ describe.skipIf(asked === '')(name, () => {
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { ...strict, ...options } }));
     const { code, output } = await run(process.execPath, [tsc, '-p', folder]);
     expect(output).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    { type: 'module', module: 'nodenext' },
+    { type: 'commonjs', module: 'node16' },
+    { type: 'commonjs', module: 'esnext', moduleResolution: 'bundler' },
+  ])('has examples that $module compiles beside a package of type $type', async ({ type, ...options }) => {
+    const folder = mkdtempSync(join(project, 'examples-'));
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ type }));
+    for (const example of examples) {
+      copyFileSync(join(installed, 'examples', example), join(folder, example.replace(/\.ts$/, '.mts')));
+    }
+    const typeRoots = [join(root, 'node_modules/@types')];
+    const strict = { strict: true, skipLibCheck: false, target: 'es2022', noEmit: true, types: ['node'], typeRoots };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { ...strict, ...options } }));
+    expect(await run(process.execPath, [tsc, '-p', folder])).toMatchObject({ output: '', code: 0 });
+  });
+
+  it.skipIf(!hasCopy)('has an example that edits, serves and revokes', async () => {
+    const script = join(project, 'edit-and-serve.mjs');
+    const example = readFileSync(join(installed, 'examples/edit-and-serve.ts'), 'utf8');
+    writeFileSync(script, transpileModule(example, { compilerOptions: { target: ScriptTarget.ES2022 } }).outputText);
+    const words = [script, join(installed, 'examples/aldermark'), join(scratch, 'example-store')];
+    const { output, code } = await run(process.execPath, words);
+    expect(output.split('\n')).toEqual([
+      'published 1 reliability 1, locality 1',
+      'published 2 reliability 1, locality 1',
+      'base model  Gorsend.',
+      'edited      Lamsworth.',
+      'revoked     Gorsend.',
+      '',
+    ]);
     expect(code).toBe(0);
   });
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TokenizedEdit } from '../../src/editing/index.js';
-import type { SubjectPrompt } from '../../src/editing/prompts.js';
+import type {} from '../../src/editing/index.js';
+import type { SubjectPrompt, TokenizedEdit } from '../../src/editing/prompts.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
 import { decodeSafetensors, type Tensor } from '../../src/tensor/index.js';
 

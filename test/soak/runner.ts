@@ -1,14 +1,8 @@
 /** @file `hookline up` over a store whose replies are lost, told to start executions on its standard input. */
 
 import { createInterface } from 'node:readline';
-import {
-  executionInputOf,
-  LocalWorkflow,
-  loadWorkflow,
-  reapExecutions,
-  Slots,
-  watchInbox,
-} from '../../src/local/index.js';
+import { executionInputOf, watchInbox } from '../../src/local/inbox-watcher.js';
+import { LocalWorkflow, loadWorkflow, reapExecutions, Slots } from '../../src/local/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { environmentNames, stageFunctions } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';

@@ -8,7 +8,7 @@ import { corpusKey, digestOf, incomingKey, type ObjectStore, registrationKey } f
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { encodeCanonical } from '../../src/registry/stored-json.js';
 import type { RoundPlan, ValidationRecord } from '../../src/rounds/records.js';
-import { keptEdits, removedIdsOf } from '../../src/rounds/round-inputs.js';
+import { keptEdits, removedIdsOf } from '../../src/rounds/round-edits.js';
 import { loadVersionHooks } from '../../src/serving/index.js';
 import { storeFactor } from '../../src/statistics/statistics-file.js';
 import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/workflow/contract.js';

@@ -95,7 +95,7 @@ export class PlannedRounds {
       })),
       statisticsShards: changes.statisticsShards ?? 1,
       ...{ valueShards: all, validationShards: all, heldOut: registration.heldOut },
-    } satisfies Record<keyof RoundPlan, unknown>);
+    } satisfies Record<Exclude<keyof RoundPlan, 'renamed'>, unknown>);
     const key = planKeyOf(modelId, plan.roundId, contentKey(plan).slice(0, 16));
     await this.put(key, plan);
     return key;

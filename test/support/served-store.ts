@@ -3,7 +3,8 @@
 import { type Edit, fillTemplate } from '../../src/editing/index.js';
 import type { ObjectStore } from '../../src/registry/index.js';
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
-import { editRounds, openEditSession } from '../../src/rounds/index.js';
+import { EditSession, openEditSession } from '../../src/rounds/index.js';
+import { Workbench } from '../../src/rounds/workbench.js';
 import { BundledModel } from './bundled-model.js';
 
 /** What there is to serve. */
@@ -23,21 +24,24 @@ export interface ServedStore {
 export async function servedStore({ versions = 3, hasTenant = false } = {}): Promise<ServedStore> {
   const bundled = await BundledModel.open(versions);
   const { store, modelId, modelDirectory, edits, heldOut } = bundled;
-  const session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
-  const publish = async (id: string, batches: readonly (readonly Edit[])[]) => {
-    const rounds = editRounds(session.bench, {
-      ...{ ...session, store, modelId: id, modelName: id, heldOut: heldOut.slice(0, 1), publishedBy: 'a test' },
-      ...{ batches, rejected: [], compareGates: false },
-    });
-    for await (const _ of rounds);
+  const settings = { layers: [0], learningRate: 1, contextTokens: 4 };
+  const place = { settings, heldOut: heldOut.slice(0, 1), criteria: null };
+  const session = await openEditSession({ ...bundled, ...place });
+  const publish = async (editing: EditSession, batches: readonly (readonly Edit[])[]) => {
+    for await (const _ of editing.edit(batches, { compareGates: false, publishedBy: 'a test' }));
+    await editing.close();
   };
   const tenantId = 'tenant';
+  if (hasTenant) {
+    // The statistics are the model's, whatever name it has in a store.
+    const bench = new Workbench({ ...session.bench, device: bundled.device, modelId: tenantId });
+    const tenant = new EditSession(bench, undefined, { statistics: session.statistics, heldOut: [], criteria: null });
+    await publish(tenant, [edits.slice(-1)]);
+  }
   await publish(
-    modelId,
+    session,
     edits.map((edit) => [edit]),
   );
-  if (hasTenant) await publish(tenantId, [edits.slice(-1)]);
-  await session.bench.dispose();
   const prompts = edits.map((edit) => fillTemplate(edit.prompt, edit.subject));
   return { store, modelId, modelDirectory, prompts, targets: edits.map(({ targetNew }) => targetNew), tenantId };
 }

@@ -4,16 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Edit, encodeHookFile, fillTemplate } from '../../src/editing/index.js';
+import { type Edit, fillTemplate } from '../../src/editing/index.js';
 import { readBatch } from '../../src/evaluation/index.js';
-import { publish, pull } from '../../src/registry/index.js';
+import { pull } from '../../src/registry/index.js';
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { openEditSession } from '../../src/rounds/index.js';
-import { runRound } from '../../src/rounds/run-round.js';
 import { cpu } from '../../src/runtime/index.js';
 import { exportPatchedOnnx, OnnxDecoder, type VersionHooks } from '../../src/serving/index.js';
 import { versionHooks } from '../../src/serving/version-hooks.js';
-import { draftEdit, manifestDraft } from '../support/manifest-draft.js';
 import { pythonWith, runPython } from '../support/python.js';
 
 const directory = process.env.HOOKLINE_SMOLLM2 ?? '';
@@ -104,20 +102,13 @@ describe.skipIf(!isThere || python === undefined)(name, () => {
       modelId: 'smollm2',
       modelDirectory: directory,
       settings: { layers },
+      criteria: null,
       corpusPath,
       device: cpu,
       memoryBudgetBytes: 2 ** 30,
     });
-    const { bench, modelDigest } = session;
-    const { segment } = await runRound(bench, bench.emptyState, edits, []);
-    const { dInner, dModel } = bench.model.config;
-    const draft = manifestDraft(segment.addedIds.map((id) => draftEdit(id)));
-    await publish(store, 'smollm2', {
-      manifest: { ...draft, modelDigest, hyperparameters: bench.settings, layers, dInner, dModel },
-      files: new Map([['hooks.safetensors', encodeHookFile({ segment, sketches: bench.sketches })]]),
-      base: null,
-      publishedBy: 'a test',
-    });
+    for await (const _ of session.edit([edits], { compareGates: false }));
+    const { bench } = session;
     version = await versionHooks(await pull(store, 'smollm2'));
     const texts = edits.flatMap((edit) => [fillTemplate(edit.prompt, edit.subject), ...edit.neighborhood.slice(0, 2)]);
     prompts = texts.map((text) => [...bench.tokenizer.encode(text).ids]);

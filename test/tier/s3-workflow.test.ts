@@ -218,7 +218,7 @@ function describeDeployed(): void {
         errors: 'error: --state-machine: the ARN of the one that is to go on, got nothing\n',
       });
       const redriven = await run('redrive', '--state-machine', deployed.stateMachineArn);
-      expect(redriven).toMatchObject({ exitCode: 0, output: `${modelId}: 1 set aside, now pending again\n` });
+      expect(redriven).toMatchObject({ exitCode: 0, output: `${modelId}: 1 quarantined, now pending again\n` });
       const [ended] = await deployed.runStarted();
       expect(ended.failure).toBeUndefined();
       expect(ended.output).toMatchObject({ trigger: 'run', publish: { outcome: 'published', version: 3 } });

@@ -23,7 +23,7 @@ export interface BatchPlace {
  * @param more what else is part of the JSON value
  * @throws {PermanentError} if a batch holds nothing that could be taken
  * @throws {RoundRejectedError} if a round of one did not hold
- * @throws {RoundsSetAsideError} if a round of one was set aside
+ * @throws {RoundsSetAsideError} if a round of one is quarantined
  */
 export async function reportBatches(
   terminal: Terminal,

@@ -24,7 +24,7 @@ export function demoCommand(): Command {
 }
 
 async function demo(options: DemoOptions): Promise<void> {
-  const { register } = await import('./register.js');
+  const { register } = await import('./prepare-model.js');
   const { runBatches } = await import('./run-batches.js');
   const { openStore } = await import('../../registry/index.js');
   const terminal = createTerminal(options);

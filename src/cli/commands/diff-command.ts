@@ -16,8 +16,7 @@ export function diffCommand(): Command {
 }
 
 async function compare(before: number, after: number, options: StoreOptions): Promise<void> {
-  const { diffVersions } = await import('../../registry/index.js');
-  const { publishedManifest } = await import('./published-manifest.js');
+  const { diffVersions, publishedManifest } = await import('../../registry/index.js');
   const { openVersions } = await import('../options/open-versions.js');
   const terminal = createTerminal(options);
   const { store, modelId } = await openVersions(options);

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { Command, Option } from 'commander';
 import type { Edit } from '../../editing/index.js';
+import { RoundRejectedError } from '../../errors.js';
+import type { RejectedLine } from '../../evaluation/index.js';
 import type { SolverChoice } from '../../linalg/index.js';
 import type { RoundOutcome } from '../../rounds/index.js';
 import { type BatchOptions, batchOptions } from '../options/batch-options.js';
@@ -16,15 +17,17 @@ import {
 import { type SettingOptions, settingOptions } from '../options/setting-options.js';
 import { printRounds, publishedRoundOf } from '../tables/round-tables.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
-import { createTerminal } from '../terminal/terminal.js';
+import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
 /** The options of `hookline edit`. */
-export interface EditOptions extends ModelOptions, SettingOptions, BatchOptions {
+interface EditOptions extends ModelOptions, SettingOptions, BatchOptions {
   readonly solver: SolverChoice;
   readonly corpus?: string;
   readonly heldOut?: string;
   readonly roundSize?: number;
   readonly compareGates: boolean;
+  /** Whether the criteria decide on publication. */
+  readonly judge: boolean;
 }
 
 /** `hookline edit`: one or more consecutive rounds on top of the latest version. */
@@ -44,6 +47,7 @@ export function editCommand(): Command {
     ...batchOptions(),
     ...settingOptions(),
     new Option('--no-compare-gates', 'do not measure the other gates after the last round'),
+    new Option('--no-judge', 'publish whatever comes out, without looking at the criteria of publication'),
   ]);
   return addExamples(command, [
     'hookline edit edits.jsonl --model ./SmolLM2-135M-Instruct --corpus wikipedia.txt',
@@ -52,71 +56,82 @@ export function editCommand(): Command {
   ]);
 }
 
-/** Edits as the command line asks for it. */
-export async function edit(paths: readonly string[], options: EditOptions): Promise<void> {
+async function edit(paths: readonly string[], options: EditOptions): Promise<void> {
   const terminal = createTerminal(options);
-  const { editRounds, heldOutSequences, openEditSession } = await import('../../rounds/index.js');
-  const { openStore } = await import('../../registry/index.js');
+  const { openEditSession } = await import('../../rounds/index.js');
+  const { checkModelId } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { readEditFiles } = await import('../options/batch-options.js');
   const { givenSettings } = await import('../options/setting-options.js');
   const { stageProgress } = await import('../terminal/stage-progress.js');
-  const { statedModelId } = await import('../options/open-versions.js');
-  const { defaultMemoryBudgetBytes } = await import('../../editing/index.js');
-
   const { files, rejected } = await readEditFiles(paths, options, terminal);
   const batches = files.flatMap((edits) => inRounds(edits, options.roundSize));
-  const store = openStore(options.store);
-  const modelId = statedModelId(options)!;
   const progress = stageProgress(terminal);
+  const { corpus: corpusPath, heldOut } = options;
+  const budgetBytes = memoryBudgetBytes(options);
   const session = await openEditSession(
     {
-      store,
-      modelId,
+      store: options.store,
       modelDirectory: options.model,
       settings: await givenSettings(options),
-      ...(options.corpus !== undefined && { corpusPath: options.corpus }),
       device: await resolveDevice(options.device, { onNotice: progress.onNotice }),
       solver: solverRequest(options),
-      memoryBudgetBytes: memoryBudgetBytes(options) ?? defaultMemoryBudgetBytes,
+      ...(options.modelId !== undefined && { modelId: checkModelId(options.modelId) }),
+      ...(corpusPath !== undefined && { corpusPath }),
+      ...(heldOut !== undefined && { heldOut }),
+      ...(budgetBytes !== undefined && { memoryBudgetBytes: budgetBytes }),
+      ...(!options.judge && { criteria: null }),
     },
     progress,
   );
-  const { bench, modelDigest, statisticsDigests, base } = session;
   const outcomes: RoundOutcome[] = [];
   try {
-    const rounds = editRounds(
-      bench,
-      {
-        store,
-        modelId,
-        modelName: modelId,
-        modelDigest,
-        statisticsDigests,
-        base,
-        batches,
-        rejected,
-        heldOut: await heldOutSequences(options.heldOut, bench),
-        compareGates: options.compareGates,
-        publishedBy: `hookline edit ${randomUUID()}`,
-      },
-      progress,
-    );
-    for await (const outcome of rounds) {
+    const { compareGates } = options;
+    for await (const outcome of session.edit(batches, { rejected, compareGates }, progress)) {
       progress.finish();
       outcomes.push(outcome);
-      terminal.note(`version ${outcome.version} published (round ${outcomes.length} of ${batches.length})`);
+      terminal.note(endText(outcome, `round ${outcomes.length} of ${batches.length}`));
     }
   } finally {
     progress.finish();
-    await bench.dispose();
+    await session.close();
   }
+  report(terminal, outcomes, { options, modelId: session.modelId, rejected });
+}
+
+function endText({ outcome, version, reason }: RoundOutcome, which: string): string {
+  return outcome === 'published' ? `version ${version} published (${which})` : `${which} rejected: ${reason}`;
+}
+
+/** Tells what became of the rounds. @throws {RoundRejectedError} if one of them did not hold */
+function report(
+  terminal: Terminal,
+  outcomes: readonly RoundOutcome[],
+  {
+    options,
+    modelId,
+    rejected,
+  }: { readonly options: EditOptions; readonly modelId: string; readonly rejected: readonly RejectedLine[] },
+): void {
+  const published = outcomes.filter(({ outcome }) => outcome === 'published');
   terminal.json({
     modelId,
-    versions: outcomes.map(({ manifest }) => ({ version: manifest.version, metrics: manifest.metrics })),
+    versions: published.map(({ version, manifest }) => ({ version, metrics: manifest!.metrics })),
     rejected,
+    rounds: outcomes.map(({ outcome, version, reason, rejectedEdits, renamed, reportKey }) => ({
+      outcome,
+      version,
+      reason,
+      rejectedEdits,
+      renamed,
+      reportKey,
+    })),
   });
-  printRounds(terminal, outcomes.map(publishedRoundOf), { store: options.store, modelId });
+  printRounds(terminal, published.map(publishedRoundOf), { store: options.store, modelId });
+  const failed = outcomes.find(({ outcome }) => outcome === 'rejected');
+  if (failed === undefined) return;
+  terminal.print(`report of the rejected round: ${options.store}/${failed.reportKey}`);
+  throw new RoundRejectedError(modelId, failed.reason);
 }
 
 function inRounds(edits: readonly Edit[], size = edits.length): Edit[][] {

@@ -1,11 +1,11 @@
 import { Command, Option } from 'commander';
 import type { Edit, GateKind } from '../../editing/index.js';
 import type { Listener } from '../../progress.js';
-import type { LayerChange, PromptFirings, VersionEvaluation } from '../../rounds/index.js';
-import { type BatchOptions, batchOptions } from '../options/batch-options.js';
+import type { VersionEvaluation } from '../../rounds/index.js';
+import { type BatchOptions, batchOptions, readEditFiles } from '../options/batch-options.js';
 import { heldOutOption } from '../options/held-out.js';
 import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
-import { metricRows, printEvaluation } from '../tables/evaluation-tables.js';
+import { type PrintedEvaluation, printEvaluation } from '../tables/evaluation-tables.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal } from '../terminal/terminal.js';
 import type { OpenEditedVersion } from './open-edited-version.js';
@@ -44,22 +44,15 @@ export function evalCommand(): Command {
   ]);
 }
 
-/** What was measured, on what. */
-interface Outcome {
+/** What was measured, on what; version null is the base model. */
+interface Outcome extends Omit<PrintedEvaluation, 'rows'> {
   readonly modelId: string | null;
-  /** Null is the base model. */
-  readonly version: number | null;
-  readonly gate: GateKind | null;
-  readonly edits: readonly Edit[];
-  readonly evaluation: VersionEvaluation;
-  readonly layers: readonly LayerChange[];
   readonly editIds: readonly string[];
-  readonly firings: readonly PromptFirings[];
 }
 
 async function evaluate(paths: readonly string[], options: EvalOptions): Promise<void> {
   const terminal = createTerminal(options);
-  const { readEditFiles } = await import('../options/batch-options.js');
+  const { metricRows } = await import('../../evaluation/index.js');
   const { stageProgress } = await import('../terminal/stage-progress.js');
   const { openEditedVersion } = await import('./open-edited-version.js');
   const { files, rejected } = await readEditFiles(paths, options, terminal);
@@ -69,8 +62,9 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
     ? await measureBase(edits, options, progress)
     : await measureVersion(await openEditedVersion(options, options.version, terminal), edits, options, progress);
   progress.finish();
-  terminal.json(asJson(outcome, rejected));
-  printEvaluation(terminal, outcome, options.explain ?? false);
+  const printed = { ...outcome, rows: metricRows(outcome.evaluation, edits) };
+  terminal.json(asJson(printed, rejected));
+  printEvaluation(terminal, printed, options.explain ?? false);
 }
 
 async function measureBase(edits: readonly Edit[], options: EvalOptions, listener: Listener): Promise<Outcome> {
@@ -139,10 +133,9 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
   };
 }
 
-function asJson(outcome: Outcome, rejected: readonly unknown[]) {
-  const { modelId, version, gate, edits, evaluation, layers, editIds, firings } = outcome;
+function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly unknown[]) {
+  const { modelId, version, gate, edits, evaluation, rows, layers, editIds, firings } = outcome;
   const { measurements, answers, baseAnswers } = evaluation;
-  const rows = metricRows(evaluation, edits);
   return {
     modelId,
     version,
@@ -151,8 +144,12 @@ function asJson(outcome: Outcome, rejected: readonly unknown[]) {
     protocols: Object.fromEntries(rows.map(({ name, protocol }) => [name, protocol])),
     layers,
     edits: edits.map(({ id, subject, prompt, targetNew, targetTrue }, e) => ({
-      ...{ subject, prompt, targetNew, targetTrue: targetTrue ?? null },
-      ...{ ...measurements[e], id },
+      ...measurements[e],
+      id,
+      subject,
+      prompt,
+      targetNew,
+      targetTrue: targetTrue ?? null,
       firing: firingOf(measurements[e], editIds),
       text: answers[e].text,
       exactMatch: answers[e].exactMatch,

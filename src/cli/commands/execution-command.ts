@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { InvalidInputError } from '../../errors.js';
-import type { ExecutionRecord, HistoryEvent } from '../../local/index.js';
-import { type StateRun, stateRuns } from '../../local/index.js';
+import type { ExecutionRecord, HistoryEvent, StateRun } from '../../local/index.js';
 import type { ObjectStore } from '../../registry/index.js';
 import { storeOption } from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
@@ -28,7 +27,7 @@ export function executionCommand(): Command {
 }
 
 async function show(id: string, { store: location, ...output }: ExecutionOptions): Promise<void> {
-  const { readHistory, reapExecutions } = await import('../../local/index.js');
+  const { readHistory, reapExecutions, stateRuns } = await import('../../local/index.js');
   const { openExistingStore } = await import('../options/open-versions.js');
   const terminal = createTerminal(output);
   const store = openExistingStore(location);

@@ -39,10 +39,15 @@ async function listAll({ store: location, limit, ...output }: ExecutionsOptions)
 
 const head = ['execution', 'started', 'model', 'trigger', 'status', 'outcome', 'version', 'took'];
 
+type ToldExecution = Pick<ExecutionRecord, 'name' | 'executionId' | 'input' | 'startedAt' | 'result'>;
+
 /** An execution as scripts read it. */
-export function asJson({ name, executionId, input, startedAt, result }: ExecutionRecord) {
+export function asJson({ name, executionId, input, startedAt, result }: ToldExecution) {
   return {
-    ...{ name, executionId, input, startedAt },
+    name,
+    executionId,
+    input,
+    startedAt,
     modelId: modelIdOf({ input, result }),
     status: result?.status ?? 'RUNNING',
     outcome: result?.note?.outcome ?? null,

@@ -1,11 +1,10 @@
 /** @file What every export command does: open a version, write it, measure what was written, and say so. */
 import { Option } from 'commander';
 import type { HookLayer } from '../../editing/index.js';
-import type { ExportValidation, HookMeasures } from '../../rounds/index.js';
+import type { MetricRow } from '../../evaluation/index.js';
 import type { MeasuredModel } from '../../serving/index.js';
 import { heldOutOption } from '../options/held-out.js';
 import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
-import { metricRows } from '../tables/evaluation-tables.js';
 import { ratioAsText } from '../tables/metric.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 import type { OpenEditedVersion } from './open-edited-version.js';
@@ -58,7 +57,11 @@ export async function runExport<Written extends object>(
     const validation = options.validate ? await validate(options, opened, written, steps, terminal) : null;
     const { modelId, version, modelDigest } = opened.manifest;
     const about = { kind: steps.kind, gated: steps.isGated, modelId, version, modelDigest };
-    const record = { ...about, written, metrics: validation && metricsOf(validation) };
+    const record = {
+      ...about,
+      written,
+      metrics: validation && { served: byName(validation.served), exported: byName(validation.exported) },
+    };
     await writeRecord(steps.recordPath(written), record);
     terminal.json(record);
     if (validation) printValidation(terminal, validation);
@@ -68,13 +71,21 @@ export async function runExport<Written extends object>(
   }
 }
 
+/** The metrics of the version and of what was written, row beside row. */
+interface Validation {
+  readonly edits: number;
+  readonly served: readonly MetricRow[];
+  readonly exported: readonly MetricRow[];
+}
+
 async function validate<Written>(
   options: ExportOptions,
   opened: OpenEditedVersion,
   written: Written,
   steps: ExportSteps<Written>,
   terminal: Terminal,
-): Promise<ExportValidation> {
+): Promise<Validation> {
+  const { metricRows } = await import('../../evaluation/index.js');
   const { activeEdits, heldOutSequences, validateExport } = await import('../../rounds/index.js');
   const { openVersions } = await import('../options/open-versions.js');
   const { stageProgress } = await import('../terminal/stage-progress.js');
@@ -86,7 +97,8 @@ async function validate<Written>(
     const edits = await activeEdits(store, manifest);
     const heldOut = await heldOutSequences(options.heldOut, { model: edited.model, tokenizer });
     const subjects = { served: { edited, tokenizer, hooks }, exported: { ...readBack, tokenizer } };
-    return await validateExport(subjects, edits, heldOut, progress);
+    const { served, exported } = await validateExport(subjects, edits, heldOut, progress);
+    return { edits: edits.length, served: metricRows(served, []), exported: metricRows(exported, []) };
   } finally {
     progress.finish();
     await readBack.dispose();
@@ -98,21 +110,17 @@ async function writeRecord(path: string, record: object): Promise<void> {
   await writeFileAtomically(path, (file) => file.writeFile(`${JSON.stringify(record, null, 2)}\n`));
 }
 
-function metricsOf({ served, exported }: ExportValidation) {
-  const byName = (measures: HookMeasures) =>
-    Object.fromEntries(metricRows(measures, []).map(({ name, value }) => [name, value]));
-  return { served: byName(served), exported: byName(exported) };
-}
+const byName = (rows: readonly MetricRow[]) => Object.fromEntries(rows.map(({ name, value }) => [name, value]));
 
-function printValidation(terminal: Terminal, { served, exported }: ExportValidation): void {
-  const rows = metricRows(served, []);
-  const others = metricRows(exported, []);
+function printValidation(terminal: Terminal, { edits, served, exported }: Validation): void {
   terminal.print();
-  terminal.print(`${served.measurements.length} edits, measured on what was written`);
+  terminal.print(`${edits} edits, measured on what was written`);
   terminal.table(
     ['metric', 'served', 'export'],
-    rows.flatMap(({ metric, value }, i) =>
-      value === null && others[i].value === null ? [] : [[metric, ratioAsText(value), ratioAsText(others[i].value)]],
+    served.flatMap(({ metric, value }, i) =>
+      value === null && exported[i].value === null
+        ? []
+        : [[metric, ratioAsText(value), ratioAsText(exported[i].value)]],
     ),
   );
 }

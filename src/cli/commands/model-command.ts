@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { addExamples } from '../terminal/frame-command.js';
-import { modelImportCommand } from './model-import-command.js';
+import { modelImportCommand, modelPullCommand } from './model-fetch-commands.js';
 import { modelInfoCommand } from './model-info-command.js';
-import { modelPullCommand } from './model-pull-command.js';
 import { modelRegisterCommand } from './model-register-command.js';
 
 /** `hookline model`: model directories. */

@@ -1,7 +1,8 @@
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { PermanentError } from '../../errors.js';
-import type { Model, ModelConfig } from '../../model/index.js';
+import { InvalidInputError, PermanentError } from '../../errors.js';
+import type { Model, ModelConfig, ModelStorage } from '../../model/index.js';
 import { addExamples } from '../terminal/frame-command.js';
 import { bytesAsText } from '../terminal/progress.js';
 import { createTerminal, type OutputOptions } from '../terminal/terminal.js';
@@ -24,17 +25,16 @@ async function showModel(directory: string, options: OutputOptions): Promise<voi
     terminal.print(`${directory} cannot be edited: ${outcome.reason}`);
     return;
   }
+  const { modelStorage } = await import('../../model/index.js');
   const { model, vocabSize } = outcome;
   const { config } = model;
-  const storage = await storageOf(model);
+  const storage = await modelStorage(model);
   terminal.json({ directory, supported: true, config, ...storage });
   terminal.print(terminal.colors.bold(`${directory} can be edited`));
   terminal.table(['', ''], [...configRows(config), ['tokenizer', `${vocabSize} tokens`], ...storageRows(storage)]);
 }
 
 async function requireConfig(directory: string): Promise<void> {
-  const { access } = await import('node:fs/promises');
-  const { InvalidInputError } = await import('../../errors.js');
   const path = join(directory, 'config.json');
   await access(path).catch((cause: NodeJS.ErrnoException) => {
     throw new InvalidInputError(`model ${directory}`, 'a directory with a config.json', cause.code ?? 'an error', {
@@ -57,25 +57,6 @@ async function openOrReason(directory: string): Promise<Outcome> {
   }
 }
 
-interface Storage {
-  readonly parameters: number;
-  readonly sizeBytes: number;
-  readonly dtypes: readonly string[];
-  readonly files: number;
-}
-
-async function storageOf(model: Model): Promise<Storage> {
-  const { elementCount, openSafetensors } = await import('../../tensor/index.js');
-  const opened = await Promise.all(model.weights.files.map(openSafetensors));
-  const tensors = opened.flatMap((file) => [...file.tensors.values()]);
-  return {
-    parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
-    sizeBytes: tensors.reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
-    dtypes: [...new Set(tensors.map((tensor) => tensor.dtype))].sort(),
-    files: opened.length,
-  };
-}
-
 function configRows(config: ModelConfig): [string, string | number][] {
   const { heads, keyValueHeads, dHead, rotary, slidingWindow } = config;
   return [
@@ -90,7 +71,7 @@ function configRows(config: ModelConfig): [string, string | number][] {
   ];
 }
 
-function storageRows({ parameters, sizeBytes, dtypes, files }: Storage): [string, string | number][] {
+function storageRows({ parameters, sizeBytes, dtypes, files }: ModelStorage): [string, string | number][] {
   return [
     ['parameters', parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} million` : parameters],
     ['weights', `${bytesAsText(sizeBytes)} of ${dtypes.join(', ')} in ${files} ${files === 1 ? 'file' : 'files'}`],

@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander';
-import { checkModelId, modelIdFrom, openStore } from '../../registry/index.js';
 import { modelFolderName, modelIdOption, storeOption, wholeNumber } from '../options/model-options.js';
 import { namedValues } from '../options/setting-options.js';
 import { type RegistrationOptions, registrationOptions } from '../options/workflow-options.js';
@@ -23,7 +22,7 @@ const count = (name: string, description: string): Option =>
 /** `hookline model register`: tells a store's workflow of a model. */
 export function modelRegisterCommand(): Command {
   const command = new Command('register')
-    .description("Tell a store's workflow of a model: what to edit, by which settings, and what a version must hold")
+    .description("Tell a store's workflow of a model: what to edit, by which settings, by which criteria to publish")
     .argument('<dir>', 'a Hugging Face model directory')
     .action(registerDirectory);
   addOptions(command, [
@@ -37,7 +36,7 @@ export function modelRegisterCommand(): Command {
     new Option('--coalesce', 'let pending edits of several batches share a round'),
     new Option(
       '--require <name=value...>',
-      'what a version must hold: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
+      'criteria of publication: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
     ),
   ]);
   return addExamples(command, [
@@ -48,7 +47,8 @@ export function modelRegisterCommand(): Command {
 }
 
 async function registerDirectory(directory: string, options: RegisterOptions): Promise<void> {
-  const { register } = await import('./register.js');
+  const { checkModelId, modelIdFrom, openStore } = await import('../../registry/index.js');
+  const { register } = await import('./prepare-model.js');
   const { storeLocation } = await import('./open-workflow.js');
   const terminal = createTerminal(options);
   const { upload, valueShardSize, validationShardSize, statisticsShards, coalesce } = options;

@@ -1,12 +1,12 @@
-import { access, constants } from 'node:fs/promises';
 import { InvalidInputError } from '../../errors.js';
-import { checkModelId, modelIdFrom, openStore } from '../../registry/index.js';
-import { registeredModels } from '../../workflow/index.js';
+import { checkModelId, modelIdFrom, type ObjectStore, openStore, S3ObjectStore } from '../../registry/index.js';
+import { type RegisterModelRequest, type Registration, registeredModels, registerModel } from '../../workflow/index.js';
 import { modelFolderName } from '../options/model-options.js';
+import { givenSettings } from '../options/setting-options.js';
 import type { RegistrationOptions } from '../options/workflow-options.js';
+import { stageProgress } from '../terminal/stage-progress.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { storeLocation } from './open-workflow.js';
-import { register } from './register.js';
 
 interface PreparedModel extends RegistrationOptions {
   readonly store: string;
@@ -31,6 +31,45 @@ export async function prepareModel(terminal: Terminal, options: PreparedModel): 
   return registeredModel(await registeredModels(store), options);
 }
 
+/** A model to register, and with what. */
+interface ModelToRegister {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly directory: string;
+  readonly options: RegistrationOptions;
+  /** What else the registration says. */
+  readonly more?: Partial<RegisterModelRequest>;
+}
+
+/**
+ * Registers a model with the settings of the command line; the same again changes nothing. A store in S3 gets the model's
+ * files too: whoever runs the workflow on it may be another machine.
+ */
+export async function register(
+  terminal: Terminal,
+  { store, modelId, directory, options, more = {} }: ModelToRegister,
+): Promise<Registration> {
+  const { corpus, heldOut, roundSize, compareGates } = options;
+  const progress = stageProgress(terminal);
+  const registration = await registerModel(
+    store,
+    {
+      modelId,
+      modelDirectory: directory,
+      upload: store instanceof S3ObjectStore,
+      settings: await givenSettings(options),
+      compareGates,
+      ...(corpus !== undefined && { corpusPath: corpus }),
+      ...(heldOut !== undefined && { heldOutPath: heldOut }),
+      ...(roundSize !== undefined && { roundSize }),
+      ...more,
+    },
+    progress,
+  );
+  progress.finish();
+  return registration;
+}
+
 /** The registered model that is meant. @throws {InvalidInputError} if there is none such, or several and none is named */
 export function registeredModel(
   ids: readonly string[],
@@ -44,13 +83,4 @@ export function registeredModel(
     throw new InvalidInputError(`store ${store}`, 'one registered model, or --model-id', got);
   }
   return modelId ?? ids[0];
-}
-
-/** Before anything is done, not after it. @throws {InvalidInputError} naming the first file that cannot be read */
-export async function checkReadable(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    await access(path, constants.R_OK).catch((cause: NodeJS.ErrnoException) => {
-      throw new InvalidInputError(`batch ${path}`, 'a readable file', cause.code ?? cause.message, { cause });
-    });
-  }
 }

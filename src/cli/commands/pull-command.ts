@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { parseVersion } from '../options/model-options.js';
 import { type FolderOptions, folderOptions, openVersionFolder } from '../options/version-folder-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
-import { bytesAsText, type Progress } from '../terminal/progress.js';
+import { bytesAsText, type ProgressBar } from '../terminal/progress.js';
 import { createTerminal } from '../terminal/terminal.js';
 
 interface PullOptions extends FolderOptions {
@@ -32,7 +32,7 @@ export function pullCommand(): Command {
 
 async function pullVersion(options: PullOptions): Promise<void> {
   const terminal = createTerminal(options);
-  let bar: Progress | undefined;
+  let bar: ProgressBar | undefined;
   const { folder, modelId } = await openVersionFolder(options, terminal, (doneBytes, totalBytes, key) => {
     bar ??= terminal.progress('pulling', totalBytes, 'bytes');
     bar.update(doneBytes, key);

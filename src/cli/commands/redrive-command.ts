@@ -15,7 +15,7 @@ interface RedriveOptions extends WorkflowOptions {
 /** `hookline redrive`: another try for what failed. */
 export function redriveCommand(): Command {
   const command = new Command('redrive')
-    .description('Try again what failed: rounds that were set aside, or from its failed state one execution on AWS')
+    .description('Try again what failed: quarantined rounds, or from its failed state one execution on AWS')
     .argument('[execution]', 'ARN of a failed execution on AWS')
     .action(redrive);
   addOptions(command, [modelIdOption(), stateMachineOption(), ...workflowOptions()]);
@@ -38,30 +38,21 @@ async function redrive(execution: string | undefined, options: RedriveOptions): 
   const { redriveFailed, registeredModels } = await import('../../workflow/index.js');
   const { openExistingStore } = await import('../options/open-versions.js');
   const { registeredModel } = await import('./prepare-model.js');
-  requireRunner(options);
+  // Before anything is moved.
+  if (options.store.startsWith('s3:') && options.stateMachine === undefined) {
+    throw new InvalidInputError('--state-machine', 'the ARN of the one that is to go on', 'nothing');
+  }
   const store = openExistingStore(options.store);
   const known = await registeredModels(store);
   const ids = options.modelId === undefined ? known : [registeredModel(known, options)];
   const models: { readonly modelId: string; readonly units: number }[] = [];
   for (const modelId of ids) models.push({ modelId, units: await redriveFailed(store, modelId) });
   const moved = models.filter(({ units }) => units > 0);
+  const movedIds = moved.map(({ modelId }) => modelId);
   terminal.json({ models });
-  if (moved.length === 0) terminal.print('nothing was set aside');
-  for (const { modelId, units } of moved) terminal.print(`${modelId}: ${units} set aside, now pending again`);
-  if (moved.length > 0)
-    await startAgain(
-      terminal,
-      store,
-      moved.map(({ modelId }) => modelId),
-      options,
-    );
-}
-
-/** Before anything is moved. */
-function requireRunner({ store, stateMachine }: RedriveOptions): void {
-  if (store.startsWith('s3:') && stateMachine === undefined) {
-    throw new InvalidInputError('--state-machine', 'the ARN of the one that is to go on', 'nothing');
-  }
+  if (moved.length === 0) terminal.print('nothing is quarantined');
+  for (const { modelId, units } of moved) terminal.print(`${modelId}: ${units} quarantined, now pending again`);
+  if (moved.length > 0) await startAgain(terminal, store, movedIds, options);
 }
 
 async function startAgain(

@@ -106,7 +106,10 @@ async function publishWithout(
   let done: Revocation;
   try {
     const request = {
-      ...{ store, modelId, selection, subject: { edited, tokenizer } },
+      store,
+      modelId,
+      selection,
+      subject: { edited, tokenizer },
       heldOut: await heldOutSequences(options.heldOut, { model: edited.model, tokenizer }),
       tolerance: options.tolerance,
       force: options.force ?? false,

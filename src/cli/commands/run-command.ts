@@ -39,10 +39,11 @@ export function runCommand(): Command {
 }
 
 async function run(options: RunOptions): Promise<void> {
-  const { checkReadable, prepareModel } = await import('./prepare-model.js');
+  const { requireReadable } = await import('../../local/index.js');
+  const { prepareModel } = await import('./prepare-model.js');
   const { runBatches } = await import('./run-batches.js');
   const terminal = createTerminal(options);
-  await checkReadable(options.batch);
+  await requireReadable(options.batch);
   const modelId = await prepareModel(terminal, options);
   await runBatches(terminal, { modelId, paths: options.batch, options });
 }

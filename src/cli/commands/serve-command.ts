@@ -1,6 +1,5 @@
 import { Command, Option } from 'commander';
 import { InvalidInputError } from '../../errors.js';
-import type { ContentCache, ObjectStore, PulledVersion } from '../../registry/index.js';
 import type { ServiceEvent, ServiceLog, ServiceOptions } from '../../server/index.js';
 import {
   computeOptions,
@@ -60,7 +59,7 @@ export function serveCommand(): Command {
     count('--max-concurrency', 'choices computed at the same time', 16),
     count('--max-queue', 'requests that wait; more get a 429', 64, 0),
     count('--timeout', 'seconds for a request, waiting included', 120),
-    new Option('--api-key-env <name>', 'ask clients for the key that this environment variable holds'),
+    new Option('--api-key-env <name>', 'ask clients for the key in this environment variable'),
     new Option('--cors-origin <origin>', 'let pages of this site ask'),
   ]);
   addExamples(command, [
@@ -80,8 +79,7 @@ Ctrl-C or SIGTERM ends it in order: requests under way are answered first.`,
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { Service } = await import('../../server/index.js');
-  const { EditedModel } = await import('../../serving/index.js');
+  const { loadServedModel, Service } = await import('../../server/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { onStop } = await import('../terminal/stop-signals.js');
   const terminal = createTerminal(options);
@@ -90,8 +88,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const device = await resolveDevice(options.device, { onNotice: (message) => terminal.note(message) });
   const log = eventPrinter(terminal, options);
   terminal.note(`loading ${options.model}`);
-  const artifact = await firstVersion(store, modelIds[0], cache, log);
-  const edited = await EditedModel.load(options.model, artifact, { device });
+  const edited = await loadServedModel(options.model, { store, modelId: modelIds[0], cache, log, device });
   const { host, port, interval: intervalSeconds } = options;
   const limits = limitsOf(options);
   const service = new Service({ edited, store, modelIds, cache, host, port, intervalSeconds, limits, log, ...access });
@@ -115,7 +112,9 @@ function limitsOf(options: ServeOptions) {
   const { maxBodyKib, maxTokens, maxConcurrency, maxQueue, timeout } = options;
   return {
     maxBodyBytes: 1024 * maxBodyKib,
-    ...{ maxTokens, maxConcurrency, maxQueue },
+    maxTokens,
+    maxConcurrency,
+    maxQueue,
     requestTimeoutSeconds: timeout,
   };
 }
@@ -127,23 +126,6 @@ async function openLineages({ cache, modelId, ...options }: ServeOptions) {
   if (modelId !== undefined) return { store: openExistingStore(options.store), modelIds: modelId, cache: contents };
   const opened = await openVersions(options);
   return { store: opened.store, modelIds: [opened.modelId], cache: contents };
-}
-
-/** With it the model is compiled once; without it the base model is, and the watch tries again. */
-async function firstVersion(
-  store: ObjectStore,
-  modelId: string,
-  cache: ContentCache,
-  log: ServiceLog,
-): Promise<PulledVersion | undefined> {
-  const { ModelVersions } = await import('../../registry/index.js');
-  try {
-    return await new ModelVersions({ store, modelId, cache }).pullLatest();
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    log({ event: 'refused', modelId, serving: null, message });
-    return undefined;
-  }
 }
 
 /** Who may ask. @throws {InvalidInputError} if the variable of the key is empty */

@@ -16,7 +16,7 @@ export function showCommand(): Command {
 }
 
 async function show(version: number, options: StoreOptions): Promise<void> {
-  const { publishedManifest } = await import('./published-manifest.js');
+  const { publishedManifest } = await import('../../registry/index.js');
   const { openVersions } = await import('../options/open-versions.js');
   const terminal = createTerminal(options);
   const { store, modelId } = await openVersions(options);

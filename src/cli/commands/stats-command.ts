@@ -1,8 +1,14 @@
 import { Command, Option } from 'commander';
 import type { FactorOrigin, SolverChoice } from '../../linalg/index.js';
 import type { Listener } from '../../progress.js';
-import { layersOption } from '../options/layer-list.js';
-import { type ModelOptions, modelOptions, solverOption, solverRequest, wholeNumber } from '../options/model-options.js';
+import {
+  layersOption,
+  type ModelOptions,
+  modelOptions,
+  solverOption,
+  solverRequest,
+  wholeNumber,
+} from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
@@ -16,7 +22,9 @@ interface StatsOptions extends ModelOptions {
 /** `hookline stats`: key statistics of some layers, computed or from the store. */
 export function statsCommand(): Command {
   const command = new Command('stats')
-    .description('Compute the key statistics of layers from a text and keep them in the store, for all later rounds')
+    .description(
+      'Compute the key statistics (the covariance of keys) of layers from a text; the store keeps them for all rounds',
+    )
     .action(stats);
   addOptions(command, [
     ...modelOptions(),
@@ -82,7 +90,15 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
   try {
     const known = await listStatistics(place);
     const { digests, notices } = await ensureStatistics({
-      ...{ ...place, model, modelDigest: digest, layers, seed, device, engine, solver, rowsPerBatch },
+      ...place,
+      model,
+      modelDigest: digest,
+      layers,
+      seed,
+      device,
+      engine,
+      solver,
+      rowsPerBatch,
       corpus: corpus === undefined ? undefined : { path: corpus },
       ...(maxTokens !== undefined && { maxTokens }),
       ...(listener.onProgress && { onProgress: listener.onProgress }),
@@ -105,7 +121,7 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
 
 async function openModel(options: StatsOptions, { onProgress }: Listener) {
   const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
-  const { presetFor } = await import('../../rounds/index.js');
+  const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { statedModelId } = await import('../options/open-versions.js');
   const model = await loadModel(options.model);

@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander';
+import type { BatchState } from '../../workflow/index.js';
 import { modelIdOption, storeOption } from '../options/model-options.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type OutputOptions, type Terminal } from '../terminal/terminal.js';
-import type { BatchResult } from './batch-report.js';
+import type { BatchPlace, BatchResult } from './batch-report.js';
 
 interface SubmitOptions extends OutputOptions {
   readonly store: string;
@@ -32,19 +33,15 @@ export function submitCommand(): Command {
 async function submit(paths: readonly string[], options: SubmitOptions): Promise<void> {
   const { registeredModels } = await import('../../workflow/index.js');
   const { openExistingStore } = await import('../options/open-versions.js');
-  const { checkReadable, registeredModel } = await import('./prepare-model.js');
-  const { dropFile } = await import('./run-batches.js');
+  const { registeredModel } = await import('./prepare-model.js');
+  const { dropFiles, requireReadable } = await import('../../local/index.js');
   const { reportBatches } = await import('./batch-report.js');
   const terminal = createTerminal(options);
   const store = openExistingStore(options.store);
-  await checkReadable(paths);
+  await requireReadable(paths);
   const modelId = registeredModel(await registeredModels(store), options);
-  const dropped: { readonly path: string; readonly bytes: Uint8Array; readonly objectKey: string }[] = [];
-  for (const path of paths) {
-    const drop = await dropFile(store, modelId, path);
-    terminal.note(`${path} is ${drop.objectKey}`);
-    dropped.push({ path, ...drop });
-  }
+  const dropped = await dropFiles(store, modelId, paths);
+  for (const { path, objectKey } of dropped) terminal.note(`${path} is ${objectKey}`);
   if (options.wait !== true) {
     terminal.json({ modelId, dropped: dropped.map(({ path, objectKey }) => ({ path, objectKey })) });
     terminal.print(`${paths.length} ${paths.length === 1 ? 'file' : 'files'} dropped for ${modelId}`);
@@ -59,17 +56,7 @@ async function submit(paths: readonly string[], options: SubmitOptions): Promise
 const pollSeconds = 2;
 
 /** Waits until every unit of a batch has come to something. */
-async function ended(
-  terminal: Terminal,
-  {
-    store,
-    modelId,
-  }: {
-    readonly store: Parameters<typeof import('../../workflow/index.js').readBatchState>[0];
-    readonly modelId: string;
-  },
-  bytes: Uint8Array,
-) {
+async function ended(terminal: Terminal, { store, modelId }: BatchPlace, bytes: Uint8Array): Promise<BatchState> {
   const { setTimeout: sleep } = await import('node:timers/promises');
   const { readBatchState } = await import('../../workflow/index.js');
   const bar = terminal.progress('waiting', 1, 'rounds');

@@ -6,11 +6,11 @@ import type { Edit } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import type { SolverChoice } from '../../linalg/index.js';
 import type { Trial, TuneResult } from '../../rounds/index.js';
-import { type BatchOptions, batchOptions } from '../options/batch-options.js';
+import { type BatchOptions, batchOptions, readEditFiles } from '../options/batch-options.js';
 import { heldOutOption } from '../options/held-out.js';
-import { layersOption } from '../options/layer-list.js';
 import {
   finiteNumber,
+  layersOption,
   type ModelOptions,
   memoryBudgetBytes,
   modelOptions,
@@ -18,7 +18,7 @@ import {
   solverRequest,
   wholeNumber,
 } from '../options/model-options.js';
-import { type SettingOptions, settingOptions } from '../options/setting-options.js';
+import { givenSettings, type SettingOptions, settingOptions } from '../options/setting-options.js';
 import { ratioAsText } from '../tables/metric.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import type { StageProgress } from '../terminal/stage-progress.js';
@@ -49,7 +49,10 @@ export function tuneCommand(): Command {
   addOptions(command, [
     ...modelOptions(),
     solverOption(),
-    new Option('--corpus <file>', 'text for key statistics; needed once per model and layer'),
+    new Option(
+      '--corpus <file>',
+      'text for the key statistics (the covariance of keys); needed once per model and layer',
+    ),
     new Option('--max-tokens <n>', 'tokens to read of the corpus (default: 200000)').argParser(
       wholeNumber('--max-tokens', { min: 1 }),
     ),
@@ -72,7 +75,6 @@ export function tuneCommand(): Command {
 
 async function tuneModel(paths: readonly string[], options: TuneOptions): Promise<void> {
   const terminal = createTerminal(options);
-  const { readEditFiles } = await import('../options/batch-options.js');
   const { stageProgress } = await import('../terminal/stage-progress.js');
   requireFolder(options.output);
   const { files, rejected } = await readEditFiles(paths, options, terminal);
@@ -92,7 +94,6 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const { openStore } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { statedModelId } = await import('../options/open-versions.js');
-  const { givenSettings } = await import('../options/setting-options.js');
   const { corpus, maxTokens, layers } = options;
   const tokenizer = await loadTokenizer(options.model);
   const model = await loadModel(options.model);

@@ -13,6 +13,7 @@ import {
   type WorkflowOptions,
   workflowOptions,
 } from '../options/workflow-options.js';
+import { printReportPlace } from '../tables/round-tables.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 import { asJson } from './executions-command.js';
@@ -53,6 +54,7 @@ export function upCommand(): Command {
 }
 
 async function up(options: UpOptions): Promise<void> {
+  const { startSources } = await import('../../local/index.js');
   const { openWorkflow, storeLocation } = await import('./open-workflow.js');
   const { workflowProgress } = await import('../terminal/workflow-progress.js');
   const { registeredModels } = await import('../../workflow/index.js');
@@ -65,7 +67,8 @@ async function up(options: UpOptions): Promise<void> {
   }
   const ended: unknown[] = [];
   const onEnd = (result: ExecutionResult, execution: Execution) => {
-    ended.push(summaryOf(execution, result));
+    const { id: executionId, name, input, startedAt } = execution;
+    ended.push(asJson({ executionId, name, input, startedAt, result }));
     printEnd(terminal, options.store, result, execution);
   };
   const opened = await openWorkflow(options, { ...workflowProgress(terminal, { showsModel: true }), onEnd });
@@ -75,7 +78,8 @@ async function up(options: UpOptions): Promise<void> {
   const places = ids.map((id) => `${options.store.replace(/\/$/, '')}/incoming/${id}`);
   if (isFolder) for (const id of ids) await mkdir(join(location, 'incoming', id), { recursive: true });
   terminal.note(ids.length === 0 ? 'no model is registered (--model <dir>)' : `drop edits into ${places.join(' or ')}`);
-  const sources = await startSources(terminal, opened, { location, schedule: options.schedule });
+  const onError = (error: unknown) => terminal.warn(error instanceof Error ? error.message : String(error));
+  const sources = await startSources(workflow, { storeRoot: location, schedule: options.schedule, onError });
   const stop = onStop(async () => {
     terminal.note('stopping; what is not published stays pending');
     await sources.close();
@@ -87,7 +91,7 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 async function registerAll(terminal: Terminal, { store }: OpenWorkflow, options: UpOptions): Promise<void> {
-  const { register } = await import('./register.js');
+  const { register } = await import('./prepare-model.js');
   const { modelIdFrom } = await import('../../registry/index.js');
   const { modelFolderName } = await import('../options/model-options.js');
   const models = options.model ?? [];
@@ -104,40 +108,6 @@ async function registerAll(terminal: Terminal, { store }: OpenWorkflow, options:
   }
 }
 
-/** What starts executions: the inbox, or the clock. What was left is started first. */
-async function startSources(
-  terminal: Terminal,
-  { workflow }: OpenWorkflow,
-  { location, schedule }: { readonly location: string; readonly schedule: number | undefined },
-): Promise<{ close(): Promise<void> }> {
-  const { executionInputOf, watchInbox } = await import('../../local/index.js');
-  const warn = (error: unknown) => {
-    if (!workflow.isStopped) terminal.warn(error instanceof Error ? error.message : String(error));
-  };
-  const collect = () => workflow.collect({ trigger: 'schedule', modelId: '' }).catch(warn);
-  await collect();
-  if (schedule !== undefined) {
-    const timer = setInterval(collect, schedule * 1000);
-    return { close: async () => clearInterval(timer) };
-  }
-  return watchInbox({
-    storeRoot: location,
-    onObject: (event) => workflow.start(executionInputOf(event)).catch(warn),
-    onError: warn,
-  });
-}
-
-const summaryOf = (execution: Execution, result: ExecutionResult) =>
-  asJson({
-    schemaVersion: 1,
-    executionId: execution.id,
-    name: execution.name,
-    input: execution.input,
-    startedAt: execution.startedAt,
-    process: '',
-    result,
-  });
-
 function printEnd(terminal: Terminal, location: string, result: ExecutionResult, execution: Execution): void {
   const { note, status, error, cause } = result;
   if (status === 'ABORTED' || note?.outcome === 'NOTHING' || note?.outcome === 'PENDING') return;
@@ -149,8 +119,5 @@ function printEnd(terminal: Terminal, location: string, result: ExecutionResult,
   terminal.print(
     `${note.subject}. ${note.outcome === 'PUBLISHED' ? message : `${message} (hookline execution ${execution.name})`}`,
   );
-  if (note.version > 0) {
-    const folder = `${location}/models/${note.modelId}/versions/${String(note.version).padStart(6, '0')}`;
-    terminal.print(`report: ${folder}/report.html`);
-  }
+  if (note.version > 0) printReportPlace(terminal, { ...note, store: location });
 }

@@ -26,7 +26,7 @@ export function watchCommand(): Command {
     new Option('--exec <command>', 'what the shell runs for each version'),
     new Option(
       '--exec-timeout <seconds>',
-      'what the command may take before it is ended and counts as failed',
+      'what the command may take; then it is ended and counts as failed',
     ).argParser(finiteNumber('--exec-timeout', { min: 0.1, max: 86_400 })),
     new Option('--interval <seconds>', 'mean time between two looks')
       .default(10)

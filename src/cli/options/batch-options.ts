@@ -2,7 +2,6 @@ import { Option } from 'commander';
 import type { Edit } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
-import { readBatch } from '../../evaluation/index.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { wholeNumber } from './model-options.js';
 
@@ -34,6 +33,7 @@ export async function readEditFiles(
   { limit, offset }: BatchOptions,
   terminal: Terminal,
 ): Promise<ReadFiles> {
+  const { readBatch } = await import('../../evaluation/index.js');
   const files: (readonly Edit[])[] = [];
   const rejected: RejectedLine[] = [];
   for (const path of paths) {

@@ -25,32 +25,44 @@ export interface ModelOptions extends StoreOptions {
 
 /** `--store <dir>`. */
 export const storeOption = (): Option =>
-  new Option('--store <dir>', 'where versions are kept').env('HOOKLINE_STORE').default('./hookline-store');
+  new Option('--store <dir>', 'where versions are kept: a folder, or s3://bucket/prefix')
+    .env('HOOKLINE_STORE')
+    .default('./hookline-store');
 
 /** `--model-id <id>`. */
 export const modelIdOption = (): Option =>
   new Option('--model-id <id>', "the model's name in the store (default: from its folder, or the only one there)");
 
 /** `--model <dir>`. @param isRequired whether the command computes with it */
-export const modelOption = (isRequired = true): Option =>
-  new Option('--model <dir>', 'model: a Hugging Face directory').makeOptionMandatory(isRequired);
+export const modelOption = (isRequired = true, description = 'the model: a Hugging Face directory'): Option =>
+  new Option('--model <dir>', description).makeOptionMandatory(isRequired);
 
 const devices: readonly DeviceChoice[] = ['auto', 'cpu', 'cuda', 'webgpu'];
 
 /** `--device`, `--seed` and `--memory-budget`. */
 export const computeOptions = (): Option[] => [
   new Option('--device <name>', 'what to compute on').choices(devices).default('auto'),
-  new Option('--seed <n>', 'of everything drawn at random').argParser(
+  new Option('--seed <n>', 'seed of everything that is drawn at random').argParser(
     wholeNumber('--seed', { min: 0, max: 2 ** 32 - 1 }),
   ),
-  new Option('--memory-budget <MiB>', 'memory for activations').argParser(wholeNumber('--memory-budget', { min: 16 })),
+  memoryBudgetOption('memory for activations'),
 ];
+
+/** `--memory-budget <MiB>`. @param description what the memory is for */
+export const memoryBudgetOption = (description: string): Option =>
+  new Option('--memory-budget <MiB>', description).argParser(wholeNumber('--memory-budget', { min: 16 }));
+
+/** How weights are stored. */
+export const weightDtypes = ['float32', 'float16', 'bfloat16'] as const;
 
 const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
 
 /** `--solver` of a command that may factor key moments. */
 export const solverOption = (): Option =>
-  new Option('--solver <name>', 'what factors key moments; TensorFlow for Node.js is looked for in HOOKLINE_TFJS')
+  new Option(
+    '--solver <name>',
+    'what factors the key statistics; TensorFlow for Node.js is looked for in HOOKLINE_TFJS',
+  )
     .choices(solvers)
     .default('auto');
 
@@ -60,8 +72,24 @@ export function solverRequest({ solver }: { readonly solver: SolverChoice }): So
   return { choice: solver, ...(tensorflowFolder && { tensorflowFolder }) };
 }
 
+/** `--layers 0,1,2`. @param description what the layers are for */
+export const layersOption = (description: string): Option =>
+  new Option('--layers <list>', description).argParser(parseLayers);
+
+/** Layer numbers between commas. @throws {InvalidInputError} unless they are whole numbers, each once */
+function parseLayers(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const layers = parts.map(Number);
+  if (parts.every((part) => /^\d{1,6}$/.test(part)) && new Set(layers).size === layers.length) return layers;
+  throw new InvalidInputError('--layers', 'different whole numbers such as 0,1,2', JSON.stringify(text));
+}
+
 /** The options of a command that reads and moves versions. */
-export const storeOptions = (): Option[] => [storeOption(), modelIdOption(), modelOption(false)];
+export const storeOptions = (): Option[] => [
+  storeOption(),
+  modelIdOption(),
+  modelOption(false, "the model's directory, of which only the name is asked"),
+];
 
 /** The options of a command that computes with a model and its versions. */
 export const modelOptions = (): Option[] => [storeOption(), modelOption(), modelIdOption(), ...computeOptions()];

@@ -1,6 +1,7 @@
+/** @file The store and the model of a command, loaded when it runs: nothing here is needed to parse a command line. */
 import { existsSync } from 'node:fs';
 import { InvalidInputError } from '../../errors.js';
-import { checkModelId, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
+import { checkModelId, modelIdFrom, modelsWithContent, type ObjectStore, openStore } from '../../registry/index.js';
 import { modelFolderName, type StoreOptions } from './model-options.js';
 
 /** A store and the model in it that a command is about. */
@@ -18,7 +19,7 @@ export interface OpenVersions {
 export async function openVersions(options: StoreOptions): Promise<OpenVersions> {
   const store = openExistingStore(options.store);
   if (options.modelId !== undefined) return { store, modelId: checkModelId(options.modelId) };
-  const ids = await modelIds(store);
+  const ids = await modelsWithContent(store);
   const named = statedModelId(options);
   if (named !== undefined && (ids.has(named) || ids.size !== 1)) return { store, modelId: named };
   return { store, modelId: onlyModelId(ids, options.store) };
@@ -38,14 +39,6 @@ export function openExistingStore(location: string): ObjectStore {
   }
   return store;
 }
-
-/** Models with versions, statistics or a registration; what was dropped for an unknown one leaves records only. */
-async function modelIds(store: ObjectStore): Promise<ReadonlySet<string>> {
-  const parts = (await store.list('models/')).map((key) => key.split('/'));
-  return new Set(parts.filter(([, , folder]) => !traces.has(folder)).map(([, id]) => id));
-}
-
-const traces: ReadonlySet<string | undefined> = new Set(['records', 'failures', 'batches', 'stalls', 'lease.json']);
 
 function onlyModelId(ids: ReadonlySet<string>, location: string): string {
   if (ids.size === 1) return [...ids][0];

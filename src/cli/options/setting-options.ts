@@ -1,6 +1,6 @@
 import { Option } from 'commander';
+import type { PresetSettings } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
-import { type PresetSettings, readPreset } from '../../rounds/index.js';
 
 /** Where hyperparameters come from. */
 export interface SettingOptions {
@@ -21,9 +21,14 @@ export const settingOptions = (): Option[] => [
  * @throws {InvalidInputError} if a setting is not of the form name=value
  */
 export async function givenSettings({ preset, set = [], seed }: SettingOptions): Promise<Partial<PresetSettings>> {
-  const fromFile = preset === undefined ? {} : await readPreset(preset);
+  const fromFile = preset === undefined ? {} : await settingsOf(preset);
   const single = namedValues('--set', set);
   return { ...fromFile, ...(seed !== undefined && { seed }), ...single };
+}
+
+async function settingsOf(preset: string): Promise<Partial<PresetSettings>> {
+  const { readPreset } = await import('../../editing/index.js');
+  return readPreset(preset);
 }
 
 /**

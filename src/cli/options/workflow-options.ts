@@ -39,7 +39,7 @@ export const workflowOptions = (): Option[] => [
 
 /** `--corpus`, `--held-out`, `--round-size`, `--preset`, `--set` and `--no-compare-gates`. */
 export const registrationOptions = (): Option[] => [
-  new Option('--corpus <file>', 'text for key statistics; needed once per model'),
+  new Option('--corpus <file>', 'text for the key statistics (the covariance of keys); needed once per model'),
   new Option('--held-out <file>', 'ordinary text on which drift is measured: plain text or JSONL'),
   new Option('--round-size <n>', 'most edits of a round').argParser(wholeNumber('--round-size', { min: 1 })),
   ...settingOptions(),

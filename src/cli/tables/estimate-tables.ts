@@ -3,22 +3,27 @@ import { bytesAsText } from '../terminal/progress.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
 
 /** Prints a prediction: its stages, the whole, other numbers of shards. @param isWordy also what was assumed */
-export function printPlan(terminal: Terminal, request: EstimateRequest, plan: EditEstimate, isWordy: boolean): void {
+export function printEstimate(
+  terminal: Terminal,
+  request: EstimateRequest,
+  estimate: EditEstimate,
+  isWordy: boolean,
+): void {
   const { edits, roundSize, shards, machine } = request;
   const { bold } = terminal.colors;
   terminal.print(
     bold(
-      `Prediction: ${count(edits)} edits in ${count(plan.rounds)} ${plan.rounds === 1 ? 'round' : 'rounds'} of ${count(roundSize)}, ` +
-        `${billions(plan.parameters)} parameters, layers ${plan.layers.join(', ')}, ` +
-        `${shards} ${shards === 1 ? 'shard' : 'shards'} on ${plan.instances} x ${machine.instance.name}`,
+      `Prediction: ${count(edits)} edits in ${count(estimate.rounds)} ${estimate.rounds === 1 ? 'round' : 'rounds'} of ${count(roundSize)}, ` +
+        `${billions(estimate.parameters)} parameters, layers ${estimate.layers.join(', ')}, ` +
+        `${shards} ${shards === 1 ? 'shard' : 'shards'} on ${estimate.instances} x ${machine.instance.name}`,
     ),
   );
   terminal.print();
-  terminal.table(stageHead, stageRows(request, plan));
+  terminal.table(stageHead, stageRows(request, estimate));
   terminal.print();
   terminal.table(
     ['shards', 'instances', 'time', 'On-Demand', 'Spot'],
-    plan.byShards.map(({ shards: number, instances, seconds, costs }) => [
+    estimate.byShards.map(({ shards: number, instances, seconds, costs }) => [
       number,
       instances,
       time(seconds),
@@ -27,76 +32,52 @@ export function printPlan(terminal: Terminal, request: EstimateRequest, plan: Ed
     ]),
   );
   terminal.print();
-  terminal.print(`${bold('memory')}  ${memoryLine(request, plan)}`);
+  terminal.print(`${bold('memory')}  ${memoryLine(request, estimate)}`);
   terminal.print(
-    `${bold('store')}   ${bytesAsText(plan.storedBytes)} with the model, ${dollars(plan.storageDollarsPerMonth)} a month`,
+    `${bold('store')}   ${bytesAsText(estimate.storedBytes)} with the model, ${dollars(estimate.storageDollarsPerMonth)} a month`,
   );
-  for (const line of plan.limits) terminal.print(`${bold('limit')}   ${line}`);
+  for (const line of estimate.limits) terminal.print(`${bold('limit')}   ${line}`);
   if (!isWordy) return;
   terminal.print();
   terminal.print(bold('assumptions'));
-  for (const line of plan.assumptions) terminal.print(`- ${line}`);
+  for (const line of estimate.assumptions) terminal.print(`- ${line}`);
 }
 
 const stageHead = [
-  'stage',
-  'tasks',
-  'FLOPs',
-  'time',
-  'GPU memory',
-  'host memory',
-  'fits',
-  'stored',
-  'On-Demand',
-  'Spot',
+  ...['stage', 'tasks', 'FLOPs', 'time', 'GPU memory', 'host memory', 'fits', 'stored', 'On-Demand', 'Spot'],
 ];
 
-function stageRows({ machine }: EstimateRequest, plan: EditEstimate): Cell[][] {
-  const memory = (bytes: number) => (bytes === 0 ? null : bytesAsText(bytes));
-  const rowOf = (stage: StageEstimate): Cell[] => [
-    stage.stage,
-    stage.tasks,
-    flops(stage.flops),
-    time(stage.seconds),
-    machine.kind === 'gpu' ? memory(stage.memory.device) : null,
-    memory(stage.memory.host),
-    stage.fits ? 'yes' : 'NO',
-    stage.storedBytes === 0 ? null : bytesAsText(stage.storedBytes),
-    dollars(stage.costs.onDemand),
-    dollars(stage.costs.spot),
+/** A line of the table: of a stage, or of what has only some of it. */
+type StageLine = Pick<StageEstimate, 'costs'> &
+  Partial<Pick<StageEstimate, 'tasks' | 'flops' | 'seconds' | 'memory' | 'fits' | 'storedBytes'>>;
+
+function stageRows({ machine }: EstimateRequest, estimate: EditEstimate): Cell[][] {
+  const { stages, control, costs } = estimate;
+  const line = (name: string, { tasks, flops: work, seconds, memory, fits, storedBytes, costs: each }: StageLine) => [
+    name,
+    tasks,
+    work === undefined ? null : flops(work),
+    seconds === undefined ? null : time(seconds),
+    machine.kind === 'gpu' ? size(memory?.device) : null,
+    size(memory?.host),
+    fits === undefined ? null : fits ? 'yes' : 'NO',
+    size(storedBytes),
+    dollars(each.onDemand),
+    dollars(each.spot),
   ];
-  const others = plan.stages.reduce((sum, { costs }) => sum + costs.onDemand, plan.control.onDemand);
-  const spot = plan.stages.reduce((sum, { costs }) => sum + costs.spot, plan.control.spot);
-  const { onDemand: control } = plan.control;
+  const started = {
+    onDemand: costs.onDemand - stages.reduce((sum, stage) => sum + stage.costs.onDemand, control.onDemand),
+    spot: costs.spot - stages.reduce((sum, stage) => sum + stage.costs.spot, control.spot),
+  };
   return [
-    [
-      'start',
-      plan.instances,
-      null,
-      time(plan.startSeconds),
-      null,
-      null,
-      null,
-      null,
-      dollars(plan.costs.onDemand - others),
-      dollars(plan.costs.spot - spot),
-    ],
-    ...plan.stages.map(rowOf),
-    ['control', null, null, null, null, null, null, null, dollars(control), dollars(control)],
-    [
-      'all',
-      null,
-      flops(plan.flops),
-      time(plan.seconds),
-      null,
-      null,
-      plan.stages.every(({ fits }) => fits) ? 'yes' : 'NO',
-      bytesAsText(plan.storedBytes),
-      dollars(plan.costs.onDemand),
-      dollars(plan.costs.spot),
-    ],
+    line('start', { tasks: estimate.instances, seconds: estimate.startSeconds, costs: started }),
+    ...stages.map((stage) => line(stage.stage, stage)),
+    line('control', { costs: { onDemand: control.onDemand, spot: control.onDemand } }),
+    line('all', { ...estimate, fits: stages.every(({ fits }) => fits) }),
   ];
 }
+
+const size = (bytes = 0): string | null => (bytes === 0 ? null : bytesAsText(bytes));
 
 function memoryLine({ machine }: EstimateRequest, { stages, fittingInstances }: EditEstimate): string {
   const tight = stages.filter(({ fits }) => !fits).map(({ stage }) => stage);
@@ -108,7 +89,8 @@ function memoryLine({ machine }: EstimateRequest, { stages, fittingInstances }: 
   );
 }
 
-const count = (number: number): string => number.toLocaleString('en');
+/** With a comma between thousands. The locale's own way would load a library of languages for it. */
+const count = (number: number | string): string => String(number).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
 const billions = (number: number): string =>
   number >= 1e9 ? `${(number / 1e9).toFixed(2)} billion` : `${(number / 1e6).toFixed(1)} million`;
@@ -132,7 +114,7 @@ function time(seconds: number): string {
 
 function dollars(amount: number): string {
   if (amount === 0) return '$0';
-  return amount < 0.01
-    ? '< $0.01'
-    : `$${amount.toLocaleString('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  if (amount < 0.01) return '< $0.01';
+  const [whole, cents] = amount.toFixed(2).split('.');
+  return `$${count(whole)}.${cents}`;
 }

@@ -1,6 +1,7 @@
 import type { NotRestored, Revocation } from '../../rounds/index.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { ratioAsText } from './metric.js';
+import { printReportPlace } from './round-tables.js';
 
 /** A revocation for scripts. */
 export function revocationAsJson({ published, base, measures, notRestored }: Revocation, modelId: string) {
@@ -10,10 +11,15 @@ export function revocationAsJson({ published, base, measures, notRestored }: Rev
     base,
     version: published.version,
     revoked: revoked.map(({ edit, before, after, agreement, texts, firedBy }) => ({
-      ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew },
+      id: edit.id,
+      subject: edit.subject,
+      prompt: edit.prompt,
+      targetNew: edit.targetNew,
       reliability: { before: before.reliability, after: after.reliability },
       generality: { before: before.generality, after: after.generality },
-      ...{ baseAgreement: agreement, texts, firedBy },
+      baseAgreement: agreement,
+      texts,
+      firedBy,
     })),
     kept: { edits: measures.kept.length, changes },
     drift,
@@ -48,8 +54,7 @@ export function printRevocation(terminal: Terminal, done: Revocation, place: Pla
   }
   terminal.print();
   printNotRestored(terminal, done.notRestored, place);
-  const folder = `${place.store}/models/${place.modelId}/versions/${String(version).padStart(6, '0')}`;
-  terminal.print(`report: ${folder}/report.html`);
+  printReportPlace(terminal, { ...place, version });
   terminal.note(
     `nothing was deleted; to undo: hookline rollback ${base} --store ${place.store} --model-id ${place.modelId}`,
   );

@@ -19,44 +19,37 @@ export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[
   if (last.gates.length > 0) printGates(terminal, last.gates);
   terminal.print();
   for (const round of rounds) printExamples(terminal, round);
-  const folder = `${place.store}/models/${place.modelId}/versions/${String(last.version).padStart(6, '0')}`;
-  terminal.print(`report: ${folder}/report.html`);
+  printReportPlace(terminal, { ...place, version: last.version });
 }
 
-/** A round of `editRounds` as it is printed. */
-export function publishedRoundOf({ version, round, validation, manifest, gates }: RoundOutcome): PublishedRound {
-  const examples = round.edits.map((edit, e) => ({
+/** Says where the report of a version lies. */
+export function printReportPlace(terminal: Terminal, at: Place & { readonly version: number }): void {
+  const version = String(at.version).padStart(6, '0');
+  terminal.print(`report: ${at.store}/models/${at.modelId}/versions/${version}/report.html`);
+}
+
+/** A published round of an edit session as it is printed. */
+export function publishedRoundOf({ version, metrics, edits, measures, renamed }: RoundOutcome): PublishedRound {
+  const examples = edits.map((edit, e) => ({
     prompt: edit.prompt.replace('{}', () => edit.subject),
-    before: validation.before[e].text,
-    after: validation.answers[e].text,
+    before: measures.before[e].text,
+    after: measures.answers[e].text,
   }));
-  return { version, metrics: manifest.metrics, edits: round.edits.length, examples, gates };
+  return { version: version!, metrics: { ...metrics }, edits: edits.length, examples, gates: measures.gates, renamed };
 }
 
 const roundHead = [
-  'version',
-  'edits',
-  'reliability',
-  'generality',
-  'locality',
-  'same subject',
-  'retention',
-  'live match',
-  'perplexity',
-  'seconds',
+  ...['version', 'edits', 'reliability', 'generality', 'locality', 'same subject', 'retention', 'live match'],
+  ...['perplexity', 'seconds'],
 ];
 
 function roundRow({ version, edits, metrics }: PublishedRound): Cell[] {
   const metric = (name: string) => metricOf(metrics, name);
+  const shares = ['reliability', 'generality', 'locality', 'sameSubjectLocality', 'retention', 'liveExactMatch'];
   return [
     version,
     edits,
-    ratioAsText(metric('reliability')),
-    ratioAsText(metric('generality')),
-    ratioAsText(metric('locality')),
-    ratioAsText(metric('sameSubjectLocality')),
-    ratioAsText(metric('retention')),
-    ratioAsText(metric('liveExactMatch')),
+    ...shares.map((name) => ratioAsText(metric(name))),
     timesAsText(metric('perplexityRatio')),
     ((metric('secondsForValues') ?? 0) + (metric('secondsForSolve') ?? 0)).toFixed(1),
   ];

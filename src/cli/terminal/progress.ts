@@ -1,7 +1,7 @@
 import { type OutputStream, pinLine, unpinLine, writeLine } from './output-stream.js';
 
 /** A job whose advance is shown. It is drawn when it is told of, never by a timer: computing blocks the event loop. */
-export interface Progress {
+export interface ProgressBar {
   /**
    * @param done  of the total, in its unit
    * @param detail what is being worked on, in a few words
@@ -27,7 +27,7 @@ const millisecondsBetweenFrames = 100;
 const millisecondsBetweenLogLines = 10_000;
 
 /** Starts a bar on a screen; on any other stream, a line every ten seconds at most and one at the end. */
-export function startProgress(options: ProgressOptions): Progress {
+export function startProgress(options: ProgressOptions): ProgressBar {
   const { stream, now, isShown } = options;
   if (!isShown) return { update: () => {}, finish: () => {} };
   const started = now();

@@ -1,4 +1,4 @@
-import type { Progress } from './progress.js';
+import type { ProgressBar } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 /** Where a job of several stages stands, as the pipeline tells it. */
@@ -20,7 +20,7 @@ export interface StageProgress {
 
 /** Shows the stages of a job on a terminal; fits the pipeline's `Listener`. */
 export function stageProgress(terminal: Terminal): StageProgress {
-  let current: { readonly stage: string; readonly bar: Progress } | undefined;
+  let current: { readonly stage: string; readonly bar: ProgressBar } | undefined;
   const finish = () => {
     current?.bar.finish();
     current = undefined;

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
 import { allowsColor, type OutputStream, unpinLine, writeLine } from './output-stream.js';
-import { type Progress, startProgress } from './progress.js';
+import { type ProgressBar, startProgress } from './progress.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -27,7 +27,7 @@ export interface Terminal {
   /** Something the user must know, to standard error in any case. */
   warn(message: string): void;
   /** Starts a progress bar on standard error; nothing shows with `--json` or `--quiet`. One at a time. */
-  progress(label: string, total: number, unit: string): Progress;
+  progress(label: string, total: number, unit: string): ProgressBar;
 }
 
 /** `--json` and `--quiet`, as every command takes them. */

@@ -1,5 +1,5 @@
 import type { Execution, HistoryEvent, TaskProgress, WorkflowListener } from '../../local/index.js';
-import type { Progress } from './progress.js';
+import type { ProgressBar } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 const labelWidth = 15;
@@ -47,16 +47,20 @@ const modelOf = ({ input }: Execution): string => input.modelId || (input.object
 class TaskBar {
   readonly #shards = new Map<string, TaskProgress>();
 
+  readonly #bar: ProgressBar;
+
   constructor(
     readonly stage: string,
-    private readonly bar: Progress,
-  ) {}
+    bar: ProgressBar,
+  ) {
+    this.#bar = bar;
+  }
 
   update(progress: TaskProgress, shard: string): void {
     this.#shards.set(shard, progress);
     const sum = (of: (one: TaskProgress) => number) =>
       [...this.#shards.values()].reduce((all, one) => all + of(one), 0);
-    this.bar.update(
+    this.#bar.update(
       sum(({ done }) => done),
       progress.detail ?? progress.stage,
       sum(({ total }) => total),
@@ -64,7 +68,7 @@ class TaskBar {
   }
 
   finish(): void {
-    this.bar.finish();
+    this.#bar.finish();
   }
 }
 

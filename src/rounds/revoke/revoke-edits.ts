@@ -23,7 +23,7 @@ import { loadVersionHooks } from '../../serving/index.js';
 import type { HookedSubject } from '../evaluate-version.js';
 import { gateThresholds } from '../gate-thresholds.js';
 import { type LayerChange, layerChanges } from '../layer-changes.js';
-import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
+import { type PublishVersionRequest, publishVersion } from '../publish-round.js';
 import { ancestorsOf } from '../round-report.js';
 import { writtenEdits } from '../written-edits.js';
 import { type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
@@ -89,7 +89,7 @@ async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): 
   const forced = mustBeForced(request, base.version, measures.kept);
   const metrics = revokeMetrics(measures, { secondsForSolve: rest.secondsForSolve, forced });
   const lost = notRestored(base.manifest.edits, revoked);
-  const report = revokeReport({
+  const report = await revokeReport({
     ...{ ancestors, measures, metrics, revoked, kept, notRestored: lost, createdAt: new Date() },
     version: await nextVersion(store, modelId),
     layers: await changedLayers(subject, state),

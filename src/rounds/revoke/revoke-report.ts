@@ -24,7 +24,7 @@ export interface RevokeReportRequest {
 }
 
 /** The report of a version that takes edits back, as one self-contained HTML page. */
-export function revokeReport(request: RevokeReportRequest): string {
+export function revokeReport(request: RevokeReportRequest): Promise<string> {
   const { version, ancestors, measures, metrics, layers } = request;
   const base = ancestors[ancestors.length - 1];
   const settings = storedHyperparametersSchema.parse(base.hyperparameters);

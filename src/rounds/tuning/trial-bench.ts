@@ -4,37 +4,26 @@ import {
   emptyState,
   type Hyperparameters,
   hooksOf,
-  KeyCollection,
   type KeyStatistics,
   roundSketch,
-  segmentStorage,
-  type TokenizedEdit,
-  targetMatrix,
-  ValueSearch,
-  type ValueTarget,
-  writeRound,
 } from '../../editing/index.js';
-import type { Model, Tokenizer } from '../../model/index.js';
 import { canonicalJson } from '../../registry/index.js';
-import type { Device, OnnxGemmEngine } from '../../runtime/index.js';
-import { rowsPerBatch } from '../../runtime/index.js';
 import type { HookableModel } from '../../serving/index.js';
 import { type HookMeasures, measureHooks } from '../evaluate-version.js';
+import { searchValues } from '../search-values.js';
+import { writeValues } from '../solve-round.js';
+import type { StoredValue } from '../stored-value.js';
+import { Workbench, type WorkbenchParts } from '../workbench.js';
 
 /** What trials of different settings share. */
-export interface TrialParts {
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
+export interface TrialParts extends Omit<WorkbenchParts, 'settings' | 'sketches'> {
   /** Of all layers that a trial may hook. */
   readonly statistics: readonly KeyStatistics[];
   /** Compiled for just these layers, in their order. */
   readonly edited: HookableModel;
-  readonly tokenized: readonly TokenizedEdit[];
+  readonly contexts: readonly string[];
   readonly edits: readonly Edit[];
   readonly heldOut: readonly (readonly number[])[];
-  readonly engine: OnnxGemmEngine;
-  readonly device: Device;
-  readonly memoryBudgetBytes: number;
 }
 
 /** What a trial is doing: a stage, and how far it is. */
@@ -46,71 +35,70 @@ export type TrialReport = (what: string) => void;
  * both are kept, so that a trial costs only what its settings change.
  */
 export class TrialBench {
-  private readonly values = new Map<string, readonly ValueTarget[]>();
-  private readonly written = new Map<string, EditState>();
-  private readonly parts: TrialParts;
+  readonly #values = new Map<string, readonly StoredValue[]>();
+  readonly #written = new Map<string, EditState>();
+  readonly #parts: TrialParts;
 
   constructor(parts: TrialParts) {
     // As consumers of a published version would load them.
     const statistics = parts.statistics.map((layer) => ({ ...layer, sketch: roundSketch(layer.sketch) }));
-    this.parts = { ...parts, statistics };
+    this.#parts = { ...parts, statistics };
   }
 
   /** Writes the batch with these settings, on the base model, and measures it. Nothing is published. */
   async measure(settings: Hyperparameters, report: TrialReport = () => {}): Promise<HookMeasures> {
-    const { edited, tokenizer, edits, heldOut, statistics } = this.parts;
-    const state = await this.writtenState(settings, report);
-    const hooks = hooksOf(this.onAllLayers(state, settings), statistics);
+    const { edited, tokenizer, edits, heldOut, statistics } = this.#parts;
+    const state = await this.#stateOf(settings, report);
+    const hooks = hooksOf(this.#onAllLayers(state, settings), statistics);
     return measureHooks({ edited, tokenizer, hooks }, edits, heldOut, {
       onProgress: ({ detail, done, total }) => report(`measuring ${detail} ${done}/${total}`),
     });
   }
 
-  private async valueTargets(settings: Hyperparameters, report: TrialReport): Promise<readonly ValueTarget[]> {
+  async #valuesOf(settings: Hyperparameters, report: TrialReport): Promise<readonly StoredValue[]> {
     const { layers, learningRate, steps } = settings;
-    return remember(this.values, { layers, learningRate, steps }, async () => {
-      const { model, device, tokenized, memoryBudgetBytes } = this.parts;
-      const hooks = this.hooksBefore(settings);
-      report('compiling');
-      const search = await ValueSearch.compile(model, settings, device);
-      const onStep = ({ finishedEdits }: { readonly finishedEdits: number }) =>
-        report(`values ${finishedEdits}/${tokenized.length}`);
-      try {
-        return await search.search(tokenized, hooks, { memoryBudgetBytes, onStep });
-      } finally {
-        await search.dispose();
-      }
-    });
+    return remember(this.#values, { layers, learningRate, steps }, () =>
+      this.#withBench(settings, async (bench) => {
+        const { edits, contexts } = this.#parts;
+        report('compiling');
+        const onProgress = ({ done }: { readonly done: number }) => report(`values ${done}/${edits.length}`);
+        const values = new Array<StoredValue>(edits.length);
+        const request = { before: bench.emptyState, edits, contexts };
+        for await (const batch of searchValues(bench, request, { onProgress })) {
+          for (const { index, value } of batch) values[index] = value;
+        }
+        return values;
+      }),
+    );
   }
 
-  private async writtenState(settings: Hyperparameters, report: TrialReport): Promise<EditState> {
+  async #stateOf(settings: Hyperparameters, report: TrialReport): Promise<EditState> {
     const { layers, learningRate, steps, momentWeight, similarityThreshold } = settings;
     const ofGate = layers.length > 1 ? { similarityThreshold } : {};
-    return remember(this.written, { layers, learningRate, steps, momentWeight, ...ofGate }, async () => {
-      const targets = await this.valueTargets(settings, report);
-      const { model, device, tokenized, engine, statistics } = this.parts;
-      const { dInner, dModel } = model.config;
+    return remember(this.#written, { layers, learningRate, steps, momentWeight, ...ofGate }, async () => {
+      const values = await this.#valuesOf(settings, report);
       report('writing');
-      const collection = await KeyCollection.compile(model, settings, device);
-      const storage = segmentStorage(dInner, dModel);
-      const context = { settings, collection, statistics, engine, rowsPerBatch, storage };
-      try {
-        const before = emptyState(model.config, settings);
-        const { state } = await writeRound(context, before, tokenized, targetMatrix(targets, dModel));
-        return state;
-      } finally {
-        await collection.dispose();
-      }
+      return this.#withBench(settings, async (bench) => {
+        const { edits, contexts } = this.#parts;
+        return (await writeValues(bench, bench.emptyState, { edits, values, contexts, removedIds: [] })).state;
+      });
     });
   }
 
-  private hooksBefore(settings: Hyperparameters) {
-    return hooksOf(emptyState(this.parts.model.config, settings), this.parts.statistics);
+  /** A bench of a trial's own layers. */
+  async #withBench<T>(settings: Hyperparameters, use: (bench: Workbench) => Promise<T>): Promise<T> {
+    const statistics = settings.layers.map((layer) => this.#parts.statistics.find((own) => own.layer === layer)!);
+    const bench = new Workbench({ ...this.#parts, settings, statistics });
+    try {
+      return await use(bench);
+    } finally {
+      await bench.dispose();
+    }
   }
 
   /** With the thresholds of the settings, and a memory without edits for every other layer of the model under trial. */
-  private onAllLayers(state: EditState, settings: Hyperparameters): EditState {
-    const { model, statistics } = this.parts;
+  #onAllLayers(state: EditState, settings: Hyperparameters): EditState {
+    const { model, statistics } = this.#parts;
     const empty = emptyState(model.config, { ...settings, layers: statistics.map(({ layer }) => layer) });
     const tau = Math.fround(settings.similarityThreshold);
     return {

@@ -1,4 +1,6 @@
 /** @file Which settings `hookline tune` tries, and how the best ones become a preset. */
+
+import type { PresetSettings } from '../../editing/index.js';
 import {
   comparesKeys,
   type Hyperparameters,
@@ -7,7 +9,6 @@ import {
 } from '../../editing/index.js';
 import type { ModelConfig } from '../../model/index.js';
 import { canonicalJson } from '../../registry/index.js';
-import type { PresetSettings } from '../presets.js';
 import type { Coordinate } from './coordinate-search.js';
 
 /** The settings that are searched. */

@@ -1,5 +1,6 @@
 /** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
-import { type Edit, type Hyperparameters, type KeyStatistics, tokenizeEdit } from '../../editing/index.js';
+import type { Edit, Hyperparameters, KeyStatistics } from '../../editing/index.js';
+import { type PresetSettings, presetFor } from '../../editing/index.js';
 import { mean } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
 import type { Model, Tokenizer } from '../../model/index.js';
@@ -10,7 +11,6 @@ import { HookableModel } from '../../serving/index.js';
 import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
 import { digestOfModel } from '../open-model.js';
-import { type PresetSettings, presetFor } from '../presets.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';
 import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';
@@ -123,7 +123,7 @@ async function withTrialBench<T>(
   listener: TuneListener,
   run: (bench: TrialBench) => Promise<T>,
 ): Promise<T> {
-  const { model, device, tokenizer, edits } = request;
+  const { model, device } = request;
   const digest = await digestOfModel(model, listener);
   const engine = new OnnxGemmEngine({ device });
   let edited: HookableModel | undefined;
@@ -132,8 +132,7 @@ async function withTrialBench<T>(
     const statistics = await statisticsOf({ ...place, engine, layers }, listener);
     edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
     const contexts = await contextTemplates({ ...place, edited, contextTokens: base.contextTokens });
-    const tokenized = edits.map((edit) => tokenizeEdit(tokenizer, edit, contexts));
-    return await run(new TrialBench({ ...request, statistics, edited, tokenized, engine }));
+    return await run(new TrialBench({ ...place, statistics, edited, contexts }));
   } finally {
     await edited?.dispose();
     await engine.dispose();

@@ -1,14 +1,5 @@
 /** @file The versions of one model as a part of the page: a table, charts over rounds, and prompts to try. */
-import {
-  decimal,
-  html,
-  type Markup,
-  percent,
-  type RoundRow,
-  ratio,
-  retentionChart,
-  roundsChart,
-} from '../../evaluation/index.js';
+import { decimal, html, type Markup, percent, type RoundRow, ratio, roundCharts } from '../../evaluation/index.js';
 import type { Manifest, VersionListing, VersionSummary } from '../../registry/index.js';
 import { versionRow } from '../../rounds/index.js';
 
@@ -16,7 +7,11 @@ import { versionRow } from '../../rounds/index.js';
 const promptsShown = 5;
 
 /** HTML that the page puts in its place. @param current the version that is served */
-export function renderVersions(modelId: string, listing: VersionListing, current: Manifest | undefined): string {
+export async function renderVersions(
+  modelId: string,
+  listing: VersionListing,
+  current: Manifest | undefined,
+): Promise<string> {
   const { published, damaged } = listing;
   const rows = published.map(versionRow);
   if (published.length + damaged.length === 0)
@@ -24,7 +19,7 @@ export function renderVersions(modelId: string, listing: VersionListing, current
   return html`${prompts(current)}
 ${versionsTable(modelId, published, rows, current?.version)}
 ${damaged.map(({ version, problem }) => html`<p class="lead failed">Version ${version} is damaged: ${problem}</p>`)}
-<div class="charts">${roundsChart(rows)}${retentionChart(rows)}</div>`.text;
+<div class="charts">${await roundCharts(rows)}</div>`.text;
 }
 
 function prompts(current: Manifest | undefined): Markup {

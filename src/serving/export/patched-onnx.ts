@@ -2,7 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { comparesKeys, type HookLayer, type KeyGateKind } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
-import { OnnxFile } from '../../graph/index.js';
+import { type OnnxFile, openOnnxFile } from '../../graph/index.js';
 import type { Model } from '../../model/index.js';
 import { writeFileAtomically } from '../../tensor/index.js';
 import type { VersionHooks } from '../version-hooks.js';
@@ -58,7 +58,7 @@ export async function exportPatchedOnnx(request: PatchedOnnxRequest): Promise<Pa
   const { model, version, outputPath } = request;
   const gate = requireKeyGate(version);
   await requireExportable(model, version);
-  const file = await OnnxFile.open(request.onnxPath);
+  const file = await openOnnxFile(request.onnxPath);
   requireUnpatched(file);
   const output = await placeOf(outputPath, file);
   const hooks = version.hooks.filter(({ keyNorms }) => keyNorms.length > 0);

@@ -1,19 +1,21 @@
 /** @file Makes the plan of a round: everything that its stages compute follows from it. */
+
 import type { Edit } from '../../editing/index.js';
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
-import { contentId, overwrites, type RejectedLine } from '../../evaluation/index.js';
+import type { RejectedLine } from '../../evaluation/index.js';
 import {
   contentKey,
   digestOf,
   type LatestVersion,
-  type Manifest,
   type ObjectStore,
   pullFile,
   storeOnce,
   valuesKey,
 } from '../../registry/index.js';
+import type { NamedEdits } from '../../rounds/index.js';
 import {
   continuedSettings,
+  nameEdits,
   plannedContexts,
   type RoundPlan,
   roundPlanSchema,
@@ -61,7 +63,7 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
   const statistics = await namedStatistics(request, settings);
   const areStatisticsStored = await verifyStatistics(request, settings, statistics);
   if (registration.heldOut !== null) await verifyText(store, registration.heldOut);
-  const { edits, overwrites } = await editsOf(request);
+  const { edits, ...named } = await namedEdits(request);
   const plan: RoundPlan = {
     schemaVersion: 1,
     modelId,
@@ -72,7 +74,7 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
     statistics,
     statisticsShards: registration.statistics.shards,
     edits,
-    overwrites,
+    ...named,
     rejected: await rejectedLines(request),
     valueShards: shardsOf(edits.length, registration.valueShardSize),
     validationShards: shardsOf(edits.length, registration.validationShardSize),
@@ -140,39 +142,11 @@ async function verifyText(store: ObjectStore, { key, sha256 }: { readonly key: s
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
 }
 
-async function editsOf({
-  store,
-  registration,
-  units,
-  base,
-}: PlanRequest): Promise<Pick<RoundPlan, 'edits' | 'overwrites'>> {
+async function namedEdits({ store, registration, units, base }: PlanRequest): Promise<NamedEdits> {
   const written: Edit[] = [];
   for (const unit of units) written.push(...(await readUnit(store, registration.modelId, unit)));
-  const active = activeEdits(base?.manifest);
-  const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
-  const taken = new Set(active.map(({ id }) => id));
-  const named = written.map((edit) => {
-    const oldId = pairs.get(edit.id);
-    const isFree = !taken.has(edit.id) || oldId === edit.id;
-    return { oldId, edit: isFree ? edit : { ...edit, id: `${edit.id}~${contentId(edit)}` } };
-  });
-  return {
-    edits: named.map(({ edit }) => planned(edit)),
-    overwrites: named.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
-  };
+  return nameEdits(written, base?.manifest);
 }
-
-function activeEdits(base: Manifest | undefined): Edit[] {
-  const active = (base?.edits ?? []).filter(({ status }) => status === 'active');
-  return active.map((edit) => ({ ...edit, paraphrases: [], neighborhood: [], keep: [] }));
-}
-
-const planned = (edit: Edit): RoundPlan['edits'][number] => ({
-  ...edit,
-  paraphrases: [...edit.paraphrases],
-  neighborhood: [...edit.neighborhood],
-  keep: [...edit.keep],
-});
 
 /** Of batches whose first unit is in the round: a batch's lines are told once. */
 async function rejectedLines({ store, registration, units }: PlanRequest): Promise<RejectedLine[]> {

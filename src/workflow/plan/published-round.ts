@@ -7,7 +7,7 @@ import {
   readStored,
   roundPrefix,
 } from '../../registry/index.js';
-import { type ValidationRecord, validationRecordSchema } from '../../rounds/index.js';
+import { type RenamedEdit, type ValidationRecord, validationRecordSchema } from '../../rounds/index.js';
 import { readPlan } from './round-files.js';
 
 /** What a published version did, in short. */
@@ -20,6 +20,8 @@ export interface PublishedRound {
   readonly examples: readonly { readonly prompt: string; readonly before: string; readonly after: string }[];
   /** The same weights behind each gate; empty where they were not compared. */
   readonly gates: readonly GateRow[];
+  /** Edits that were written under another id than their batch gave them. */
+  readonly renamed: readonly RenamedEdit[];
 }
 
 /**
@@ -33,7 +35,7 @@ export async function readPublishedRound(
 ): Promise<PublishedRound> {
   const manifest = await readManifest(store, modelId, version);
   const own = manifest.edits.filter((edit) => edit.version === version);
-  const records = await validationRecords(store, manifest);
+  const { records, renamed } = await recordsOf(store, manifest);
   const answers = new Map(records.flatMap((record) => record.answers.map((answer) => [answer.id, answer.text])));
   const before = new Map(records.flatMap((record) => record.before.map((answer) => [answer.id, answer.text])));
   const examples = own
@@ -45,24 +47,30 @@ export async function readPublishedRound(
     }));
   const { metrics } = manifest;
   const gates = records.flatMap((record) => record.gates) as GateRow[];
-  return { version, edits: own.length, metrics, examples, gates };
+  return { version, edits: own.length, metrics, examples, gates, renamed };
 }
 
-/** What was measured of the solve that was published: the last one of the plan on the version's parent. */
-async function validationRecords(store: ObjectStore, manifest: Manifest): Promise<ValidationRecord[]> {
+interface RoundRecords {
+  readonly records: readonly ValidationRecord[];
+  readonly renamed: readonly RenamedEdit[];
+}
+
+/** What is kept of the solve that was published: the last one of the plan on the version's parent. */
+async function recordsOf(store: ObjectStore, manifest: Manifest): Promise<RoundRecords> {
+  const none: RoundRecords = { records: [], renamed: [] };
   const roundId = /^round ([0-9a-f]{16})$/.exec(manifest.publishedBy)?.[1];
-  if (roundId === undefined) return [];
+  if (roundId === undefined) return none;
   const prefix = roundPrefix(manifest.modelId, roundId);
   const keys = await store.list(prefix);
   for (const key of keys.filter((name) => name.endsWith('/plan.json'))) {
     const plan = await readPlan(store, key);
     if ((plan.base?.version ?? null) !== manifest.parent) continue;
     const found = lastValidations(keys, key.slice(0, -'plan.json'.length));
-    if (found.length > 0) {
-      return Promise.all(found.map((name) => readStored(store, name, validationForm)));
-    }
+    if (found.length === 0) continue;
+    const records = await Promise.all(found.map((name) => readStored(store, name, validationForm)));
+    return { records, renamed: plan.renamed ?? [] };
   }
-  return [];
+  return none;
 }
 
 function lastValidations(keys: readonly string[], planPrefix: string): string[] {

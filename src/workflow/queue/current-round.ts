@@ -79,10 +79,6 @@ export const findUnitOutcome = (
 /** Key of how a round ended. */
 export const outcomeKeyOf = (modelId: string, roundId: string): string => roundKey(modelId, roundId, 'outcome.json');
 
-/** Key of the report of a round that was rejected; a published one's is with its version. */
-export const rejectedReportKey = (modelId: string, roundId: string): string =>
-  roundKey(modelId, roundId, 'report.html');
-
 /** Who publishes a round: whatever execution does, the round is published once. */
 export const publisherOf = (roundId: string): string => `round ${roundId}`;
 

@@ -1,23 +1,20 @@
 /** @file Function `publish`: ends a round, with a version or without. */
-import { decodeHookFile } from '../../editing/index.js';
-import { DigestMismatchError, MalformedFileError } from '../../errors.js';
+import { type ObjectStore, versionFileKey } from '../../registry/index.js';
 import {
-  digestOf,
-  type LatestVersion,
-  nextVersion,
-  type ObjectStore,
-  putOnce,
-  readManifest,
-  versionFileKey,
-} from '../../registry/index.js';
-import type { RejectedEdits, RoundOutcomeRecord, RoundPlan } from '../../rounds/index.js';
-import { ancestorsOf, keptEdits, publishVersion, roundReport, versionMetrics } from '../../rounds/index.js';
+  type Attempt,
+  publishAttempt,
+  type RejectedEdits,
+  type RoundOutcomeRecord,
+  type RoundPlan,
+  rejectAttempt,
+  rejectedReportKey,
+} from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
 import { attemptKey, readRejectedEdits } from '../plan/round-files.js';
 import { readAttempt } from '../plan/round-records.js';
-import { findOutcome, finishRound, publisherOf, rejectedReportKey } from '../queue/current-round.js';
+import { findOutcome, finishRound, publisherOf } from '../queue/current-round.js';
 import { readRegistration } from '../registration.js';
 
 type Input = FunctionInput<'publish'>;
@@ -32,20 +29,17 @@ export async function publishStage(
   input: Input,
   { store, now }: StageDependencies,
 ): Promise<FunctionOutput<'publish'>> {
-  const { action, executionId, modelId, planKey, attempt, reason } = input;
+  const { executionId, modelId, planKey, attempt, reason } = input;
   const plan = await readOwnPlan(store, modelId, planKey);
-  const excluded = await readRejectedEdits(store, planKey, attempt);
+  const rejectedEdits = await readRejectedEdits(store, planKey, attempt);
   let outcome = await findOutcome(store, modelId, plan.roundId);
   if (outcome === undefined) {
-    const attempted = await reportedAttempt(input, plan, excluded, store, now);
-    const ended = { executionId, at: now().toISOString(), reason, rejected: excluded.length };
-    if (action === 'publish') {
-      const { version } = await publishAttempt(input, plan, attempted, store, now);
-      outcome = { ...ended, outcome: 'published', version, edits: plan.edits.length - excluded.length };
-    } else {
-      await putOnce(store, rejectedReportKey(modelId, plan.roundId), new TextEncoder().encode(attempted.report));
-      outcome = { ...ended, outcome: 'rejected', version: 0, edits: 0 };
-    }
+    const version = await endAttempt(input, plan, rejectedEdits, store, now);
+    const ended = { version, executionId, at: now().toISOString(), reason, rejected: rejectedEdits.length };
+    outcome =
+      version === 0
+        ? { ...ended, outcome: 'rejected', edits: 0 }
+        : { ...ended, outcome: 'published', edits: plan.edits.length - rejectedEdits.length };
   }
   return answer(modelId, plan.roundId, await finishRound(store, modelId, plan.roundId, outcome));
 }
@@ -57,64 +51,23 @@ function answer(modelId: string, roundId: string, ended: RoundOutcomeRecord): Fu
   return { outcome, version, edits, rejected, reason, reportKey };
 }
 
-/** What was measured of an attempt, and its report. */
-async function reportedAttempt(
+/** @returns the version that the attempt became; 0 where it is rejected */
+async function endAttempt(
   { action, modelId, planKey, attempt, reason }: Input,
   plan: RoundPlan,
-  excluded: RejectedEdits,
+  rejectedEdits: RejectedEdits,
   store: ObjectStore,
   now: () => Date,
-) {
-  const { modelDigest, settings, base: ref } = plan;
+): Promise<number> {
   const { dModel, dInner } = await readRegistration(store, modelId);
-  const { solved, measures } = await readAttempt(store, planKey, attempt, plan);
-  const edits = keptEdits(plan.edits, excluded);
-  const manifest = ref === null ? undefined : await readManifest(store, modelId, ref.version);
-  const metrics = versionMetrics(measures, solved);
-  const shared = { modelDigest, settings, dModel, dInner, edits, metrics };
-  const report = roundReport({
-    ...{ ...shared, solved, measures },
-    modelName: modelId,
-    version: await nextVersion(store, modelId),
-    ancestors: manifest ? await ancestorsOf(store, modelId, manifest) : [],
-    rejected: plan.rejected,
-    ...(action === 'reject' && { rejectedBecause: reason }),
-    notes: excluded.map(({ id, reason: why }) => `Edit ${id} was rejected, and the rest solved again: ${why}.`),
-    createdAt: now(),
-  });
-  return { shared, solved, manifest, report };
-}
-
-async function publishAttempt(
-  { modelId, planKey, attempt }: Input,
-  plan: RoundPlan,
-  { shared, solved, manifest, report }: Awaited<ReturnType<typeof reportedAttempt>>,
-  store: ObjectStore,
-  now: () => Date,
-): Promise<LatestVersion> {
-  const { base: ref } = plan;
-  const { hooks, removedIds } = await readHooks(store, attemptKey(planKey, attempt, 'hooks.safetensors'), solved);
-  return publishVersion({
-    ...{ ...shared, store, modelId, hooks, removedIds, report, now },
-    thresholds: solved.thresholds,
-    statisticsDigests: Object.fromEntries(plan.statistics.map(({ layer, digest }) => [String(layer), digest])),
-    base: ref === null || manifest === undefined ? undefined : { ref, manifest },
-    publishedBy: publisherOf(plan.roundId),
-  });
-}
-
-/** The attempt's segment, if it is the one that was measured. */
-async function readHooks(
-  store: ObjectStore,
-  key: string,
-  { segmentSha256, editIds }: { readonly segmentSha256: string; readonly editIds: readonly string[] },
-) {
-  const { bytes: hooks } = await store.get(key);
-  const actual = digestOf(hooks);
-  if (actual !== segmentSha256) throw new DigestMismatchError(key, segmentSha256, actual);
-  const { removedIds, addedIds } = decodeHookFile(hooks, key).segment;
-  if (addedIds.join('\n') !== editIds.join('\n')) {
-    throw new MalformedFileError(key, `the ${editIds.length} edits that were solved`, `${addedIds.length} others`);
+  const records = await readAttempt(store, planKey, attempt, plan);
+  const attempted: Attempt = { ...records, plan, rejectedEdits, dModel, dInner };
+  if (action === 'reject') {
+    await rejectAttempt(store, attempted, reason, now);
+    return 0;
   }
-  return { hooks, removedIds };
+  const what = attemptKey(planKey, attempt, 'hooks.safetensors');
+  const { bytes: hooks } = await store.get(what);
+  const publishedBy = publisherOf(plan.roundId);
+  return (await publishAttempt(store, attempted, { what, hooks, publishedBy, now })).version;
 }

@@ -29,7 +29,7 @@ describe('the models of `hookline up`', () => {
 
 describe('the commands of the workflow', () => {
   const parsed = async (...words: string[]): Promise<Record<string, unknown>> => {
-    const program = hooklineProgram();
+    const program = await hooklineProgram();
     const command = program.commands.find((one) => one.name() === words[0])!;
     let options: Record<string, unknown> = {};
     command.action((...values: unknown[]) => {
@@ -67,6 +67,7 @@ describe('the commands of the workflow', () => {
     [['execution'], "missing required argument 'id'"],
     [['status', '--limit', '0'], '--limit'],
   ])('refuse %j', async (words, message) => {
-    await expect(hooklineProgram().parseAsync(['node', 'hookline', ...words])).rejects.toThrow(message);
+    const program = await hooklineProgram();
+    await expect(program.parseAsync(['node', 'hookline', ...words])).rejects.toThrow(message);
   });
 });

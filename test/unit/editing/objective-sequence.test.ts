@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TokenizedEdit } from '../../../src/editing/index.js';
+import type {} from '../../../src/editing/index.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from '../../../src/editing/objective-sequence.js';
-import type { SubjectPrompt } from '../../../src/editing/prompts.js';
+import type { SubjectPrompt, TokenizedEdit } from '../../../src/editing/prompts.js';
 
 const ids = (minLength: number) => fc.array(fc.integer({ min: 0, max: 99 }), { minLength, maxLength: 12 });
 const prompt: fc.Arbitrary<SubjectPrompt> = ids(1).chain((tokenIds) =>

@@ -6,10 +6,10 @@ import {
   type Hyperparameters,
   hooksOf,
   resolveHyperparameters,
-  type TokenizedEdit,
   tokenizeEdit,
   ValueSearch,
 } from '../../../src/editing/index.js';
+import type { TokenizedEdit } from '../../../src/editing/prompts.js';
 import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
 import { readBatch } from '../../../src/evaluation/index.js';
 import { matrix } from '../../../src/linalg/index.js';

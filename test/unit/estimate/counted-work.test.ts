@@ -8,11 +8,11 @@ import {
   KeyMomentProgram,
   resolveHyperparameters,
   segmentStorage,
-  type TokenizedEdit,
   tokenizeEdit,
   ValueSearch,
   writeRound,
 } from '../../../src/editing/index.js';
+import type { TokenizedEdit } from '../../../src/editing/prompts.js';
 import { counterFactShape } from '../../../src/estimate/edit-shape.js';
 import { factorWork, momentWork } from '../../../src/estimate/statistics-work.js';
 import { valuesWork } from '../../../src/estimate/values-work.js';

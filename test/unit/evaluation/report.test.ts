@@ -11,7 +11,7 @@ import {
 } from '../../../src/evaluation/report/format-number.js';
 import { extent, histogram, shares } from '../../../src/evaluation/report/histogram.js';
 import { escapeHtml, html, Markup } from '../../../src/evaluation/report/html.js';
-import { renderReport } from '../../../src/evaluation/report/render-report.js';
+import { reportPage } from '../../../src/evaluation/report/report-page.js';
 import { emptyReport, fullReport, hostile } from './report-sample.js';
 
 const plainSpaces = (text: string) => text.replaceAll('\u202f', ' ');
@@ -86,8 +86,8 @@ describe('html', () => {
   });
 });
 
-describe('renderReport', () => {
-  const page = plainSpaces(renderReport(fullReport));
+describe('reportPage', () => {
+  const page = plainSpaces(reportPage(fullReport));
 
   it('escapes every text from outside', () => {
     expect(page).toContain(escapeHtml(hostile));
@@ -128,7 +128,7 @@ describe('renderReport', () => {
   });
 
   it('obeys thresholds that are given', () => {
-    expect(renderReport({ ...fullReport, thresholds: { generality: 0.4 } })).not.toContain('tile fail');
+    expect(reportPage({ ...fullReport, thresholds: { generality: 0.4 } })).not.toContain('tile fail');
   });
 
   it('marks failed edits and links the edit that fired', () => {
@@ -138,12 +138,12 @@ describe('renderReport', () => {
   });
 
   it('renders a report in which nothing was measured', () => {
-    const empty = renderReport(emptyReport);
+    const empty = reportPage(emptyReport);
     expect(empty).toContain('Nothing was edited.');
     expect(empty).not.toMatch(/<svg|<table|<h2/);
     const blank = { round: 1, version: 1, edits: 0 };
     const separation = { edit: [], paraphrase: [], neighborhood: [], text: [], threshold: 0.6 };
-    const unmeasured = renderReport({
+    const unmeasured = reportPage({
       ...emptyReport,
       rounds: [blank],
       gateSeparation: separation,
@@ -153,7 +153,7 @@ describe('renderReport', () => {
   });
 
   it('renders value searches without losses by their steps', () => {
-    expect(renderReport({ ...fullReport, valueSearch: { steps: [3, 70], losses: [] } })).toContain('steps');
-    expect(renderReport({ ...fullReport, valueSearch: { steps: [], losses: [0] } })).toContain('final loss');
+    expect(reportPage({ ...fullReport, valueSearch: { steps: [3, 70], losses: [] } })).toContain('steps');
+    expect(reportPage({ ...fullReport, valueSearch: { steps: [], losses: [0] } })).toContain('final loss');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { renderReport } from '../../../src/evaluation/report/render-report.js';
 import type { RevocationData } from '../../../src/evaluation/report/report-data.js';
+import { reportPage } from '../../../src/evaluation/report/report-page.js';
 import { emptyReport, hostile } from './report-sample.js';
 
 const gone = {
@@ -15,7 +15,7 @@ const changes = [
 ];
 
 function textOf(revocation: RevocationData): string {
-  const page = renderReport({ ...emptyReport, revocation }).replace(/<(script|style)>.*?<\/\1>/gs, '');
+  const page = reportPage({ ...emptyReport, revocation }).replace(/<(script|style)>.*?<\/\1>/gs, '');
   expect(page).not.toContain(hostile);
   return page
     .replace(/<[^>]+>/g, ' ')

@@ -2,11 +2,10 @@ import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeModel, encodeModel } from '../../../src/graph/encode.js';
+import { decodeModel, encodeGraph, encodeModel } from '../../../src/graph/encode.js';
 import {
   add,
   cast,
-  encodeGraph,
   Graph,
   gather,
   gemm,

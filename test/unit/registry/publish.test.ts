@@ -33,9 +33,9 @@ const bytesOf = (text: string) => new TextEncoder().encode(text);
 const now = () => new Date('2026-01-02T03:04:05.000Z');
 
 /** The round of `publishedBy` on top of `current`: one edit, all earlier ones kept. */
-function roundOn(current: LatestVersion | undefined, publishedBy: string): PublishRequest {
+function roundOn(current: LatestVersion | undefined, publishedBy: string, id = publishedBy): PublishRequest {
   const base: Base | null = current === undefined ? null : { version: current.version, etag: current.etag };
-  const edits = [...(current?.manifest.edits ?? []), draftEdit(publishedBy)];
+  const edits = [...(current?.manifest.edits ?? []), draftEdit(id)];
   return {
     manifest: manifestDraft(edits, current?.manifest.segments),
     files: new Map([
@@ -57,6 +57,22 @@ describe('publish', () => {
   let store: MemoryObjectStore;
   beforeEach(() => {
     store = new MemoryObjectStore();
+  });
+
+  it('refuses an edit under the id of another active one, but for pairs that the base has already', async () => {
+    const first = await publishNext(store, 'run-1');
+    const again = roundOn(first, 'run-1');
+    await expect(publish(store, 'm', again)).rejects.toThrow(
+      'edit run-1 of m: an id that no other active edit bears, got one in use',
+    );
+    expect((await latest(store, 'm'))!.version).toBe(1);
+    const earlier = { status: 'overwritten' as const };
+    const freed = first.manifest.edits.map((edit) => ({ ...edit, ...earlier }));
+    const freely = { ...again, manifest: manifestDraft([...freed, draftEdit('run-1')], first.manifest.segments) };
+    expect((await publish(store, 'm', freely)).version).toBe(2);
+    const pair = [draftEdit('twice', { version: 1 }), draftEdit('twice', { version: 2 }), draftEdit('new')];
+    const onPair = { ...roundOn(await latest(store, 'm'), 'run-3'), manifest: manifestDraft(pair) };
+    expect((await publish(store, 'm', onPair)).version).toBe(3);
   });
 
   it('makes the first version, complete and by its documented keys', async () => {
@@ -158,10 +174,10 @@ describe('publish', () => {
   });
 
   it('is not taken for another round of the same run on another base', async () => {
-    await publishNext(store, 'run');
-    await publishNext(store, 'run');
+    const first = await publishNext(store, 'run');
+    await publish(store, 'm', roundOn(first, 'run', 'second'));
     await rollback(store, 'm', 1, 'a person');
-    const round = roundOn(await latest(store, 'm'), 'run');
+    const round = roundOn(await latest(store, 'm'), 'run', 'second');
     await publishNext(store, 'another run');
     await expect(publish(store, 'm', round)).rejects.toThrow(StaleBaseError);
   });

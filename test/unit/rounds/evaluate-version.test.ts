@@ -4,12 +4,12 @@ import { tokenizeTemplate } from '../../../src/editing/prompts.js';
 import { multiply } from '../../../src/linalg/gemm.js';
 import { readDownProjection } from '../../../src/model/index.js';
 import { compareGates } from '../../../src/rounds/compare-gates.js';
-import { editRounds, type RoundOutcome } from '../../../src/rounds/edit-rounds.js';
-import { type EditSession, openEditSession } from '../../../src/rounds/edit-session.js';
 import { evaluateVersion, type HookedSubject, type VersionEvaluation } from '../../../src/rounds/evaluate-version.js';
 import { explainGates } from '../../../src/rounds/explain-gates.js';
 import { layerChanges } from '../../../src/rounds/layer-changes.js';
 import { withSequenceThresholds } from '../../../src/rounds/sequence-thresholds.js';
+import type { RoundOutcome } from '../../../src/rounds/session/edit-round.js';
+import { type EditSession, openEditSession } from '../../../src/rounds/session/edit-session.js';
 import { HookableModel, loadVersionHooks, type VersionHooks } from '../../../src/serving/index.js';
 import { BundledModel } from '../../support/bundled-model.js';
 
@@ -23,20 +23,17 @@ beforeAll(async () => {
   bundled = await BundledModel.open(4);
   const { store, modelId, edits, heldOut, tokenizer } = bundled;
   session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
-  const rounds = editRounds(session.bench, {
-    ...{ ...session, store, modelId, modelName: 'aldermark', heldOut, publishedBy: 'a test' },
-    ...{ batches: [edits.slice(0, 3)], rejected: [], compareGates: false },
-  });
+  const rounds = session.edit([edits.slice(0, 3)], { compareGates: false });
   outcome = (await rounds.next()).value as RoundOutcome;
   version = await loadVersionHooks(store, modelId);
   subject = { edited: await session.bench.edited(), tokenizer, hooks: version.hooks };
   evaluation = await evaluateVersion(subject, edits.slice(0, 3), heldOut);
 });
-afterAll(() => session.bench.dispose());
+afterAll(() => session.close());
 
 describe('a published version', () => {
   it('measures on its own edits what its manifest says', () => {
-    const { retention: _, ...metrics } = outcome.manifest.metrics as Record<string, number>;
+    const { retention: _, ...metrics } = outcome.metrics as unknown as Record<string, number>;
     const { summary, liveExactMatch, drift } = evaluation;
     expect(metrics).toMatchObject({ ...summary, liveExactMatch });
     expect(drift!.perplexityRatio).toBeCloseTo(metrics.perplexityRatio, 5);

@@ -3,11 +3,10 @@ import { replaySegments } from '../../../../src/editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../../../../src/errors.js';
 import { PlainGemmEngine } from '../../../../src/linalg/index.js';
 import { latest, type ObjectStore, pull, pullFile, rollback } from '../../../../src/registry/index.js';
-import { editRounds } from '../../../../src/rounds/edit-rounds.js';
-import { type EditSession, openEditSession } from '../../../../src/rounds/edit-session.js';
 import { versionMetricsSchema } from '../../../../src/rounds/records.js';
 import { type Revocation, type RevokeEditsRequest, revokeEdits } from '../../../../src/rounds/revoke/revoke-edits.js';
 import { revokeSegment } from '../../../../src/rounds/revoke/revoke-segment.js';
+import { type EditSession, openEditSession } from '../../../../src/rounds/session/edit-session.js';
 import { type HookableModel, loadVersionHooks, type VersionHooks } from '../../../../src/serving/index.js';
 import { BundledModel } from '../../../support/bundled-model.js';
 import { intercepted } from '../../../support/faulty-object-store.js';
@@ -24,19 +23,20 @@ let after: VersionHooks;
 beforeAll(async () => {
   bundled = await BundledModel.open(5);
   const { store, modelId, edits } = bundled;
-  session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
+  session = await openEditSession({
+    ...bundled,
+    heldOut: [],
+    settings: { layers: [0], learningRate: 1, contextTokens: 4 },
+  });
   edited = await session.bench.edited();
   const again = { ...edits[0], id: 'again', targetNew: edits[1].targetNew };
-  const rounds = editRounds(session.bench, {
-    ...{ ...session, store, modelId, modelName: modelId, heldOut: [], publishedBy: 'a test', compareGates: false },
-    ...{ batches: [edits.slice(0, 4), [again, edits[4]]], rejected: [] },
-  });
+  const rounds = session.edit([edits.slice(0, 4), [again, edits[4]]], { compareGates: false });
   for await (const { version } of rounds) expect(version).toBeLessThan(3);
   before = await loadVersionHooks(store, modelId);
   done = await revoke({ ids: ['again', edits[2].id] }, { heldOut: bundled.heldOut });
   after = await loadVersionHooks(store, modelId);
 });
-afterAll(() => session.bench.dispose());
+afterAll(() => session.close());
 
 function revoke(selection: Partial<RevokeEditsRequest['selection']>, more: Partial<RevokeEditsRequest> = {}) {
   const { store, modelId, tokenizer } = bundled;
@@ -182,7 +182,7 @@ describe('a revocation while somebody else publishes', () => {
 describe('a revocation of all edits', () => {
   it('leaves the base model, bit for bit, and its next round begins on that', async () => {
     const { store, modelId, edits } = bundled;
-    const { published, measures } = await revoke({ ids: [edits[4].id] });
+    const { measures } = await session.revoke({ ids: [edits[4].id] });
     expect(measures).toMatchObject({ kept: [], drift: null });
     const empty = await loadVersionHooks(store, modelId);
     expect(empty.editIds).toEqual([]);
@@ -191,14 +191,10 @@ describe('a revocation of all edits', () => {
     expect(manifest.gate.thresholds).toMatchObject({ 0: { smallestSimilarity: null } });
     expect(manifest.metrics).toMatchObject({ edits: 0, reliability: null, revocation: { edits: 1 } });
     expect(files.size).toBe(manifest.segments.length + 2);
-    const base = { latest: published, state: empty.state };
     const [again] = edits;
-    const rounds = editRounds(session.bench, {
-      ...{ ...session, base, store, modelId, modelName: modelId, heldOut: [], publishedBy: 'a test' },
-      ...{ batches: [[again]], rejected: [], compareGates: false },
-    });
-    const { validation, manifest: next } = (await rounds.next()).value!;
-    expect(validation.summary.reliability).toBe(1);
+    const { value } = await session.edit([[again]], { compareGates: false }).next();
+    const next = value!.manifest!;
+    expect(value!.metrics.reliability).toBe(1);
     expect(next.edits.at(-1)).toMatchObject({ id: again.id, status: 'active' });
     expect(next.edits.at(-1)).not.toHaveProperty('overwrites');
     expect((await loadVersionHooks(store, modelId)).editIds).toEqual([again.id]);

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { presetFor, readPreset } from '../../../../src/editing/index.js';
 import { InvalidInputError } from '../../../../src/errors.js';
 import type { ModelConfig } from '../../../../src/model/index.js';
-import { editRounds } from '../../../../src/rounds/edit-rounds.js';
-import { openEditSession } from '../../../../src/rounds/edit-session.js';
-import { presetFor, readPreset } from '../../../../src/rounds/presets.js';
+import { openEditSession } from '../../../../src/rounds/session/edit-session.js';
 import { coordinateSearch } from '../../../../src/rounds/tuning/coordinate-search.js';
 import { type Trial, type TuneResult, tune } from '../../../../src/rounds/tuning/tune.js';
 import { tuneObjective } from '../../../../src/rounds/tuning/tune-objective.js';
@@ -190,13 +189,9 @@ describe('tuning the bundled model', () => {
     expect((await bundled.store.list('')).filter((key) => !key.includes('/statistics/'))).toEqual([]);
     const trial = result.trials[1] as Trial;
     const session = await openEditSession({ ...bundled, settings: { ...fixed, ...trial.settings } });
-    const { store, modelId, edits, heldOut } = bundled;
-    const rounds = editRounds(session.bench, {
-      ...{ ...session, store, modelId, modelName: 'aldermark', heldOut, publishedBy: 'a test' },
-      ...{ batches: [edits], rejected: [], compareGates: false },
-    });
-    const { value } = await rounds.next();
-    await session.bench.dispose();
-    expect(value!.manifest.metrics).toMatchObject(trial.metrics);
+    const { edits } = bundled;
+    const { value } = await session.edit([edits], { compareGates: false }).next();
+    await session.close();
+    expect(value!.metrics).toMatchObject(trial.metrics);
   });
 });

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OnnxFile } from '../../../../src/graph/index.js';
+import { openOnnxFile } from '../../../../src/graph/index.js';
 import { loadModel } from '../../../../src/model/index.js';
 import { HookableModel, OnnxDecoder } from '../../../../src/serving/index.js';
 import { GoldenModel } from '../../../parity/golden-model.js';
@@ -63,7 +63,7 @@ describe('a file that is no exported decoder', () => {
     );
     const kinds = golden('onnx', 'kinds.onnx');
     await expect(OnnxDecoder.open(kinds)).rejects.toThrow('only the inputs input_ids');
-    const file = await OnnxFile.open(golden('onnx', 'llama-opset14.onnx'));
+    const file = await openOnnxFile(golden('onnx', 'llama-opset14.onnx'));
     const renamed = Buffer.from(file.encode()).toString('latin1').replaceAll('present.1.key', 'absent_.1.key');
     const folder = await mkdtemp(join(tmpdir(), 'hookline-onnx-'));
     await writeFile(join(folder, 'renamed.onnx'), Buffer.from(renamed, 'latin1'));

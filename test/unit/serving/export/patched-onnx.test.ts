@@ -2,7 +2,7 @@ import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OnnxFile, type OnnxFileNode } from '../../../../src/graph/index.js';
+import { type OnnxFileNode, openOnnxFile } from '../../../../src/graph/index.js';
 import { openModelFile } from '../../../../src/runtime/index.js';
 import type { PatchedOnnx } from '../../../../src/serving/export/patched-onnx.js';
 import { ExportedModel, exportPatchedOnnx, HookableModel, OnnxDecoder } from '../../../../src/serving/index.js';
@@ -123,10 +123,10 @@ describe('a patched file', () => {
     const [plain, signalling] = [join(folder, 'plain.onnx'), join(folder, 'signalling.onnx')];
     await patch(plain);
     await patch(signalling, { signals: true });
-    const outputs = (await OnnxFile.open(onnxPath)).outputs;
-    expect((await OnnxFile.open(plain)).outputs).toEqual(outputs);
+    const outputs = (await openOnnxFile(onnxPath)).outputs;
+    expect((await openOnnxFile(plain)).outputs).toEqual(outputs);
     const signals = [0, 1].flatMap((layer) => ['open', 'strength', 'edit'].map((name) => `hookline.${name}.${layer}`));
-    expect((await OnnxFile.open(signalling)).outputs).toEqual([...outputs, ...signals]);
+    expect((await openOnnxFile(signalling)).outputs).toEqual([...outputs, ...signals]);
     const decoders = await Promise.all([plain, signalling].map((path) => OnnxDecoder.open(path)));
     const texts = textsOf(await versionOn('llama'));
     const [without, withSignals] = await Promise.all(decoders.map((decoder) => decoder.logits(texts)));
@@ -166,7 +166,7 @@ describe('a patched file', () => {
     const outputPath = join(folder, 'metadata.onnx');
     await patch(outputPath);
     const { manifest, editIds } = (await versionOn('llama')).version;
-    expect((await OnnxFile.open(outputPath)).metadata).toEqual({
+    expect((await openOnnxFile(outputPath)).metadata).toEqual({
       'hookline.modelId': 'llama',
       'hookline.version': String(manifest.version),
       'hookline.modelDigest': manifest.modelDigest,
@@ -184,8 +184,8 @@ describe('a patched file', () => {
   it('has only plain operators, under names of their own, right behind the down-projections', async () => {
     const outputPath = join(folder, 'names.onnx');
     await patch(outputPath);
-    const before = await OnnxFile.open(onnxPath);
-    const file = await OnnxFile.open(outputPath);
+    const before = await openOnnxFile(onnxPath);
+    const file = await openOnnxFile(outputPath);
     const isAdded = ({ name }: OnnxFileNode) => name.startsWith('hookline/');
     const added = file.nodes.filter(isAdded);
     expect(new Set(added.map(({ name }) => name)).size).toBe(added.length);
@@ -270,7 +270,7 @@ describe('what cannot be patched', () => {
 
   /** The llama export with nodes behind the result of its first down-projection. */
   async function changed(name: string, nodesOf: (value: string, before: string) => OnnxFileNode[]): Promise<string> {
-    const file = await OnnxFile.open(onnxPath);
+    const file = await openOnnxFile(onnxPath);
     const value = '/model/layers.0/mlp/down_proj/MatMul_output_0';
     file.interpose(value, `${value}/before`, nodesOf(value, `${value}/before`));
     const path = join(folder, name);

@@ -1,0 +1,132 @@
+/** @file Puts the report's sections together into one HTML file. */
+import { createHash } from 'node:crypto';
+import { editsTable } from './edits-table.js';
+import { decimal, isMeasured } from './format-number.js';
+import { html, Markup } from './html.js';
+import { pageScript } from './page-script.js';
+import { pageStyle } from './page-style.js';
+import type { ReportData } from './report-data.js';
+import { changesTable, revokedTable } from './revocation-tables.js';
+import { retentionChart, roundsChart } from './round-charts.js';
+import { separationChart } from './separation-chart.js';
+import { summaryTiles } from './summary-tiles.js';
+import { counterfactTable, gatesTable, hyperparameterList, layersTable, rejectedTable, roundsTable } from './tables.js';
+import { valueSearchChart, writtenShareChart } from './writing-charts.js';
+
+/** As `renderReport` of the face says, which loads this file. */
+export function reportPage(data: ReportData): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${securityPolicy()}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${data.title}</title>
+<link rel="icon" href="data:,">
+<style>${new Markup(pageStyle)}</style>
+</head>
+<body>
+<main>
+${header(data)}
+${summaryTiles(data)}
+${revocationSections(data)}
+${roundsSection(data)}
+${gateSection(data)}
+${layersSection(data)}
+${section('Edits', data.edits.length > 0 && editsTable(data.edits))}
+${section('Rejected lines', data.rejected.length > 0 && rejectedTable(data.rejected))}
+${section('Settings', Object.keys(data.hyperparameters).length > 0 && hyperparameterList(data.hyperparameters))}
+${section('Notes', data.notes.length > 0 && html`<ul class="notes">${data.notes.map((note) => html`<li>${note}</li>`)}</ul>`)}
+<footer>Written by hookline. Shares that were not measured are shown as –.</footer>
+</main>
+<script>${new Markup(pageScript)}</script>
+</body>
+</html>
+`.text;
+}
+
+function securityPolicy(): string {
+  const digest = createHash('sha256').update(pageScript).digest('base64');
+  return `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digest}'; img-src data:; base-uri 'none'; form-action 'none'`;
+}
+
+function section(title: string, content: Markup | false): Markup {
+  return content === false ? html`` : html`<section><h2>${title}</h2>${content}</section>`;
+}
+
+function header(data: ReportData): Markup {
+  const { model } = data;
+  const facts: readonly (readonly [string, string | Markup])[] = [
+    ['Model', model.name],
+    ['Digest', html`<span class="digest" title="${model.digest}">${shortDigest(model.digest)}</span>`],
+    ['Hooked layers', model.hookedLayers.join(', ') || '–'],
+    ['Width, inner width', `${decimal(model.dModel)}, ${decimal(model.dInner)}`],
+    ['Version', String(data.version)],
+    ['Made on', data.parent === null || data.parent === undefined ? 'the base model' : `version ${data.parent}`],
+    ['Created', createdText(data.createdAt)],
+  ];
+  return html`<header><h1>${data.title}</h1>
+<p class="lead">${summary(data)}</p>
+<dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></header>`;
+}
+
+function summary({ edits, rounds, rejected, revocation }: ReportData): Markup {
+  if (revocation) {
+    const { edits: revoked, kept } = revocation;
+    return html`<strong>${count(revoked.length, 'edit')} revoked</strong>, ${kept === 0 ? 'none is left' : `${count(kept, 'edit')} left`}; nothing was written.`;
+  }
+  if (edits.length === 0 && rounds.length === 0) return html`Nothing was edited.`;
+  const failed = edits.filter(({ status }) => status === 'failed').length;
+  const parts = [html`<strong>${count(edits.length, 'edit')}</strong> in ${count(rounds.length, 'round')}`];
+  parts.push(failed === 0 ? html`, none failed` : html`, <strong>${decimal(failed)} failed</strong>`);
+  if (rejected.length > 0) parts.push(html`; ${count(rejected.length, 'line')} of the input rejected`);
+  return html`${parts}.`;
+}
+
+function count(number: number, noun: string): string {
+  return `${decimal(number)} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function shortDigest(digest: string): string {
+  return digest.length > 19 ? `${digest.slice(0, 19)}…` : digest;
+}
+
+function createdText(createdAt: string): string {
+  const time = new Date(createdAt);
+  return Number.isNaN(time.getTime()) ? createdAt : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function revocationSections({ revocation }: ReportData): Markup {
+  if (!revocation) return html``;
+  const { edits, kept, changes } = revocation;
+  return html`<section><h2>Revoked edits</h2>${revokedTable(edits)}</section>
+${section('The other edits', kept > 0 && changesTable(changes))}`;
+}
+
+function roundsSection({ rounds, counterfact }: ReportData): Markup {
+  if (rounds.length === 0) return html``;
+  return html`<section><h2>Rounds</h2>
+<div class="charts">${roundsChart(rounds)}${retentionChart(rounds)}</div>
+${roundsTable(rounds)}</section>
+${section('CounterFact protocol', counterfact ? counterfactTable(counterfact) : false)}`;
+}
+
+function gateSection({ gates, gateSeparation }: ReportData): Markup {
+  if (gates.length === 0 && !gateSeparation) return html``;
+  return html`<section><h2>Gate</h2>
+${gates.length > 0 && html`<p class="lead">The same edits, behind each kind of gate.</p>${gatesTable(gates)}`}
+${gateSeparation && separationChart(gateSeparation)}</section>`;
+}
+
+function layersSection({ layers, edits, valueSearch }: ReportData): Markup {
+  const writtenShares = edits.map(({ writtenShare }) => writtenShare).filter(isMeasured);
+  const charts = [
+    ...(writtenShares.length > 0 ? [writtenShareChart(writtenShares)] : []),
+    ...(valueSearch && valueSearch.steps.length + valueSearch.losses.length > 0 ? [valueSearchChart(valueSearch)] : []),
+  ];
+  if (layers.length === 0 && charts.length === 0) return html``;
+  return html`<section><h2>Layers and writing</h2>
+${layers.length > 0 && layersTable(layers)}
+${charts.length > 0 && html`<div class="charts">${charts}</div>`}</section>`;
+}

@@ -1,0 +1,92 @@
+/** @file The edits of a round: under what names they are written, what they replace, and what stays beside them. */
+import type { Edit } from '../editing/index.js';
+import { contentId, overwrites } from '../evaluation/index.js';
+import type { Manifest, ManifestEdit } from '../registry/index.js';
+import type { RejectedEdits, RoundPlan } from './records.js';
+
+/** An earlier edit, as far as its retention is concerned. */
+export type EarlierEdit = Pick<Edit, 'id' | 'subject' | 'prompt' | 'targetNew'>;
+
+/** An edit that is written under another id than its batch gave it. */
+export interface RenamedEdit {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The edits of a round, each under an id of its own, and those that were given one. */
+export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed'>;
+
+/**
+ * Names a round's edits and finds those of the base that they overwrite: same subject, same prompt. An id stands for one
+ * active fact, so an edit whose id an active edit of another fact bears is written as `<id>~<content id>`.
+ *
+ * Bases of release 0.1 may hold several active facts under one id, which a solve can only take back together: where one of
+ * them is overwritten, the others are written again beside it, under ids of their own.
+ *
+ * @param written what the batch asks for; ids differ
+ * @param base    the version that the round stands on; undefined before the first
+ */
+export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
+  const active = activeOf(base).map(bareEdit);
+  const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
+  const taken = new Set(active.map(({ id }) => id));
+  const named = written.map((edit) => {
+    const oldId = pairs.get(edit.id);
+    const isFree = !taken.has(edit.id) || oldId === edit.id;
+    return { from: edit.id, oldId, edit: isFree ? edit : withOwnId(edit) };
+  });
+  const overwritten = new Set(pairs.values());
+  const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(written, [edit]).length === 0);
+  const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldId: edit.id, edit: withOwnId(edit) }))];
+  const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
+  return {
+    edits: all.map(({ edit }) => planned(edit)),
+    overwrites: all.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
+    ...(renamed.length > 0 && { renamed }),
+  };
+}
+
+const withOwnId = (edit: Edit): Edit => ({ ...edit, id: `${edit.id}~${contentId(edit)}` });
+
+/** What a user is told of an edit that was given another id, as the rest of a sentence. */
+export const renamedText = ({ from, to }: RenamedEdit): string =>
+  `Edit ${from} is written as ${to}: an active edit of another fact bears its id`;
+
+/** Edits of the base that stay in force beside a round. @param removedIds those that the round takes back */
+export function earlierEdits(
+  base: Pick<Manifest, 'edits'> | undefined,
+  removedIds: readonly string[],
+): readonly ManifestEdit[] {
+  return activeOf(base).filter(({ id }) => !removedIds.includes(id));
+}
+
+/** The edits of a plan that a solve writes. */
+export function keptEdits(edits: readonly Edit[], rejected: RejectedEdits): readonly Edit[] {
+  const ids = new Set(rejected.map(({ id }) => id));
+  return edits.filter(({ id }) => !ids.has(id));
+}
+
+/** Ids of the base's edits that the kept ones overwrite. */
+export function removedIdsOf(
+  { overwrites }: Pick<RoundPlan, 'overwrites'>,
+  kept: readonly Pick<Edit, 'id'>[],
+): string[] {
+  const ids = new Set(kept.map(({ id }) => id));
+  return [...new Set(overwrites.filter(({ newId }) => ids.has(newId)).map(({ oldId }) => oldId))];
+}
+
+/** A manifest's edit as far as the manifest has it: without the prompts that only measure it. */
+export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: ManifestEdit): Edit {
+  const texts = { id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) };
+  return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
+}
+
+const activeOf = (base: Pick<Manifest, 'edits'> | undefined): readonly ManifestEdit[] =>
+  (base?.edits ?? []).filter(({ status }) => status === 'active');
+
+const planned = (edit: Edit): RoundPlan['edits'][number] => ({
+  ...edit,
+  paraphrases: [...edit.paraphrases],
+  neighborhood: [...edit.neighborhood],
+  keep: [...edit.keep],
+});

@@ -1,0 +1,198 @@
+/** @file One round in this process: the steps that the workflow's stages take, one after the other. */
+import type { Edit } from '../../editing/index.js';
+import type { RejectedLine } from '../../evaluation/index.js';
+import type { Listener } from '../../progress.js';
+import { contentKey, type LatestVersion, type Manifest, versionFileKey } from '../../registry/index.js';
+import type { VersionHooks } from '../../serving/index.js';
+import type { PublishCriteria } from '../criteria.js';
+import { judgeRound } from '../judge-round.js';
+import { measureRound, roundMeasures } from '../measure-round.js';
+import { type Attempt, publishAttempt, rejectAttempt } from '../publish-round.js';
+import type { RejectedEdits, RoundMeasures, RoundPlan, SolveRecord, VersionMetrics } from '../records.js';
+import {
+  earlierEdits,
+  keptEdits,
+  type NamedEdits,
+  nameEdits,
+  type RenamedEdit,
+  removedIdsOf,
+  renamedText,
+} from '../round-edits.js';
+import { missingValues, storedValues, storeMissingValues } from '../search-values.js';
+import { recordSolve, solveRound } from '../solve-round.js';
+import { valueKeysOf } from '../value-key.js';
+import { versionMetrics } from '../version-metrics.js';
+import type { Workbench } from '../workbench.js';
+
+/** The version that a round stands on. */
+export interface RoundBase {
+  readonly latest: LatestVersion;
+  readonly loaded: VersionHooks;
+}
+
+/** What consecutive rounds share. */
+export interface RoundPlace {
+  readonly bench: Workbench;
+  readonly statistics: RoundPlan['statistics'];
+  /** Token sequences of ordinary text, for drift. */
+  readonly heldOut: readonly (readonly number[])[];
+  /** Null publishes whatever comes out. */
+  readonly criteria: PublishCriteria | null;
+  readonly publishedBy: string;
+}
+
+/** One batch to write. */
+export interface RoundRequest {
+  readonly base: RoundBase | undefined;
+  readonly edits: readonly Edit[];
+  /** Lines of the batch that could not be taken, for the report. */
+  readonly rejected: readonly RejectedLine[];
+  /** Whether to measure the other gates on the same edits, for the report. */
+  readonly compareGates: boolean;
+}
+
+/** What became of a batch. */
+export interface RoundOutcome {
+  readonly outcome: 'published' | 'rejected';
+  /** Null where the criteria rejected the round. */
+  readonly version: number | null;
+  /** Of the version; null where there is none. */
+  readonly manifest: Manifest | null;
+  /** Why the round was rejected; empty where it was not. */
+  readonly reason: string;
+  readonly metrics: VersionMetrics;
+  /** The edits that were written, in the order of the measures. */
+  readonly edits: readonly Edit[];
+  /** Edits that the criteria rejected, each with the reason, before the rest was solved again. */
+  readonly rejectedEdits: RejectedEdits;
+  /** Edits that were given another id. */
+  readonly renamed: readonly RenamedEdit[];
+  readonly measures: RoundMeasures;
+  readonly solved: SolveRecord;
+  /** Key of the report in the store. */
+  readonly reportKey: string;
+}
+
+/** A round's outcome, and what `latest` is after it where it was published. */
+export interface EndedRound {
+  readonly outcome: RoundOutcome;
+  readonly published: LatestVersion | undefined;
+}
+
+/**
+ * Writes one batch: plan, search values, solve, measure, judge; edits that fail are rejected and the rest is solved again as
+ * often as the criteria allow; then publish or reject.
+ *
+ * @throws {StaleBaseError} if somebody else published meanwhile
+ */
+export async function editRound(
+  place: RoundPlace,
+  request: RoundRequest,
+  listener: Listener = {},
+): Promise<EndedRound> {
+  const named = nameEdits(request.edits, request.base?.latest.manifest);
+  for (const edit of named.renamed ?? []) listener.onNotice?.(renamedText(edit));
+  for (const { newId, oldId } of named.overwrites) {
+    listener.onNotice?.(`Edit ${newId} overwrites edit ${oldId} of an earlier version`);
+  }
+  const plan = planOf(place, request, named);
+  let rejectedEdits: RejectedEdits = [];
+  for (let number = 0; ; number++) {
+    const { attempt, hooks } = await attemptRound(place, request, { plan, rejectedEdits }, listener);
+    const { measures } = attempt;
+    const judged =
+      place.criteria && judgeRound({ measures, criteria: place.criteria, attempt: number, planned: plan.edits.length });
+    if (judged?.decision === 'repeat') {
+      listener.onNotice?.(judged.reason);
+      rejectedEdits = [...rejectedEdits, ...judged.offenders];
+      continue;
+    }
+    const reason = judged?.decision === 'reject' ? judged.reason : undefined;
+    return endRound(place, attempt, { hooks, reason });
+  }
+}
+
+function planOf(
+  { bench, statistics }: RoundPlace,
+  { base, rejected, compareGates }: RoundRequest,
+  { edits, ...named }: NamedEdits,
+): RoundPlan {
+  const { modelId, modelDigest, settings } = bench;
+  const ref = base ? { version: base.latest.version, etag: base.latest.etag } : null;
+  const all = [edits.map((_, index) => index)];
+  return {
+    schemaVersion: 1,
+    modelId,
+    roundId: contentKey({ base: ref, edits }).slice(0, 16),
+    base: ref,
+    modelDigest,
+    settings,
+    statistics,
+    statisticsShards: 1,
+    edits,
+    ...named,
+    rejected: [...rejected],
+    valueShards: all,
+    validationShards: all,
+    heldOut: null,
+    compareGates,
+  };
+}
+
+/** One solve, recorded and measured. */
+async function attemptRound(
+  { bench, heldOut }: RoundPlace,
+  { base }: RoundRequest,
+  { plan, rejectedEdits }: Pick<Attempt, 'plan' | 'rejectedEdits'>,
+  listener: Listener,
+): Promise<{ readonly attempt: Attempt; readonly hooks: Uint8Array }> {
+  const { dModel, dInner } = bench.model.config;
+  const before = base?.loaded.state;
+  const edits = keptEdits(plan.edits, rejectedEdits);
+  const contexts = await bench.contexts();
+  const keys = valueKeysOf(plan, base?.latest.manifest, contexts, edits);
+  const valuePlace = { store: bench.store, modelId: plan.modelId, dModel };
+  const missing = await missingValues(valuePlace, edits, keys);
+  if (missing.length > 0) await storeMissingValues(bench, before ?? bench.emptyState, missing, contexts, listener);
+  const values = await storedValues(valuePlace, edits, keys);
+  const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
+  report(0);
+  const removedIds = removedIdsOf(plan, edits);
+  const solve = await solveRound(bench, before, { edits, values, contexts, removedIds });
+  const what = `segment of round ${plan.roundId}`;
+  const { record: solved, state } = await recordSolve(bench, before, { ...solve, what, values });
+  report(1);
+  const earlier = earlierEdits(base?.latest.manifest, removedIds);
+  const whole = { heldOut, earlier, comparedEdits: plan.compareGates ? edits : [] };
+  const measures = roundMeasures([await measureRound(bench, state, edits, whole, listener)], solved.editIds, what);
+  return { attempt: { plan, dModel, dInner, rejectedEdits, solved, measures }, hooks: solve.bytes };
+}
+
+async function endRound(
+  { bench, publishedBy }: RoundPlace,
+  attempt: Attempt,
+  { hooks, reason }: { readonly hooks: Uint8Array; readonly reason: string | undefined },
+): Promise<EndedRound> {
+  const { plan, rejectedEdits, solved, measures } = attempt;
+  const { store } = bench;
+  const told = {
+    metrics: versionMetrics(measures, solved),
+    edits: keptEdits(plan.edits, rejectedEdits),
+    rejectedEdits,
+    renamed: plan.renamed ?? [],
+    measures,
+    solved,
+  };
+  if (reason !== undefined) {
+    const reportKey = await rejectAttempt(store, attempt, reason);
+    return {
+      outcome: { ...told, outcome: 'rejected', version: null, manifest: null, reason, reportKey },
+      published: undefined,
+    };
+  }
+  const what = `segment of round ${plan.roundId}`;
+  const published = await publishAttempt(store, attempt, { what, hooks, publishedBy });
+  const { version, manifest } = published;
+  const reportKey = versionFileKey(plan.modelId, version, 'report.html');
+  return { outcome: { ...told, outcome: 'published', version, manifest, reason: '', reportKey }, published };
+}

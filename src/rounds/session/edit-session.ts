@@ -1,0 +1,253 @@
+/** @file A model made ready for consecutive rounds in this process. */
+import { randomUUID } from 'node:crypto';
+import { basename, resolve } from 'node:path';
+import {
+  defaultMemoryBudgetBytes,
+  type Edit,
+  type Hyperparameters,
+  type PresetSettings,
+  presetFor,
+  resolveHyperparameters,
+} from '../../editing/index.js';
+import { InvalidInputError } from '../../errors.js';
+import type { RejectedLine } from '../../evaluation/index.js';
+import { Solver, type SolverRequest } from '../../linalg/index.js';
+import type { Listener } from '../../progress.js';
+import { type LatestVersion, latest, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
+import { type Device, OnnxGemmEngine, resolveDevice, rowsPerBatch } from '../../runtime/index.js';
+import { loadVersionHooks } from '../../serving/index.js';
+import { ensureStatistics, loadStatistics, type StatisticsResult } from '../../statistics/index.js';
+import { continuedSettings } from '../continued-settings.js';
+import { type PublishCriteria, publishCriteriaSchema } from '../criteria.js';
+import { heldOutSequences } from '../held-out-sequences.js';
+import { digestOfModel, openModel } from '../open-model.js';
+import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
+import type { RevokeSelection } from '../revoke/revoke-selection.js';
+import { Workbench, type WorkbenchParts } from '../workbench.js';
+import { editRound, type RoundBase, type RoundOutcome, type RoundPlace } from './edit-round.js';
+
+/** Token ids, sequence by sequence. */
+type TokenSequences = readonly (readonly number[])[];
+
+/** What a model is to be edited with. */
+export interface EditSessionRequest {
+  /** A store, or its location: a folder or `s3://bucket/prefix`. */
+  readonly store: ObjectStore | string;
+  /** A Hugging Face directory. */
+  readonly modelDirectory: string;
+  /** The model's name in the store; made of its folder's name unless given. */
+  readonly modelId?: string;
+  /** Settings that go before those of the model's preset. */
+  readonly settings?: Partial<PresetSettings>;
+  /** Text for key statistics; not needed where they are stored. */
+  readonly corpusPath?: string;
+  /** Ordinary text on which drift is measured: a file, or token sequences. */
+  readonly heldOut?: string | TokenSequences;
+  /** What decides on publication, where it differs from the defaults; null publishes whatever comes out. */
+  readonly criteria?: Partial<PublishCriteria> | null;
+  /** The best one of this machine unless given. */
+  readonly device?: Device;
+  /** Who factors key moments; `auto` unless given. */
+  readonly solver?: SolverRequest;
+  /** Bytes that activations may take; 1.5 GiB unless given. */
+  readonly memoryBudgetBytes?: number;
+}
+
+/** Batches to write, and what their reports say beside them. */
+export interface EditOptions {
+  /** Lines that could not be taken, for the first report. */
+  readonly rejected?: readonly RejectedLine[];
+  /** Whether the last round's report compares the gates on its edits; true unless given. */
+  readonly compareGates?: boolean;
+  /** Whose publish it is; see `PublishRequest`. A random name unless given. */
+  readonly publishedBy?: string;
+}
+
+/** How edits are taken back; see `RevokeEditsRequest`. */
+export interface RevokeOptions {
+  /** How much reliability any other edit may lose; 0 unless given. */
+  readonly tolerance?: number;
+  /** Whether to publish although another edit loses more. */
+  readonly force?: boolean;
+  readonly publishedBy?: string;
+}
+
+/**
+ * Opens model, statistics and latest version. A later version must be solved in the metric and with the weights of the first
+ * one, so its layers, moment weight, gate and seed are taken from the store.
+ *
+ * @throws {InvalidInputError} if the store's versions are another model's, or a setting contradicts them
+ */
+export async function openEditSession(request: EditSessionRequest, listener: Listener = {}): Promise<EditSession> {
+  const store = typeof request.store === 'string' ? openStore(request.store) : request.store;
+  const modelId = request.modelId ?? modelIdFrom(basename(resolve(request.modelDirectory)));
+  const criteria = request.criteria === null ? null : publishCriteriaSchema.parse(request.criteria ?? {});
+  const device = request.device ?? (await resolveDevice('auto', listener));
+  const { model, tokenizer } = await openModel(request.modelDirectory);
+  const modelDigest = await digestOfModel(model, listener);
+  const base = await openBase(store, modelId, modelDigest, device);
+  const given = request.settings ?? {};
+  const settings = base
+    ? continuedSettings(base.latest, given)
+    : resolveHyperparameters({ ...(await presetFor(model)).settings, ...given }, model.config);
+  const { memoryBudgetBytes = defaultMemoryBudgetBytes } = request;
+  const parts = { store, modelId, modelDigest, model, tokenizer, settings, device, memoryBudgetBytes };
+  const { statistics, digests, notices } = base
+    ? await loadStatistics({ store, modelId, model }, base.latest.manifest.statistics)
+    : await computedStatistics(parts, request, listener);
+  for (const notice of notices) listener.onNotice?.(notice);
+  return new EditSession(new Workbench({ ...parts, statistics }), base, {
+    statistics: settings.layers.map((layer) => ({ layer, digest: digests[layer] })),
+    heldOut:
+      typeof request.heldOut === 'object'
+        ? request.heldOut
+        : await heldOutSequences(request.heldOut, { model, tokenizer }),
+    criteria,
+  });
+}
+
+/** A model ready for rounds on top of the store's latest version. Close it. */
+export class EditSession {
+  readonly bench: Workbench;
+  #base: RoundBase | undefined;
+  readonly #place: Omit<RoundPlace, 'bench' | 'publishedBy'>;
+
+  constructor(bench: Workbench, base: RoundBase | undefined, place: Omit<RoundPlace, 'bench' | 'publishedBy'>) {
+    this.bench = bench;
+    this.#base = base;
+    this.#place = place;
+  }
+
+  get store(): ObjectStore {
+    return this.bench.store;
+  }
+
+  get modelId(): string {
+    return this.bench.modelId;
+  }
+
+  get modelDigest(): string {
+    return this.bench.modelDigest;
+  }
+
+  get settings(): Hyperparameters {
+    return this.bench.settings;
+  }
+
+  /** Content key of each hooked layer's key statistics. */
+  get statistics(): RoundPlace['statistics'] {
+    return this.#place.statistics;
+  }
+
+  /** The version that the next round stands on; undefined before the first. */
+  get latest(): LatestVersion | undefined {
+    return this.#base?.latest;
+  }
+
+  /**
+   * Writes batches as consecutive rounds, and yields what became of each as soon as it ended. A round that the criteria
+   * reject publishes nothing, and the next one stands on the version before it.
+   *
+   * @throws {StaleBaseError} if somebody else publishes meanwhile
+   */
+  async *edit(
+    batches: readonly (readonly Edit[])[],
+    { rejected = [], compareGates = true, publishedBy = `hookline edit ${randomUUID()}` }: EditOptions = {},
+    listener: Listener = {},
+  ): AsyncGenerator<RoundOutcome> {
+    for (const [index, edits] of batches.entries()) {
+      const isLast = index === batches.length - 1;
+      const { outcome, published } = await editRound(
+        { ...this.#place, bench: this.bench, publishedBy },
+        {
+          base: this.#base,
+          edits,
+          rejected: index === 0 ? rejected : [],
+          compareGates: compareGates && isLast,
+        },
+        listener,
+      );
+      if (published) await this.#standOn(published);
+      yield outcome;
+    }
+  }
+
+  /**
+   * Publishes the latest version without some of its edits; see `revokeEdits`.
+   *
+   * @throws {InvalidInputError} if an edit that is meant is not active, or another loses more than is tolerated
+   */
+  async revoke(
+    selection: Partial<RevokeSelection>,
+    { tolerance = 0, force = false, publishedBy = `hookline revoke ${randomUUID()}` }: RevokeOptions = {},
+    listener: Listener = {},
+  ): Promise<Revocation> {
+    const { store, modelId, tokenizer } = this.bench;
+    const { heldOut } = this.#place;
+    const subject = { edited: await this.bench.edited(), tokenizer };
+    const request = {
+      store,
+      modelId,
+      selection: { ids: [], ...selection },
+      subject,
+      heldOut,
+      tolerance,
+      force,
+      publishedBy,
+    };
+    const revocation = await revokeEdits(request, listener);
+    await this.#standOn(revocation.published);
+    return revocation;
+  }
+
+  /** Frees what was compiled. */
+  close(): Promise<void> {
+    return this.bench.dispose();
+  }
+
+  async #standOn(published: LatestVersion): Promise<void> {
+    const { store, modelId, device } = this.bench;
+    const held = this.#base?.loaded;
+    const options = { held, ...(device && { device }) };
+    this.#base = {
+      latest: published,
+      loaded: await loadVersionHooks(store, modelId, published.version, options),
+    };
+  }
+}
+
+async function computedStatistics(
+  parts: WorkbenchParts & { readonly device: Device },
+  { corpusPath, solver: solverRequest = { choice: 'auto' } }: EditSessionRequest,
+  { onProgress, onNotice }: Listener,
+): Promise<StatisticsResult> {
+  const { settings, ...place } = parts;
+  const { layers, seed } = settings;
+  const engine = new OnnxGemmEngine({ device: parts.device });
+  const corpus = corpusPath === undefined ? undefined : { path: corpusPath };
+  const solver = new Solver({ ...solverRequest, engine, onNotice });
+  const request = { ...place, engine, solver, layers, seed, corpus, rowsPerBatch };
+  try {
+    return await ensureStatistics({ ...request, ...(onProgress && { onProgress }) });
+  } finally {
+    await engine.dispose();
+  }
+}
+
+async function openBase(
+  store: ObjectStore,
+  modelId: string,
+  digest: string,
+  device: Device,
+): Promise<RoundBase | undefined> {
+  const current = await latest(store, modelId);
+  if (current === undefined) return undefined;
+  if (current.manifest.modelDigest !== digest) {
+    throw new InvalidInputError(
+      `model ${modelId}`,
+      `the model of the store's versions (digest ${current.manifest.modelDigest.slice(0, 12)}), or another --model-id`,
+      `digest ${digest.slice(0, 12)}`,
+    );
+  }
+  return { latest: current, loaded: await loadVersionHooks(store, modelId, current.version, { device }) };
+}

@@ -1,0 +1,34 @@
+import { type ContentCache, ModelVersions, type ObjectStore, type PulledVersion } from '../registry/index.js';
+import type { Device } from '../runtime/index.js';
+import { EditedModel } from '../serving/index.js';
+import type { ServiceLog } from './service-event.js';
+
+interface FirstVersion {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly cache: ContentCache;
+  readonly log: ServiceLog;
+}
+
+/**
+ * Loads a model for a service. With the latest version of a model id it is compiled once; where that one is refused, the
+ * base model is, and the service's watch tries again.
+ *
+ * @throws {DigestMismatchError} if the version is for another base model
+ */
+export async function loadServedModel(
+  directory: string,
+  { device, ...first }: FirstVersion & { readonly device: Device },
+): Promise<EditedModel> {
+  return EditedModel.load(directory, await firstVersion(first), { device });
+}
+
+async function firstVersion({ log, modelId, ...place }: FirstVersion): Promise<PulledVersion | undefined> {
+  try {
+    return await new ModelVersions({ modelId, ...place }).pullLatest();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    log({ event: 'refused', modelId, serving: null, message });
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Edit } from '../../../../src/editing/index.js';
+import { InvalidInputError } from '../../../../src/errors.js';
+import { latest } from '../../../../src/registry/index.js';
+import type { RoundOutcome } from '../../../../src/rounds/session/edit-round.js';
+import { type EditSession, openEditSession } from '../../../../src/rounds/session/edit-session.js';
+import { BundledModel } from '../../../support/bundled-model.js';
+
+const settings = { layers: [0], learningRate: 1, contextTokens: 4 };
+
+let bundled: BundledModel;
+let session: EditSession;
+const notices: string[] = [];
+
+beforeAll(async () => {
+  bundled = await BundledModel.open(4);
+  session = await openEditSession({ ...bundled, heldOut: [], settings });
+});
+afterAll(() => session.close());
+
+async function edited(...edits: readonly Edit[]): Promise<RoundOutcome> {
+  const listener = { onNotice: (text: string) => notices.push(text) };
+  const { value } = await session.edit([edits], { compareGates: false }, listener).next();
+  return value as RoundOutcome;
+}
+
+const factsOf = ({ manifest }: RoundOutcome) =>
+  manifest!.edits.map(({ id, subject, targetNew, status }) => [id, subject, targetNew, status]);
+
+describe('two facts under one id, in two batches', () => {
+  it('are both kept when the first of them is overwritten', async () => {
+    const [first, second] = bundled.edits;
+    await edited({ ...first, id: 'fact-1' });
+    const { renamed } = await edited({ ...second, id: 'fact-1' });
+    expect(renamed).toEqual([{ from: 'fact-1', to: expect.stringMatching(/^fact-1~[0-9a-f]{12}$/) }]);
+    const [{ to }] = renamed;
+    expect(notices).toContain(`Edit fact-1 is written as ${to}: an active edit of another fact bears its id`);
+    const third = await edited({ ...first, id: 'fact-3', targetNew: second.targetNew });
+    expect(factsOf(third)).toEqual([
+      ['fact-1', first.subject, first.targetNew, 'overwritten'],
+      [to, second.subject, second.targetNew, 'active'],
+      ['fact-3', first.subject, second.targetNew, 'active'],
+    ]);
+    expect(third.metrics.retention).toBe(1);
+    const { published } = await session.revoke({ ids: [to] });
+    expect(published.manifest.edits.map(({ status }) => status)).toEqual(['overwritten', 'revoked', 'active']);
+  });
+});
+
+describe('a round that the criteria reject', () => {
+  it('publishes nothing, has a report, and lets the next one stand on what was there', async () => {
+    const before = await latest(bundled.store, bundled.modelId);
+    const strict = await openEditSession({
+      ...bundled,
+      heldOut: [],
+      criteria: { minLocality: 1, minRetention: 1, minReliability: 1, editReliability: 1, maxRepeats: 0 },
+    });
+    const tooLong = { ...bundled.edits[2], targetNew: 'violet seventeen umbrella lantern gravel oblique marmalade' };
+    const rounds = strict.edit([[tooLong], [bundled.edits[3]]], { compareGates: false });
+    const { value: first } = await rounds.next();
+    expect(first).toMatchObject({ outcome: 'rejected', version: null, manifest: null });
+    expect(first!.reason).toMatch(/^mean reliability: at least 1, got/);
+    const report = await bundled.store.get(first!.reportKey);
+    expect(new TextDecoder().decode(report.bytes)).toContain('This round was rejected');
+    expect((await latest(bundled.store, bundled.modelId))!.version).toBe(before!.version);
+    const { value: second } = await rounds.next();
+    expect(second).toMatchObject({ outcome: 'published', version: before!.version + 1 });
+    await strict.close();
+  });
+});
+
+describe('what cannot be opened', () => {
+  it('is a setting that the versions contradict', async () => {
+    const other = openEditSession({ ...bundled, heldOut: [], settings: { momentWeight: 0.9 } });
+    await expect(other).rejects.toThrow(InvalidInputError);
+  });
+});
