@@ -122,7 +122,10 @@ export function measuredEditRow(
 ): EditRow {
   const whole = (shares: readonly number[]) => shares.filter((share) => share === 1).length;
   return {
-    ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew },
+    id: edit.id,
+    subject: edit.subject,
+    prompt: edit.prompt,
+    targetNew: edit.targetNew,
     targetTrue: edit.targetTrue ?? null,
     reliability: measured.reliability,
     paraphrasesRight: whole(measured.generality),

@@ -78,7 +78,9 @@ export async function registerModel(
     modelDigest,
     source: await sourceOf(store, request, model, listener),
     ...shapeOf(model),
-    ...{ settings, corpus, heldOut },
+    settings,
+    corpus,
+    heldOut,
   });
   await replaceRegistration(store, registration, known);
   return registration;

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportPage } from '../../src/evaluation/report/report-page.js';
 import { chromiumFlags, chromiumPath } from '../support/chromium.js';
+import { patienceSeconds } from '../support/patience.js';
 import { emptyReport, fullReport, hostile } from '../unit/evaluation/report-sample.js';
 
 const name = chromiumPath
@@ -27,7 +28,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
     const address = pathToFileURL(path).href;
     const run = spawnSync(chromiumPath!, [...flags, '--dump-dom', address], {
       encoding: 'utf8',
-      timeout: 50_000,
+      timeout: 1000 * patienceSeconds,
     });
     expect(run.status).toBe(0);
     return { dom: run.stdout, messages: run.stderr.split('\n').filter((line) => line.includes('CONSOLE')) };

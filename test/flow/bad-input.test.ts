@@ -1,9 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { synthesizedTemplate } from '../../cdk/synthesize.js';
-import { workflowFile } from '../../cdk/workflow-file.js';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import {
   type Execution,
   type HistoryEvent,
@@ -25,15 +23,13 @@ let entry: ContainerEntry;
 let folder: string;
 let published: string;
 beforeAll(async () => {
-  entry = await ContainerEntry.bundle();
+  entry = new ContainerEntry();
   folder = mkdtempSync(join(tmpdir(), 'hookline-bad-'));
-  writeFileSync(join(folder, 'workflow.json'), JSON.stringify(workflowFile(synthesizedTemplate())));
   published = join(folder, 'published');
   await registerSoakModel(new DirectoryObjectStore(published), join(folder, 'texts'), 'north', modelId);
   expect((await ended(await run(published, `${fact('Kumira Fostede', 'Osskel')}\n`))).outcome).toBe('PUBLISHED');
 });
 afterAll(() => {
-  entry.remove();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -50,10 +46,10 @@ async function run(storeFolder: string, text: string, to = modelId): Promise<Run
   const tasks = new TaskLog(join(storeFolder, '..', 'tasks.log'));
   const workflow = new LocalWorkflow({
     store,
-    workflow: await loadWorkflow(join(folder, 'workflow.json')),
+    workflow: await loadWorkflow(join(inject('programs'), 'dist/workflow.json')),
     functions: (executions) => stageFunctions({ store, executions, now: () => new Date() }),
     host: {
-      entryPoint: tasks.entryPoint(join(entry.folder, 'main.js')),
+      entryPoint: tasks.entryPoint(entry.program),
       environment: {
         [environmentNames.store]: storeFolder,
         [environmentNames.cache]: join(folder, 'cache'),
@@ -113,9 +109,7 @@ const fileBelow = (storeFolder: string, pattern: RegExp): string => {
   return join(storeFolder, names[0]);
 };
 
-const patience = { timeout: 300_000 };
-
-describe('a batch that cannot be edited', patience, () => {
+describe('a batch that cannot be edited', () => {
   it('for an unknown model ends as rejected, says so, and stays in the inbox', async () => {
     const store = copyOfPublished('unknown');
     const ran = await run(store, `${fact('A', 'B')}\n`, 'nobody');
@@ -144,7 +138,7 @@ describe('a batch that cannot be edited', patience, () => {
   });
 });
 
-describe('what a round stands on', patience, () => {
+describe('what a round stands on', () => {
   it.each([
     ['key statistics', /statistics\/.*factor\.safetensors$/],
     ['the segment of the base', /versions\/000001\/hooks\.safetensors$/],

@@ -9,17 +9,17 @@ import { ExecutionHistory, newExecutionName } from '../../src/local/execution-hi
 import type { ModelConfig } from '../../src/model/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { registerModel } from '../../src/workflow/index.js';
-import { CommandLine } from '../support/command-line.js';
+import { CompiledSources } from '../support/compiled-sources.js';
 import { publishRounds } from '../support/published-version.js';
 
-let commandLine: CommandLine;
+let sources: CompiledSources;
 let folder: string;
 beforeAll(() => {
-  commandLine = new CommandLine();
+  sources = new CompiledSources();
   folder = mkdtempSync(join(tmpdir(), 'hookline-light-'));
 });
 afterAll(() => {
-  commandLine.remove();
+  sources.remove();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -39,7 +39,7 @@ function commandsBelow(command: Command, path: readonly string[] = []): (readonl
 
 describe('the help', () => {
   it('loads the command line alone', async () => {
-    const { files, failures } = await commandLine.loadedBy([['--help']]);
+    const { files, failures } = await sources.loadedBy([['--help']]);
     expect(failures).toEqual([]);
     expect(files).toContain('dist/cli/program.js');
     expect(files.filter((file) => isOwn(file) && !/^dist\/(cli\/|errors\.js$)/.test(file))).toEqual([]);
@@ -52,8 +52,8 @@ describe('the help', () => {
   it('of no command loads more', async () => {
     const lines = commandsBelow(await hooklineProgram()).map((words) => [...words, '--help']);
     expect(lines.length).toBeGreaterThan(25);
-    const { files, failures } = await commandLine.loadedBy(lines);
-    const ofProgram = await commandLine.loadedBy([['--help']]);
+    const { files, failures } = await sources.loadedBy(lines);
+    const ofProgram = await sources.loadedBy([['--help']]);
     expect(failures).toEqual([]);
     expect(files.sort()).toEqual(ofProgram.files.sort());
   });
@@ -82,7 +82,7 @@ describe('a command that needs no model', () => {
 
   it('loads nothing to compute with', async () => {
     const out = (of: string) => [...place, '--out', join(folder, of)];
-    const { files, failures } = await commandLine.loadedBy([
+    const { files, failures } = await sources.loadedBy([
       ['versions', '--history', ...place],
       ['show', '2', ...place],
       ['diff', '1', '2', ...place],
@@ -110,7 +110,7 @@ describe('a command that needs no model', () => {
   });
 
   it('that only reads versions loads the registry alone', async () => {
-    const { files, failures } = await commandLine.loadedBy([
+    const { files, failures } = await sources.loadedBy([
       ['versions', ...place],
       ['show', '1', ...place],
       ['verify', ...place],

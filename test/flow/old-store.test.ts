@@ -83,7 +83,7 @@ describe('a store that release 0.1.0 wrote', () => {
 
   it('is edited on by the workflow, which takes over the registration', async () => {
     copyOfStore('workflow');
-    const commandLine = new CommandLine({ withWorkflow: true });
+    const commandLine = new CommandLine();
     writeFileSync(join(folder, 'one.jsonl'), JSON.stringify(edits[6]));
     const words = ['run', '--batch', join(folder, 'one.jsonl'), '--model', aldermark('model'), '--model-id', modelId];
     const { exitCode, output } = await commandLine.run([...words, '--store', join(folder, 'workflow'), '--json']);

@@ -17,7 +17,7 @@ let commandLine: CommandLine;
 /** The three bundled batches: by the workflow, and by an edit session in this process. */
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hookline-one-path-'));
-  commandLine = new CommandLine({ withWorkflow: true });
+  commandLine = new CommandLine();
   const place = { modelId, corpusPath: aldermark('corpus.txt'), heldOut: aldermark('heldout.txt') };
   const { exitCode, errors } = await commandLine.run([
     'run',

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { rollback } from '../../src/registry/index.js';
 import { CommandLine } from '../support/command-line.js';
+import { until } from '../support/patience.js';
 import { copyOf, type ServedStore, servedStore } from '../support/served-store.js';
 
 let commandLine: CommandLine;
@@ -52,14 +53,8 @@ class ServingProcess {
     this.ended = once(this.#child, 'close').then(([code]) => code as number | null);
   }
 
-  async until<T>(find: () => T | undefined | null | false): Promise<T> {
-    const giveUpAt = Date.now() + 40_000;
-    for (;;) {
-      const found = find();
-      if (found) return found;
-      if (Date.now() > giveUpAt) throw new Error(`${find}: within 40 s, got ${this.output} ${this.errors}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  until<T>(find: () => T) {
+    return until(find, () => `${this.output} ${this.errors}`);
   }
 
   url(): Promise<string> {
@@ -80,9 +75,7 @@ const completion = (url: string, body: object, init: RequestInit = {}) =>
     ...init,
   });
 
-async function ready(url: string): Promise<void> {
-  while (!(await fetch(`${url}/readyz`)).ok) await new Promise((resolve) => setTimeout(resolve, 20));
-}
+const ready = (url: string) => until(async () => (await fetch(`${url}/readyz`)).ok);
 
 describe('hookline serve', () => {
   it('answers, follows the version, and with SIGTERM ends what it has begun', async () => {
@@ -123,12 +116,10 @@ describe('hookline serve', () => {
     const long = { prompt: 'The', max_tokens: 512, temperature: 2, seed: 5, n: 8 };
     const left = completion(url, long, { headers, signal: leaving.signal });
     const metrics = async () => (await fetch(`${url}/metrics`, { headers })).text();
-    while (!(await metrics()).includes('hookline_active_choices 8'))
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(async () => (await metrics()).includes('hookline_active_choices 8'));
     leaving.abort();
     await expect(left).rejects.toThrow();
-    while (!(await metrics()).includes('hookline_active_choices 0'))
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(async () => (await metrics()).includes('hookline_active_choices 0'));
     expect(await serving.stop()).toBe(0);
     const events = serving.output
       .trimEnd()

@@ -12,7 +12,7 @@ let folder: string;
 let store: string[];
 let registration: string[];
 beforeAll(() => {
-  commandLine = new CommandLine({ withWorkflow: true });
+  commandLine = new CommandLine();
   folder = mkdtempSync(join(tmpdir(), 'hookline-workflow-'));
   store = ['--store', at('store')];
   // A shorter corpus: what is tried here is the way, not the result.
@@ -50,7 +50,7 @@ interface ListedExecution {
   readonly input: { readonly trigger: string };
 }
 
-describe('the workflow on the bundled model', { timeout: 240_000 }, () => {
+describe('the workflow on the bundled model', () => {
   it('makes two rounds of one file, each its own execution, and shows what they did', async () => {
     writeFileSync(at('four.jsonl'), `${lines.slice(0, 4).join('\n')}\n{"subject": "nobody"}\n`);
     const { exitCode, output, errors } = await run(
@@ -152,20 +152,20 @@ describe('the workflow on the bundled model', { timeout: 240_000 }, () => {
   });
 });
 
-describe('hookline up', { timeout: 240_000 }, () => {
+describe('hookline up', () => {
   it('takes what is dropped, stops in order while a task runs, and goes on at the next start', async () => {
     const place = ['--store', at('watched')];
     const inbox = join(at('watched'), 'incoming/aldermark');
     const first = commandLine.start(['up', ...place, ...registration]);
-    await expect.poll(() => existsSync(inbox), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => existsSync(inbox)).toBe(true);
     mkdirSync(join(at('watched'), 'incoming/nobody'), { recursive: true });
     writeFileSync(join(at('watched'), 'incoming/nobody/x.jsonl'), lines[0]);
     const said = saidBy(first);
     const refused = 'model nobody: a model of this store, got none of this name';
-    await expect.poll(said, { timeout: 60_000 }).toContain(refused);
+    await expect.poll(said).toContain(refused);
     appendFileSync(join(inbox, 'two.jsonl'), `${lines[0]}\n`);
     appendFileSync(join(inbox, 'two.jsonl'), `${lines[1]}\n`);
-    await expect.poll(said, { timeout: 60_000 }).toMatch(/aldermark {2}Statistics/);
+    await expect.poll(said).toMatch(/aldermark {2}Statistics/);
     first.kill('SIGINT');
     expect(await endOf(first)).toBe(0);
     const stopped = await commandLine.run(['executions', ...place]);
@@ -174,9 +174,7 @@ describe('hookline up', { timeout: 240_000 }, () => {
 
     const second = commandLine.start(['up', ...place, '--schedule', '1s']);
     const saidLater = saidBy(second);
-    await expect
-      .poll(saidLater, { timeout: 120_000 })
-      .toContain('hookline aldermark: version 1 published. 2 edits published.');
+    await expect.poll(saidLater).toContain('hookline aldermark: version 1 published. 2 edits published.');
     second.kill('SIGTERM');
     expect(await endOf(second)).toBe(0);
     expect((await commandLine.run(['verify', ...place])).exitCode).toBe(0);

@@ -100,7 +100,7 @@ try {
 }
 `;
 
-describe.skipIf(asked === '')(name, { timeout: 600_000 }, () => {
+describe.skipIf(asked === '')(name, () => {
   const scratch = join(tmpdir(), `hookline-package-${process.pid}`);
   /** A project with the tarball and nothing but what `dependencies` name: ONNX Runtime is missing. */
   const project = join(scratch, 'project');
@@ -127,7 +127,7 @@ describe.skipIf(asked === '')(name, { timeout: 600_000 }, () => {
       mkdirSync(dirname(link), { recursive: true });
       symlinkSync(join(root, 'node_modules', dependency), link);
     }
-  }, 600_000);
+  });
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
   it('has what is built, of the sources as they are', () => {

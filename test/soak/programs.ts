@@ -1,48 +1,34 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundlePrograms, projectFolder } from '../support/program-bundle.js';
 
-/** The project's folder, seen from the sources as from what is compiled of them. */
-export const projectFolder = ((): string => {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-})();
+export { projectFolder };
 
-/** The programs that a soak starts and kills, bundled as they are now. */
+/** Sources of the programs, by what they become. */
+export const soakEntries: Readonly<Record<string, string>> = Object.fromEntries(
+  ['runner', 'task', 'sharded-task'].map((name) => [`soak/${name}`, `test/soak/${name}.ts`]),
+);
+
+/** The programs that a soak starts and kills. */
 export class SoakPrograms {
-  private constructor(readonly folder: string) {}
+  /** @param folder the one in which they were built */
+  constructor(readonly folder: string) {}
 
+  /** Builds them as the sources are now. */
   static async bundle(): Promise<SoakPrograms> {
-    // Inside the project, so that the programs find their packages.
-    const cache = join(projectFolder, 'node_modules/.cache');
-    mkdirSync(cache, { recursive: true });
-    const folder = mkdtempSync(join(cache, 'hookline-soak-'));
-    await build({
-      entryPoints: ['runner', 'task', 'sharded-task'].map((name) => join(projectFolder, `test/soak/${name}.ts`)),
-      bundle: true,
-      splitting: true,
-      format: 'esm',
-      outdir: folder,
-      packages: 'external',
-      platform: 'node',
-      target: 'node20',
-      logLevel: 'warning',
-    });
-    return new SoakPrograms(folder);
+    return new SoakPrograms(await bundlePrograms(soakEntries));
   }
 
   get runner(): string {
-    return join(this.folder, 'runner.js');
+    return join(this.folder, 'soak/runner.js');
   }
 
   get task(): string {
-    return join(this.folder, 'task.js');
+    return join(this.folder, 'soak/task.js');
   }
 
   get shardedTask(): string {
-    return join(this.folder, 'sharded-task.js');
+    return join(this.folder, 'soak/sharded-task.js');
   }
 
   remove(): void {

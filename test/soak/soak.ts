@@ -248,12 +248,13 @@ class Soak {
 
   /** Lets the last executions end, then the processes. */
   async #end(running: Promise<void>): Promise<void> {
-    const deadline = performance.now() + 30_000;
+    const { minutes, programs } = this.options;
+    const deadline = performance.now() + minutes * 60_000;
     while (performance.now() < deadline && (await this.#areExecutionsOpen())) await sleep(200);
     this.#isEnding = true;
     this.#runner?.kill('SIGTERM');
     await running;
-    await awaitPrograms(this.#tasks, this.options.programs.task, 30);
+    await awaitPrograms(this.#tasks, programs.task, minutes * 60);
     await this.#watch.stop();
   }
 

@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { until } from './patience.js';
 
 const candidates = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
 
@@ -81,14 +82,11 @@ export class ChromiumTab {
   }
 
   /** The value of an expression in the page, once it is truthy. */
-  async waitFor<T>(expression: string, timeoutSeconds = 20): Promise<T> {
-    const giveUpAt = Date.now() + 1000 * timeoutSeconds;
-    for (;;) {
-      const value = await this.evaluate<T>(expression);
-      if (value) return value;
-      if (Date.now() > giveUpAt) throw new Error(`${expression}: true within ${timeoutSeconds} s, got ${value}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  waitFor<T>(expression: string) {
+    return until(
+      () => this.evaluate<T>(expression),
+      () => `nothing of ${expression}`,
+    );
   }
 
   async evaluate<T>(expression: string): Promise<T> {

@@ -1,10 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
+import { inject } from 'vitest';
 
 /** A task that runs as a process of its own. */
 export interface RunningTask {
@@ -20,24 +16,13 @@ export interface TaskEnd {
   readonly errors: string;
 }
 
-/** The container's entry point, bundled as it is now. */
+/** The container's entry point as it is now. */
 export class ContainerEntry {
-  private constructor(readonly folder: string) {}
-
-  static async bundle(): Promise<ContainerEntry> {
-    // Inside the project, so that the program finds its packages.
-    const cache = join(root, 'node_modules/.cache');
-    mkdirSync(cache, { recursive: true });
-    const folder = mkdtempSync(join(cache, 'hookline-container-'));
-    const output = { format: 'esm', splitting: true, outdir: folder } as const;
-    const target = { platform: 'node', target: 'node20', packages: 'external' } as const;
-    await build({ entryPoints: [join(root, 'containers/main.ts')], bundle: true, ...output, ...target });
-    return new ContainerEntry(folder);
-  }
+  readonly program = join(inject('programs'), 'dist/containers/main.js');
 
   /** Starts a task. Its environment holds nothing but `PATH` and these variables. */
   start(words: readonly string[], environment: Readonly<Record<string, string>>): RunningTask {
-    const child = spawn(process.execPath, [join(this.folder, 'main.js'), ...words], {
+    const child = spawn(process.execPath, [this.program, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, ...environment },
     });
@@ -55,9 +40,5 @@ export class ContainerEntry {
       });
     });
     return { process: child, ended };
-  }
-
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }

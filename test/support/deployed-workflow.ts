@@ -80,12 +80,11 @@ export class DeployedWorkflow {
       }),
     );
     client.destroy();
-    return new DeployedWorkflow(stateMachineArn, workflow, await ContainerEntry.bundle(), environment);
+    return new DeployedWorkflow(stateMachineArn, workflow, new ContainerEntry(), environment);
   }
 
   remove(): void {
     this.#client.destroy();
-    this.#entry.remove();
   }
 
   /** Calls a function as Lambda does. @throws {Error} by the name and with the cause that the state machine sees */

@@ -5,10 +5,11 @@ import type { AslMachine } from '../../cdk/workflow-file.js';
 import type { Answer } from './scripted-workflow.js';
 
 const imports = `
-import json, os, sys, threading, time, types
+import functools, json, os, sys, threading, time, types
 os.environ["MOTO_ACCOUNT_ID"] = "000000000000"
 import boto3
 from moto import mock_aws
+from moto.stepfunctions.parser import models
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
@@ -16,6 +17,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.mocking.mock_config import MockedResponseReturn, MockedResponseThrow
 `;
 
@@ -58,20 +60,25 @@ def run(client, machine, case):
     script(case["answers"])
     name, value = case["name"], json.dumps(case["input"])
     arn = client.start_execution(stateMachineArn=machine, name=name, input=value)["executionArn"]
+    # Seldom: a question takes as long as some states, and holds them up.
     while (end := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        time.sleep(0.02)
+        time.sleep(0.2)
     events = client.get_execution_history(executionArn=arn)["events"]
     return {key: end.get(key) for key in ("status", "output", "error", "cause")} | {"events": events}
 
 def runs():
     for case in given["cases"]:
         with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
-            client = boto3.client("stepfunctions", region_name="us-east-1")
+            client = client_of("us-east-1")
             role = "arn:aws:iam::000000000000:role/hookline"
             definition = json.dumps(given["definition"])
             machine = client.create_state_machine(name="hookline", definition=definition, roleArn=role)
             yield run(client, machine["stateMachineArn"], case)
 
+# Made once: the client, what a path means (its parser makes its own tables each time), and the definition's validation.
+client_of = functools.cache(lambda region: boto3.client("stepfunctions", region_name=region))
+models.AmazonStateLanguageParser = types.SimpleNamespace(parse=functools.cache(models.AmazonStateLanguageParser.parse))
+json_path.parse = functools.cache(json_path.parse)
 # Retries need no pause here.
 retrier_decl.time = types.SimpleNamespace(sleep=lambda seconds: None)
 json.dump(list(runs()), sys.stdout, default=str)

@@ -62,6 +62,8 @@ export async function runScripted(workflow: WorkflowFile, input: unknown, script
   };
 
   const names = [...statesOf(workflow.definition)].map(([name]) => name);
+  const unknown = Object.keys(script).filter((name) => !names.includes(name));
+  if (unknown.length > 0) throw new Error(`script: states of the machine, got ${unknown.join(', ')}`);
   const overrides: NonNullable<RunOptions['overrides']> = {
     taskResourceLocalHandlers: Object.fromEntries(names.map((name) => [name, handler(name)])),
     retryIntervalOverrides: Object.fromEntries(names.map((name) => [name, 0])),

@@ -55,7 +55,7 @@ const downProjections: Record<string, string> = {
   gpt_neox: 'gpt_neox.layers.#.mlp.dense_4h_to_h',
 };
 
-describe.skipIf(!python).each(Object.keys(downProjections))(`${name} on %s`, { timeout: 300_000 }, (modelName) => {
+describe.skipIf(!python).each(Object.keys(downProjections))(`${name} on %s`, (modelName) => {
   let folder: string;
   let subject: GoldenVersion;
   let served: HookableModel;
@@ -73,7 +73,7 @@ describe.skipIf(!python).each(Object.keys(downProjections))(`${name} on %s`, { t
     await exportMergedWeights({ ...subject, folder: merged });
     const adapters = [exact, truncated];
     answers = await runPython<Answers>(python!, script, { model: model.directory, merged, adapters, prompts });
-  }, 300_000);
+  });
   afterAll(async () => {
     await served?.dispose();
     await rm(folder, { recursive: true });

@@ -83,7 +83,7 @@ async function ordinaryText(offset: number): Promise<string> {
   return paragraphs.join('\n\n');
 }
 
-describe.skipIf(!isThere || python === undefined)(name, { timeout: 900_000 }, () => {
+describe.skipIf(!isThere || python === undefined)(name, () => {
   let folder: string;
   let edits: readonly Edit[];
   let version: VersionHooks;
@@ -124,7 +124,7 @@ describe.skipIf(!isThere || python === undefined)(name, { timeout: 900_000 }, ()
     files = { onnxPath: join(folder, 'export/model.onnx'), outputPath: join(folder, 'patched/model.onnx') };
     await exportPatchedOnnx({ model: bench.model, version, ...files, signals: true });
     await bench.dispose();
-  }, 900_000);
+  });
   afterAll(() => rm(folder, { recursive: true }));
 
   it('says in Python what the edited model says here, token by token, and the unpatched one what the base model says', async () => {

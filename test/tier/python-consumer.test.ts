@@ -148,7 +148,7 @@ const subjects = [
   ['llama', 'nearest'],
 ] as const;
 
-describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, { timeout: 300_000 }, (modelName, gate) => {
+describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, gate) => {
   let folder: string;
   let subject: GoldenVersion;
   let served: HookableModel;
@@ -171,7 +171,7 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, { timeout: 300
       prompts,
       newTokens,
     });
-  }, 300_000);
+  });
   afterAll(async () => {
     await served?.dispose();
     await rm(folder, { recursive: true });

@@ -66,15 +66,15 @@ async function setUp(pythonPath: string): Promise<void> {
   deployed = await DeployedWorkflow.deploy({ ...aws, [environmentNames.store]: location });
   process.env[environmentNames.stateMachine] = deployed.stateMachineArn;
   deployed.cacheFolder = at('machine-1');
-  commandLine = new CommandLine({ withWorkflow: true });
+  commandLine = new CommandLine();
   // A shorter corpus: what is tried here is the way, not the result.
   writeFileSync(at('corpus.txt'), readFileSync(aldermark('corpus.txt'), 'utf8').slice(0, 60_000));
 }
 
-describe.skipIf(python === undefined)(name, { timeout: 300_000 }, () => {
+describe.skipIf(python === undefined)(name, () => {
   // One line says that the tier was skipped.
   if (python === undefined) return it('publishes', () => expect(python).toBeDefined());
-  beforeAll(() => setUp(python), 300_000);
+  beforeAll(() => setUp(python));
   afterAll(async () => {
     commandLine?.remove();
     deployed?.remove();
@@ -127,7 +127,7 @@ function describeDeployed(): void {
   describe('by functions, jobs and Step Functions', () => {
     it('takes a file that is submitted, though the first execution is cut off and the event comes twice', async () => {
       const submitting = run('submit', writeBatch('one.jsonl', 2, 3), '--wait', '--json');
-      await expect.poll(() => store.list('incoming/'), { timeout: 60_000 }).toHaveLength(1);
+      await expect.poll(() => store.list('incoming/')).toHaveLength(1);
       const [objectKey] = await store.list('incoming/');
       const drop = { trigger: 'drop', objectKey, modelId: '' } as const;
 
@@ -157,7 +157,7 @@ function describeDeployed(): void {
       const [third, ...more] = await deployed.runStarted();
       expect(more).toEqual([]);
       expect(third.failure).toBeUndefined();
-      const tasks = ['ValuesShard', 'Solve', 'ValidateShard', 'Gate', 'Publish', 'Release', 'NotifyPublished'];
+      const tasks = ['ValuesShard', 'Solve', 'ValidateShard', 'Judge', 'Publish', 'Release', 'NotifyPublished'];
       expect(third.path).toEqual(['Ingest', 'AcquireLease', 'Plan', ...tasks, 'EmitEvent', 'Announce', 'Collect']);
       expect(third.output).toMatchObject({ publish: { outcome: 'published', version: 2 }, collect: { started: 0 } });
       expect(third.told).toMatchObject([

@@ -34,7 +34,7 @@ async function writeCorpus(folder: string, edited: readonly Edit[]): Promise<str
   return path;
 }
 
-describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
+describe.skipIf(!isThere)(name, () => {
   let folder: string;
   let session: EditSession;
   let edits: readonly Edit[];
@@ -56,7 +56,7 @@ describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
     });
     outcome = (await session.edit([edits], { compareGates: false }).next()).value as RoundOutcome;
     hooks = (await loadVersionHooks(store, 'smollm2')).hooks;
-  }, 600_000);
+  });
   afterAll(async () => {
     await session?.close();
     await rm(folder, { recursive: true });

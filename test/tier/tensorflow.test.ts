@@ -64,7 +64,7 @@ async function whitened(factor: Matrix, keys: Matrix): Promise<Float64Array> {
   return (await engine.gemm(factor, await engine.gemm(factor, keys), { transA: true })).data;
 }
 
-describe.skipIf(!isThere)(name, { timeout: 600_000 }, () => {
+describe.skipIf(!isThere)(name, () => {
   const notices: string[] = [];
   const tensorflow = new Solver({
     choice: 'tensorflow',

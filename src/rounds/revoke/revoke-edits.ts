@@ -90,7 +90,13 @@ async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): 
   const metrics = revokeMetrics(measures, { secondsForSolve: rest.secondsForSolve, forced });
   const lost = notRestored(base.manifest.edits, revoked);
   const report = await revokeReport({
-    ...{ ancestors, measures, metrics, revoked, kept, notRestored: lost, createdAt: new Date() },
+    ancestors,
+    measures,
+    metrics,
+    revoked,
+    kept,
+    notRestored: lost,
+    createdAt: new Date(),
     version: await nextVersion(store, modelId),
     layers: await changedLayers(subject, state),
   });
@@ -130,7 +136,13 @@ async function withoutRevoked(base: LatestVersion, { store, modelId, selection }
   const secondsForSolve = (performance.now() - startedAt) / 1000;
   const hooks = { hooksBefore: before.hooks, hooks: hooksOf(state, before.sketches) };
   return {
-    ...{ base, revoked, kept, segment, state, ...hooks, secondsForSolve },
+    base,
+    revoked,
+    kept,
+    segment,
+    state,
+    ...hooks,
+    secondsForSolve,
     ancestors: await ancestorsOf(store, modelId, manifest),
   };
 }
@@ -175,7 +187,14 @@ function publishRest(
   const { manifest, version, etag } = base;
   const { modelDigest, dModel, dInner, statistics: statisticsDigests } = manifest;
   return publishVersion({
-    ...{ store, modelId, modelDigest, dModel, dInner, statisticsDigests, publishedBy, ...told },
+    store,
+    modelId,
+    modelDigest,
+    dModel,
+    dInner,
+    statisticsDigests,
+    publishedBy,
+    ...told,
     settings: storedHyperparametersSchema.parse(manifest.hyperparameters),
     thresholds: gateThresholds(state),
     hooks: encodeHookFile({ segment, sketches: [] }),

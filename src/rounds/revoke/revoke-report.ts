@@ -74,11 +74,18 @@ function revokedRow(
 ): RevokedRow {
   const earlier = lost.find(({ revokedId }) => revokedId === edit.id)?.earlier;
   return {
-    ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew, writtenBy: version },
+    id: edit.id,
+    subject: edit.subject,
+    prompt: edit.prompt,
+    targetNew: edit.targetNew,
+    writtenBy: version,
     reliabilityBefore: before.reliability,
     reliabilityAfter: after.reliability,
     baseAgreement: mean(agreement),
-    ...{ textBefore: texts.before, textAfter: texts.after, textBase: texts.base, firedBy },
+    textBefore: texts.before,
+    textAfter: texts.after,
+    textBase: texts.base,
+    firedBy,
     overwrote: earlier === undefined ? null : { id: earlier.id, targetNew: earlier.targetNew },
   };
 }

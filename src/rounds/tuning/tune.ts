@@ -152,7 +152,16 @@ async function statisticsOf(
   const { corpusPath, maxTokens, store, modelId, model, tokenizer, device, engine, layers, seed } = place;
   const solver = new Solver({ ...(place.solver ?? { choice: 'auto' }), engine, onNotice });
   const { statistics, notices } = await ensureStatistics({
-    ...{ store, modelId, model, modelDigest: place.modelDigest, tokenizer, device, engine, solver, layers, seed },
+    store,
+    modelId,
+    model,
+    modelDigest: place.modelDigest,
+    tokenizer,
+    device,
+    engine,
+    solver,
+    layers,
+    seed,
     rowsPerBatch,
     corpus: corpusPath === undefined ? undefined : { path: corpusPath },
     ...(maxTokens !== undefined && { maxTokens }),

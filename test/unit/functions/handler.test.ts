@@ -21,7 +21,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hookline-functions-'));
   process.env[environmentNames.store] = folder;
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(async () => {
+  delete process.env[environmentNames.store];
+  await rm(folder, { recursive: true });
+});
 
 const event = { trigger: 'drop', objectKey: 'incoming/m/x', modelId: '', executionId: 'e' };
 

@@ -27,13 +27,40 @@ afterEach(async () => {
 const watch = async () => {
   watcher = await watchInbox({
     storeRoot: root,
-    stableMilliseconds: 150,
+    stableMilliseconds,
     onObject: (event) => events.push(event),
     onError: (error) => {
       throw error;
     },
   });
 };
+const stableMilliseconds = 150;
+
+/**
+ * Writes a file in parts and expects that nobody is told of it in between. Where the machine took longer over a part than a
+ * file must be stable, another one is tried.
+ * @returns its key
+ */
+async function writtenSlowly(): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const key = `incoming/tiny/slow-${attempt}.jsonl`;
+    let longest = 0;
+    let toldOf = false;
+    let writtenAt = performance.now();
+    for (let part = 0; part < 6; part++) {
+      appendFileSync(join(root, key), 'part\n');
+      longest = Math.max(longest, performance.now() - writtenAt);
+      writtenAt = performance.now();
+      await sleep(60);
+      toldOf ||= keys().includes(key);
+    }
+    longest = Math.max(longest, performance.now() - writtenAt);
+    if (longest >= stableMilliseconds) continue;
+    expect(toldOf).toBe(false);
+    return key;
+  }
+}
+
 const keys = () => events.map((event) => event.detail.object.key);
 
 describe('the watch of the inbox', () => {
@@ -42,7 +69,7 @@ describe('the watch of the inbox', () => {
     await watch();
     mkdirSync(join(root, 'incoming/other/deep'), { recursive: true });
     writeFileSync(join(root, 'incoming/other/deep/late.jsonl'), 'late');
-    await expect.poll(keys, { timeout: 5000 }).toEqual(['incoming/tiny/early.jsonl', 'incoming/other/deep/late.jsonl']);
+    await expect.poll(keys).toEqual(['incoming/tiny/early.jsonl', 'incoming/other/deep/late.jsonl']);
     expect(events[0]).toMatchObject({
       source: 'aws.s3',
       'detail-type': 'Object Created',
@@ -57,14 +84,11 @@ describe('the watch of the inbox', () => {
 
   it('takes a file when it is written whole, and no hidden one', async () => {
     await watch();
-    const path = join(root, 'incoming/tiny/slow.jsonl');
     writeFileSync(join(root, 'incoming/tiny/.hidden'), 'x');
-    for (let part = 0; part < 6; part++) {
-      appendFileSync(path, 'part\n');
-      await sleep(60);
-      expect(keys()).toEqual([]);
-    }
-    await expect.poll(keys, { timeout: 5000 }).toEqual(['incoming/tiny/slow.jsonl']);
-    expect(events[0].detail.object.etag).toBe(digestOf('part\n'.repeat(6)));
+    const slow = await writtenSlowly();
+    await expect.poll(keys).toContain(slow);
+    expect(keys().filter((key) => key.includes('hidden'))).toEqual([]);
+    const { etag } = events.find((event) => event.detail.object.key === slow)!.detail.object;
+    expect(etag).toBe(digestOf('part\n'.repeat(6)));
   });
 });

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkWorkflow, loadWorkflow, mapsOfStates, type Workflow } from '../../../src/local/load-workflow.js';
-import { fileIn, functionState, mapOver, task, taskState, workflowOf } from './small-workflow.js';
+import { functionState, mapOver, task, taskState, workflowFolder, workflowOf } from './small-workflow.js';
 
+const { fileIn } = workflowFolder();
 const functions = { First: 'collect' } as const;
 const refused =
   (state: Record<string, unknown>, definition: Record<string, unknown> = {}) =>

@@ -11,6 +11,7 @@ import { Slots } from '../../../src/local/slots.js';
 import type { ObjectStore } from '../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import type { ExecutionInput, FunctionStage } from '../../../src/workflow/contract.js';
+import { patienceSeconds } from '../../support/patience.js';
 
 /** A function state by its stage, as the workflow file describes it. */
 export const functionState = (fields: Record<string, unknown> = {}) => ({
@@ -43,7 +44,12 @@ export const mapOver = (inner: Record<string, unknown>, fields: Record<string, u
   ...fields,
 });
 
-export const task: WorkflowTask = { stage: 'values', attempts: 3, permanentExitCodes: [64], timeoutSeconds: 20 };
+export const task: WorkflowTask = {
+  stage: 'values',
+  attempts: 3,
+  permanentExitCodes: [64],
+  timeoutSeconds: patienceSeconds,
+};
 
 /** A workflow of one state, `First`, or of those given; `Shard` is a container task where it occurs. */
 export function workflowOf(states: Record<string, unknown>, parts: Partial<Workflow> = {}): Workflow {
@@ -56,25 +62,36 @@ export function workflowOf(states: Record<string, unknown>, parts: Partial<Workf
   });
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'hookline-local-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** A container's entry point that does what `body` says. `word(name)` gives what follows `--name`. */
-export function entryPoint(name: string, body: string): string {
-  const path = join(folder, `${name}.mjs`);
-  const head = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+/** What every entry point may call. `word(name)` gives what follows `--name`. */
+const head = `import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 const word = (name) => process.argv[process.argv.indexOf('--' + name) + 1];
 const log = (text) => appendFileSync(process.env.TEST_LOG, text + '\\n');
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 `;
-  writeFileSync(path, head + body);
-  return path;
+
+/** A folder for one file of tests. */
+export function workflowFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'hookline-local-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const fileIn = (name: string): string => join(folder, name);
+
+  /** A container's entry point that does what `body` says. */
+  function entryPoint(name: string, body: string): string {
+    const path = fileIn(`${name}.mjs`);
+    writeFileSync(path, head + body);
+    return path;
+  }
+  return { fileIn, entryPoint };
 }
 
-export const fileIn = (name: string): string => join(folder, name);
-
 export function hostOf(path: string, environment: Record<string, string> = {}, tasks = 2): TaskHost {
-  return { entryPoint: path, environment, slots: new Slots(tasks), backoffSeconds: 0.01, graceSeconds: 1 };
+  return {
+    entryPoint: path,
+    environment,
+    slots: new Slots(tasks),
+    backoffSeconds: 0.01,
+    graceSeconds: patienceSeconds,
+  };
 }
 
 const nothing: StageFunction = async () => ({ models: [], started: 0 });

@@ -7,6 +7,7 @@ import { DirectoryObjectStore } from '../../../src/registry/directory-object-sto
 import { digestOf } from '../../../src/registry/index.js';
 import { mayBeRunning, processIdentity } from '../../../src/registry/process-identity.js';
 import { ScriptFolder } from '../../support/node-child.js';
+import { patienceSeconds } from '../../support/patience.js';
 
 const scripts = new ScriptFolder(['registry']);
 const folder = await mkdtemp(join(tmpdir(), 'hookline-processes-'));
@@ -24,7 +25,7 @@ const lockPath = (root: string, key: string) => join(root, '.hookline/locks', di
 const holder = scripts.write(`
 import { withLock } from './registry/lock-file.js';
 const [, , locks, name, draftFolder] = process.argv;
-await withLock(locks, name, { draftFolder, timeoutSeconds: 5 }, async () => {
+await withLock(locks, name, { draftFolder, timeoutSeconds: ${patienceSeconds} }, async () => {
   console.log('held');
   await new Promise((resolve) => setTimeout(resolve, 60_000));
 });`);
@@ -44,7 +45,7 @@ const kill = async (child: ReturnType<ScriptFolder['run']>) => {
 const incrementer = scripts.write(`
 import { DirectoryObjectStore } from './registry/directory-object-store.js';
 import { PreconditionFailedError } from './errors.js';
-const store = new DirectoryObjectStore(process.argv[2]);
+const store = new DirectoryObjectStore(process.argv[2], { lockTimeoutSeconds: ${patienceSeconds} });
 for (let done = 0; done < Number(process.argv[3]); ) {
   const { bytes, etag } = await store.get('count');
   try {
@@ -59,23 +60,24 @@ describe('processes that share a directory store', () => {
   it('let exactly one of 20 creations win', async () => {
     const root = newRoot();
     const creator = scripts.write(`
+import { existsSync } from 'node:fs';
 import { DirectoryObjectStore } from './registry/directory-object-store.js';
 import { PreconditionFailedError } from './errors.js';
-const store = new DirectoryObjectStore(process.argv[2]);
-await new Promise((resolve) => setTimeout(resolve, Number(process.argv[4]) - Date.now()));
+const store = new DirectoryObjectStore(process.argv[2], { lockTimeoutSeconds: ${patienceSeconds} });
+console.log('ready');
+while (!existsSync(process.argv[4])) await new Promise((resolve) => setTimeout(resolve, 1));
 try {
   await store.put('one', new TextEncoder().encode(process.argv[3]), { ifNoneMatch: '*' });
   console.log('won');
 } catch (error) {
   if (!(error instanceof PreconditionFailedError)) throw error;
 }`);
-    const startMs = Date.now() + 3000;
-    const children = Array.from(
-      { length: 20 },
-      (_, index) => scripts.run(creator, root, `${index}`, `${startMs}`).ended,
-    );
-    const ends = await Promise.all(children);
-    const winners = ends.flatMap(({ output }, index) => (output === 'won\n' ? [String(index)] : []));
+    const start = join(folder, 'start');
+    const children = Array.from({ length: 20 }, (_, index) => scripts.run(creator, root, `${index}`, start));
+    await Promise.all(children.map((child) => child.printed('ready')));
+    await writeFile(start, '');
+    const ends = await Promise.all(children.map((child) => child.ended));
+    const winners = ends.flatMap(({ output }, index) => (output === 'ready\nwon\n' ? [String(index)] : []));
     expect(ends.map(({ code }) => code)).toEqual(ends.map(() => 0));
     expect(winners).toHaveLength(1);
     expect(textOf((await new DirectoryObjectStore(root).get('one')).bytes)).toBe(winners[0]);
@@ -103,7 +105,7 @@ const [, , root, lifeMs] = process.argv;
 const me = await processIdentity();
 setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(lifeMs));
 for (;;) {
-  await withLock(root, 'lock', { draftFolder: root + '/drafts', timeoutSeconds: 20 }, async () => {
+  await withLock(root, 'lock', { draftFolder: root + '/drafts', timeoutSeconds: ${patienceSeconds} }, async () => {
     const inside = await readFile(root + '/inside', 'utf8').catch(() => '');
     if (inside !== '' && await mayBeRunning(inside)) console.log('two inside');
     await writeFile(root + '/inside', me);
@@ -115,14 +117,13 @@ for (;;) {
 }`);
     let entered = 0;
     const oneAfterTheOther = async () => {
-      for (let round = 0; round < 6; round++) {
+      for (let round = 0; round < 6 || entered <= 20; round++) {
         const { output } = await scripts.run(worker, root, String(100 + 200 * Math.random())).ended;
         expect(output).not.toContain('two inside');
         entered += output.split('entered').length - 1;
       }
     };
     await Promise.all(Array.from({ length: 5 }, oneAfterTheOther));
-    expect(entered).toBeGreaterThan(20);
   });
 
   it('never show half of a write, though writers are killed in the middle of it', async () => {
@@ -132,7 +133,7 @@ for (;;) {
     await store.put('big', new Uint8Array(sizeBytes));
     const writer = scripts.write(`
 import { DirectoryObjectStore } from './registry/directory-object-store.js';
-const store = new DirectoryObjectStore(process.argv[2]);
+const store = new DirectoryObjectStore(process.argv[2], { lockTimeoutSeconds: ${patienceSeconds} });
 console.log('ready');
 for (let value = 1; ; value++) await store.put('big', new Uint8Array(${sizeBytes}).fill(value));`);
     for (let round = 0; round < 6; round++) {
@@ -157,10 +158,11 @@ describe('the lock of a key', () => {
     const root = newRoot();
     const child = await holdLock(root, 'a');
     const impatient = new DirectoryObjectStore(root, { lockTimeoutSeconds: 0.1 });
+    const patient = new DirectoryObjectStore(root, { lockTimeoutSeconds: patienceSeconds });
     await expect(impatient.put('a', bytesOf('x'))).rejects.toThrow(ConflictError);
-    await impatient.put('b', bytesOf('other keys are free'));
+    await patient.put('b', bytesOf('other keys are free'));
     await kill(child);
-    await impatient.put('a', bytesOf('x'));
+    await patient.put('a', bytesOf('x'));
     expect(await readdir(join(root, '.hookline/locks'))).toEqual([]);
   });
 
@@ -168,13 +170,13 @@ describe('the lock of a key', () => {
     const root = newRoot();
     for (let round = 0; round < 3; round++) await kill(await holdLock(root, 'a'));
     expect(await readdir(join(root, '.hookline/locks'))).toHaveLength(3);
-    await new DirectoryObjectStore(root, { lockTimeoutSeconds: 1 }).put('a', bytesOf('x'));
+    await new DirectoryObjectStore(root, { lockTimeoutSeconds: patienceSeconds }).put('a', bytesOf('x'));
     expect(await readdir(join(root, '.hookline/locks'))).toEqual([]);
   });
 
   it('is not kept by a later process that has the same id', async () => {
     const root = newRoot();
-    const store = new DirectoryObjectStore(root, { lockTimeoutSeconds: 1 });
+    const store = new DirectoryObjectStore(root, { lockTimeoutSeconds: patienceSeconds });
     await store.put('a', bytesOf('x'));
     const [host, boot, pid, start] = (await processIdentity()).split('.');
     await writeFile(lockPath(root, 'a'), [host, boot, pid, Number(start) - 1].join('.').concat('.token'));

@@ -356,10 +356,12 @@ for (;;) {
   it('may be killed at any point: what is current stays whole, and the next pull completes and clears up', async () => {
     const { shared, location } = await publishedFolder(4);
     const counts = { pulling: 0, pulled: 0 };
-    for (let round = 0; round < 12; round++) {
+    // However slow the processes are, some come far enough: they are given more time again and again.
+    const isEnough = () => counts.pulled > 0 && counts.pulling > counts.pulled;
+    for (let round = 0; round < 12 || !isEnough(); round++) {
       const child = scripts.run(flipper, location, path, '4', '0', '2');
       await child.printed('ready');
-      await new Promise((resolve) => setTimeout(resolve, 250 * Math.random()));
+      await new Promise((resolve) => setTimeout(resolve, 20 * (round + 2) * Math.random()));
       child.process.kill('SIGKILL');
       for (const line of (await child.ended).output.split('\n')) {
         if (line === 'pulling' || line === 'pulled') counts[line]++;
@@ -372,8 +374,6 @@ for (;;) {
       expect(pulledNames(path).length).toBeLessThanOrEqual(2);
       for (const folder of ['drafts', 'locks']) expect(readdirSync(join(path, '.hookline', folder))).toEqual([]);
     }
-    expect(counts.pulled).toBeGreaterThan(0);
-    expect(counts.pulling).toBeGreaterThan(counts.pulled);
   });
 });
 

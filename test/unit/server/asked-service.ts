@@ -1,5 +1,6 @@
 /** @file A service that is asked without a network, and what it answers. */
 import { Service, type ServiceEvent, type ServiceOptions } from '../../../src/server/index.js';
+import { until } from '../../support/patience.js';
 
 /** What a completion's choice says. */
 interface AnsweredChoice {
@@ -85,11 +86,7 @@ export class AskedService {
     return line === undefined ? Number.NaN : Number(line.slice(line.lastIndexOf(' ')));
   }
 
-  async until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-    const giveUpAt = Date.now() + 20_000;
-    while (!(await isTrue())) {
-      if (Date.now() > giveUpAt) throw new Error(`${isTrue}: true within 20 s`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  until(isTrue: () => boolean | Promise<boolean>) {
+    return until(isTrue, () => JSON.stringify(this.events));
   }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DigestMismatchError, InvalidInputError } from '../../../src/errors.js';
 import { loadModel, loadTokenizer } from '../../../src/model/index.js';
@@ -132,8 +133,11 @@ describe('an edited model', () => {
     withoutFirst.files.delete(first.key);
     const continued = await versionHooks(withoutFirst, { held: await versionHooks(artifacts[0]) });
     expectSameState(continued.state, whole.state);
-    expect(await versionHooks(artifacts[0], { held: whole })).toEqual(await versionHooks(artifacts[0]));
-    expect(await versionHooks(shut, { held: whole })).toEqual(await versionHooks(shut));
+    for (const artifact of [artifacts[0], shut]) {
+      const [held, alone] = [await versionHooks(artifact, { held: whole }), await versionHooks(artifact)];
+      // Node compares numbers many times faster than an assertion that could show them.
+      expect(isDeepStrictEqual(held, alone)).toBe(true);
+    }
   });
 
   it('holds versions of other layers and other lineages beside', async () => {

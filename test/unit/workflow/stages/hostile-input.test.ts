@@ -71,15 +71,13 @@ async function touchedBy(run: (on: ObjectStore) => Promise<unknown>): Promise<re
 const expectBelow = (touched: readonly string[], prefixes: readonly string[]): void =>
   expect(touched.filter((key) => !prefixes.some((prefix) => key.startsWith(prefix)))).toEqual([]);
 
-const patience = { timeout: 120_000 };
-
-describe('a batch of any bytes', patience, () => {
+describe('a batch of any bytes', () => {
   it('is ingested without an error, and every line of it is a pending edit or has a reason', async () => {
     await fc.assert(ingestProperty, { numRuns: Number(process.env.HOOKLINE_FUZZ_RUNS ?? 1000) });
   });
 });
 
-describe('names from outside', patience, () => {
+describe('names from outside', () => {
   it('of a dropped object lead to nothing but the model whose inbox it lies in', async () => {
     await fc.assert(
       fc.asyncProperty(name, name, async (objectKey, stated) => {
@@ -139,7 +137,7 @@ describe('names from outside', patience, () => {
 
 const failure = { version: 0, stage: 'plan', error: 'TransientError', cause: 'x' };
 
-describe("another model's objects", patience, () => {
+describe("another model's objects", () => {
   it("are neither read nor written while a model's batches are edited", async () => {
     const copy = await copyOf(store);
     const recording = new RecordingStore(copy);
