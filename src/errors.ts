@@ -132,14 +132,14 @@ export class RoundRejectedError extends HooklineError {
   }
 }
 
-/** Rounds failed so often, or so surely, that they wait for somebody to drive them again. */
-export class RoundsSetAsideError extends HooklineError {
+/** Rounds cannot succeed or failed too often. They are quarantined until somebody runs `hookline redrive`. */
+export class RoundsQuarantinedError extends HooklineError {
   constructor(
     readonly modelId: string,
     readonly units: number,
   ) {
     super(
-      `rounds of model ${modelId}: published or rejected, got ${units} set aside ` +
+      `rounds of model ${modelId}: published or rejected, got ${units} quarantined ` +
         '(hookline executions says why; hookline redrive tries again)',
     );
   }
