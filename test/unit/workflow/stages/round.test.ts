@@ -12,8 +12,7 @@ import type { RoundOutcome } from '../../../../src/rounds/session/edit-round.js'
 import { EditSession } from '../../../../src/rounds/session/edit-session.js';
 import { Workbench } from '../../../../src/rounds/workbench.js';
 import { loadStatistics } from '../../../../src/statistics/statistics.js';
-import { attemptKey, planKeyOf, readPlan } from '../../../../src/workflow/plan/round-files.js';
-import { readAttempt } from '../../../../src/workflow/plan/round-records.js';
+import { attemptKey, planKeyOf, readAttempt, readPlan } from '../../../../src/workflow/plan/round-files.js';
 import { materialiseText } from '../../../../src/workflow/stored-text.js';
 import { PlannedRounds } from '../../../support/planned-round.js';
 import { TaskRuns } from './task-runs.js';
