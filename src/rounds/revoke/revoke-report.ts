@@ -7,7 +7,7 @@ import { localityNote, measuredEditRow, noHeldOutNote, roundRows } from '../roun
 import type { KeptChange, RevokedEdit, RevokeMeasures } from './revoke-measures.js';
 import type { NotRestored } from './revoke-selection.js';
 
-/** All that the report of a revocation is made of. */
+/** What the report of a revocation is made of. */
 export interface RevokeReportRequest {
   /** The version's number. */
   readonly version: number;
@@ -16,14 +16,14 @@ export interface RevokeReportRequest {
   readonly measures: RevokeMeasures;
   readonly metrics: VersionMetrics;
   readonly layers: readonly LayerChange[];
-  /** In the order of the measures. */
+  /** In the order of the measures, as `kept` is. */
   readonly revoked: readonly ManifestEdit[];
   readonly kept: readonly ManifestEdit[];
   readonly notRestored: readonly NotRestored[];
   readonly createdAt: Date;
 }
 
-/** The report of a version that takes edits back, as one self-contained HTML page. */
+/** The report of a version that revokes edits, as one self-contained HTML page. */
 export async function revokeReport(request: RevokeReportRequest): Promise<string> {
   const { version, ancestors, measures, metrics, layers } = request;
   const base = ancestors[ancestors.length - 1];
@@ -74,11 +74,18 @@ function revokedRow(
 ): RevokedRow {
   const earlier = lost.find(({ revokedId }) => revokedId === edit.id)?.earlier;
   return {
-    ...{ id: edit.id, subject: edit.subject, prompt: edit.prompt, targetNew: edit.targetNew, writtenBy: version },
+    id: edit.id,
+    subject: edit.subject,
+    prompt: edit.prompt,
+    targetNew: edit.targetNew,
+    writtenBy: version,
     reliabilityBefore: before.reliability,
     reliabilityAfter: after.reliability,
     baseAgreement: mean(agreement),
-    ...{ textBefore: texts.before, textAfter: texts.after, textBase: texts.base, firedBy },
+    textBefore: texts.before,
+    textAfter: texts.after,
+    textBase: texts.base,
+    firedBy,
     overwrote: earlier === undefined ? null : { id: earlier.id, targetNew: earlier.targetNew },
   };
 }
