@@ -41,8 +41,14 @@ afterAll(() => session.close());
 function revoke(selection: Partial<RevokeEditsRequest['selection']>, more: Partial<RevokeEditsRequest> = {}) {
   const { store, modelId, tokenizer } = bundled;
   return revokeEdits({
-    ...{ store, modelId, subject: { edited, tokenizer }, selection: { ids: [], ...selection } },
-    ...{ heldOut: [], tolerance: 0, force: false, publishedBy: `revoke by tester (${crypto.randomUUID()})` },
+    store,
+    modelId,
+    subject: { edited, tokenizer },
+    selection: { ids: [], ...selection },
+    heldOut: [],
+    tolerance: 0,
+    force: false,
+    publishedBy: `revoke by tester (${crypto.randomUUID()})`,
     ...more,
   });
 }
@@ -106,7 +112,10 @@ describe('a revocation', () => {
     expect(metrics).toMatchObject({ edits: 3, reliability: 1, retention: 1, secondsForValues: 0 });
     expect(metrics.perplexityRatio).toBeCloseTo(1, 1);
     expect(metrics.revocation).toMatchObject({
-      ...{ edits: 2, reliability: { before: 1, after: 0 }, baseAgreement: 1, forced: false },
+      edits: 2,
+      reliability: { before: 1, after: 0 },
+      baseAgreement: 1,
+      forced: false,
       others: { reliability: { before: 1, after: 1, fallen: 0, largestFall: 0 } },
     });
     const reports = after.manifest.files.filter(({ role }) => role === 'report');

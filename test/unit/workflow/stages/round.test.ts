@@ -132,7 +132,7 @@ describe('edits that the criteria rejected', () => {
 });
 
 describe('values that were stopped', () => {
-  it('are stored up to the last finished micro-batch, and the rest is sought by the next attempt', async () => {
+  it('are stored up to the last finished micro-batch, and the rest is searched by the next attempt', async () => {
     const settings = { steps: 3 };
     const key = await rounds.plan({ edits: 8, settings });
     const before = (await valueKeys()).length;
