@@ -14,7 +14,7 @@ import type { Workbench } from './workbench.js';
 export interface WholeRound {
   /** Token sequences of ordinary text, for drift. */
   readonly heldOut: readonly (readonly number[])[];
-  /** Edits of earlier rounds that are still in force. */
+  /** Edits of earlier rounds that are still active. */
   readonly earlier: readonly EarlierEdit[];
   /** Edits on which the other kinds of gate are measured too; none to leave the comparison out. */
   readonly comparedEdits: readonly Edit[];

@@ -1,4 +1,4 @@
-/** @file The settings of a model's rounds: the first version's come from a preset, and later versions keep most of them. */
+/** @file The settings of a model's rounds: the first version's come from a preset, and some of them are fixed from then on. */
 import {
   type Hyperparameters,
   hyperparametersSchema,

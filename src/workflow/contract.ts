@@ -139,7 +139,7 @@ export const payloads = {
   },
   notify: {
     input: z.strictObject({
-      /** What the execution came to. */
+      /** How the execution ended. */
       outcome: z.enum(['PUBLISHED', 'REJECTED', 'PENDING', 'NOTHING', 'FAILED']),
       executionId,
       modelId,

@@ -40,10 +40,10 @@ function jsonValue(text: string): unknown {
   }
 }
 
-/** What was read of a file or folder; undefined if there is none. */
-export async function unlessAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
+/** The result of a file operation; undefined if the file or folder is absent. */
+export async function unlessAbsent<T>(operation: Promise<T>): Promise<T | undefined> {
   try {
-    return await reading;
+    return await operation;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

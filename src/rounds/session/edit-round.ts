@@ -116,7 +116,7 @@ export async function editRound(
   }
 }
 
-/** The round's id names everything that its report depends on: a rejected round keeps its report under it. */
+/** The round's id is a digest of all that its report depends on, because a rejected round's report is stored under it. */
 function planOf(
   { bench, statistics, heldOut, criteria }: RoundPlace,
   { base, rejected, compareGates }: RoundRequest,

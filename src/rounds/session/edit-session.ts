@@ -66,8 +66,8 @@ export interface RevokeOptions {
 }
 
 /**
- * Opens a model, its key statistics (the covariance of its keys) and its latest version. Settings that all versions share,
- * such as layers, gate and seed, are those of the latest version; see {@link continuedSettings}.
+ * Opens a model, its key statistics (the covariance of its keys) and its latest version. Settings that all versions of a model
+ * share, such as layers, gate and seed, are taken from the latest version.
  *
  * @throws {InvalidInputError} if the store's versions are another model's, or a setting contradicts them
  */

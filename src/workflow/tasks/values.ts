@@ -22,7 +22,7 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
   const place = { store, modelId: plan.modelId, dModel: registration.dModel };
   const missingWith = (contexts: readonly string[]) =>
     missingValues(place, edits, valueKeysOf(plan, base?.manifest, contexts, edits));
-  // Nothing may be missing. That can be known before the model is opened, which takes long.
+  // Opening the model takes long: if every value is stored, it is not needed.
   const known = await plannedContexts(store, plan);
   if (known && (await missingWith(known)).length === 0) return;
   const sketches = base?.sketches ?? noSketches(plan.settings.layers, registration.dInner);
