@@ -108,7 +108,7 @@ export class ConflictError extends TransientError {
   }
 }
 
-/** Somebody else moved `latest` since this round read its base: the round has to run again on the new base. */
+/** Another writer published since this round read its base. The round must run again on the new base. */
 export class StaleBaseError extends TransientError {
   constructor(
     readonly modelId: string,
@@ -122,7 +122,7 @@ export class StaleBaseError extends TransientError {
   }
 }
 
-/** A round did not hold what is required of a version, so nothing was published. */
+/** A round did not meet the criteria, so nothing was published. */
 export class RoundRejectedError extends HooklineError {
   constructor(
     readonly modelId: string,
@@ -132,8 +132,8 @@ export class RoundRejectedError extends HooklineError {
   }
 }
 
-/** Rounds failed so often, or so surely, that they wait for somebody to drive them again. */
-export class RoundsSetAsideError extends HooklineError {
+/** Rounds cannot succeed or failed too often. They are quarantined until somebody runs `hookline redrive`. */
+export class RoundsQuarantinedError extends HooklineError {
   constructor(
     readonly modelId: string,
     readonly units: number,

@@ -1,4 +1,4 @@
-/** Where a long job stands. `total` may grow or shrink while it runs. */
+/** The progress of a long job. `total` may grow or shrink while it runs. */
 export interface Progress {
   readonly stage:
     | 'upload'
@@ -19,14 +19,14 @@ export interface Progress {
   readonly detail?: string;
 }
 
-/** How a job tells its caller where it stands and what it noticed. */
+/** What a job calls to report its progress and what it noticed. */
 export interface Listener {
   readonly onProgress?: (progress: Progress) => void;
   /** Something the user should know that is no error. */
   readonly onNotice?: (message: string) => void;
 }
 
-/** A listener that hears which of several alike jobs it is. */
+/** A listener that adds the job's name to the detail of each progress, to tell similar jobs apart. */
 export function describing(job: string, { onProgress, ...listener }: Listener): Listener {
   if (onProgress === undefined) return listener;
   return {

@@ -32,8 +32,8 @@ const knownShapes: readonly {
 export const presetFileName = 'hookline.json';
 
 /**
- * The preset in the model's directory, else that of its shape, else an early layer, at a tenth of the depth: the
- * subject's key is formed early, and the key gate keeps early hooks from touching anything else.
+ * The preset in the model's directory, or else that of its shape, or else one layer at a tenth of the depth. A subject's key
+ * is formed early, and the key gate keeps hooks in early layers from changing anything else.
  */
 export async function presetFor(model: Pick<Model, 'directory' | 'config'>): Promise<Preset> {
   const path = join(model.directory, presetFileName);

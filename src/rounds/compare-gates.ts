@@ -1,4 +1,13 @@
-import { comparesKeys, type Edit, type EditState, fillTemplate, type GateKind, gateKinds } from '../editing/index.js';
+/** @file Compares the kinds of gate on the same weights, for a round's report. */
+import {
+  comparesKeys,
+  type Edit,
+  type EditState,
+  fillTemplate,
+  type GateKind,
+  gateKinds,
+  type HookLayer,
+} from '../editing/index.js';
 import { type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { HookableModel } from '../serving/index.js';
@@ -7,72 +16,70 @@ import type { ValidationRecord } from './records.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
 import type { Workbench } from './workbench.js';
 
-/** What one gate did to the edits. */
+/** What one kind of gate does to the edits. */
 type GateRow = ValidationRecord['gates'][number];
 
-/** Edits that the comparison looks at. */
+/** On what gates are compared. */
+export interface GateComparison {
+  readonly state: EditState;
+  readonly edits: readonly Edit[];
+  /** Token sequences of ordinary text, for drift; none to leave it out. */
+  readonly heldOut: readonly (readonly number[])[];
+}
+
+/** At most so many edits are measured, for every gate costs a pass over all their prompts. */
 const comparedEdits = 40;
 
 /**
- * The same weights behind each gate. For the sequence gate, alpha is what its own update would have made of these edits:
- * `min(2.2, min over prompts of max_i z_i)` with the final weights.
+ * Measures the same weights behind each kind of gate. The sequence gate's threshold is computed for these weights, see
+ * {@link withSequenceThresholds}; all other thresholds are those of the state.
  */
 export async function compareGates(
   bench: Workbench,
-  state: EditState,
-  edits: readonly Edit[],
-  heldOut: readonly (readonly number[])[],
+  comparison: GateComparison,
   listener: Listener = {},
 ): Promise<GateRow[]> {
-  const sample = evenly(edits, comparedEdits);
+  const sample = { ...comparison, edits: evenly(comparison.edits, comparedEdits) };
+  const progress = { stage: 'compare', total: gateKinds.length, unit: 'gates' } as const;
   const rows: GateRow[] = [];
   for (const gate of gateKinds) {
-    listener.onProgress?.({
-      stage: 'compare',
-      done: rows.length,
-      total: gateKinds.length,
-      unit: 'gates',
-      detail: gate,
-    });
-    rows.push(await measureGate(bench, state, sample, heldOut, gate));
+    listener.onProgress?.({ ...progress, done: rows.length, detail: gate });
+    rows.push(await measureGate(bench, sample, gate));
   }
-  listener.onProgress?.({ stage: 'compare', done: rows.length, total: gateKinds.length, unit: 'gates' });
+  listener.onProgress?.({ ...progress, done: rows.length });
   return rows;
 }
 
 async function measureGate(
   bench: Workbench,
-  state: EditState,
-  edits: readonly Edit[],
-  heldOut: readonly (readonly number[])[],
+  { state, edits, heldOut }: GateComparison,
   gate: GateKind,
 ): Promise<GateRow> {
   const { model, tokenizer, settings } = bench;
-  const { layers } = settings;
-  const compared = { model, tokenizer, settings, ...deviceOf(bench) };
-  const own = gate === bench.settings.gate;
-  const edited = own
-    ? await bench.edited()
-    : await HookableModel.compile(bench.model, { layers, gate, ...deviceOf(bench) });
   const stored = bench.hooks(state);
-  const hooks =
-    gate === 'sequence' && !own ? await withSequenceThresholds({ ...compared, hooks: stored, edits }) : stored;
-  const summary = summarise(await measureEdits(edited, bench.tokenizer, edits, hooks));
-  const drift = heldOut.length > 0 ? (await measureDrift(edited, heldOut, hooks)).drift : null;
-  if (!own) await edited.dispose();
-  return {
-    gate,
-    reliability: summary.reliability,
-    generality: summary.generality,
-    locality: summary.locality,
-    sameSubjectLocality: summary.sameSubjectLocality,
-    perplexityRatio: drift?.perplexityRatio ?? null,
+  const measure = async (edited: HookableModel, hooks: readonly HookLayer[]): Promise<GateRow> => {
+    const summary = summarise(await measureEdits(edited, tokenizer, edits, hooks));
+    const drift = heldOut.length > 0 ? (await measureDrift(edited, heldOut, hooks)).drift : null;
+    const { reliability, generality, locality, sameSubjectLocality } = summary;
+    const perplexityRatio = drift?.perplexityRatio ?? null;
+    return { gate, reliability, generality, locality, sameSubjectLocality, perplexityRatio };
   };
+  if (gate === settings.gate) return measure(await bench.edited(), stored);
+  const device = bench.device ? { device: bench.device } : {};
+  const edited = await HookableModel.compile(model, { layers: settings.layers, gate, ...device });
+  try {
+    const request = { model, tokenizer, settings, edits, hooks: stored, ...device };
+    return await measure(edited, gate === 'sequence' ? await withSequenceThresholds(request) : stored);
+  } finally {
+    await edited.dispose();
+  }
 }
 
 /**
- * How far apart the signal of a gate that compares keys is on edited prompts, paraphrases, neighbours and ordinary text: the
- * strongest token of each prompt, every token of the text. Undefined for other gates.
+ * How far apart the signal of a gate that compares keys is on edit prompts, paraphrases, neighbours and ordinary text. Of
+ * a prompt only the strongest token counts, of the text every token. Undefined for gates that compare no keys.
+ *
+ * @param textStrengths the gate's signal on every token of the text
  */
 export async function gateSeparation(
   bench: Workbench,
@@ -96,8 +103,4 @@ export async function gateSeparation(
     text: textStrengths,
     threshold: bench.settings.similarityThreshold,
   };
-}
-
-function deviceOf(bench: Workbench) {
-  return bench.device ? { device: bench.device } : {};
 }

@@ -13,30 +13,30 @@ import {
 import type { HookableModel } from '../serving/index.js';
 import type { RoundPlan } from './records.js';
 
-/** What context templates are stored under. */
+/** What the key of stored context templates is made of. */
 export interface StoredContextsRequest {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly modelDigest: string;
-  /** Length of each prefix in tokens beyond its opening; 0 is no prefixes. */
+  /** How many tokens the model adds to the first word of each prefix; 0 for no prefixes. */
   readonly contextTokens: number;
   readonly seed: number;
 }
 
-/** Which context templates are wanted. */
+/** What context templates are written with. */
 export interface ContextTemplatesRequest extends StoredContextsRequest {
   /** Writes the prefixes, without hooks. */
   readonly edited: Pick<HookableModel, 'generate'>;
   readonly tokenizer: Tokenizer;
 }
 
-const openings = ['The', 'Therefore', 'Because', 'I', 'You'];
+const firstWords = ['The', 'Therefore', 'Because', 'I', 'You'];
 const bareTemplate = '{}';
 
 /**
- * The templates that every edit prompt is put into: `{}`, and five short texts that the base model itself writes (sampled
- * among the 50 most probable tokens at temperature 1), each ended with `. {}` (arXiv 2403.05330, section 4; MEMIT). They are
- * written once per model, length and seed, and stored, so that later rounds use the very same ones.
+ * The templates that every edit prompt is put into: `{}`, and five short texts of the base model, each ended with `. {}`
+ * (arXiv 2403.05330, section 4; MEMIT). The texts are sampled from the 50 most probable tokens at temperature 1. They are
+ * written once for a model, length and seed, and stored, so that all later rounds use the same ones.
  *
  * @throws {InvalidInputError} if `contextTokens` or `seed` is out of range
  * @throws {MalformedFileError} if the stored ones are damaged
@@ -53,7 +53,7 @@ export async function contextTemplates(request: ContextTemplatesRequest): Promis
   return decode(await putOnce(store, key, bytes), key);
 }
 
-/** The templates where they are stored already or none are drawn; reads no model. @throws {MalformedFileError} if damaged */
+/** The templates, or undefined if the model still has to write them. @throws {MalformedFileError} if damaged */
 export async function storedContexts(request: StoredContextsRequest): Promise<readonly string[] | undefined> {
   if (request.contextTokens === 0) return [bareTemplate];
   const { key } = placeOf(request);
@@ -61,7 +61,7 @@ export async function storedContexts(request: StoredContextsRequest): Promise<re
   return stored && decode(stored, key);
 }
 
-/** The context templates of a plan where they are stored. */
+/** The context templates of a plan, or undefined if the model still has to write them. */
 export function plannedContexts(store: ObjectStore, plan: RoundPlan): Promise<readonly string[] | undefined> {
   const { modelId, modelDigest, settings } = plan;
   const { contextTokens, seed } = settings;
@@ -74,13 +74,13 @@ function placeOf({ modelId, modelDigest, contextTokens, seed }: StoredContextsRe
 }
 
 async function writePrefixes({ edited, tokenizer, contextTokens, seed }: ContextTemplatesRequest): Promise<string[]> {
-  const prompts = openings.map((opening) => tokenizer.encode(opening).ids);
+  const prompts = firstWords.map((word) => tokenizer.encode(word).ids);
   const options = { maxTokens: contextTokens, stopIds: tokenizer.eosIds, temperature: 1, topK: 50, seed };
   const generated = await edited.generate(prompts, options);
   return generated.map(({ tokenIds }, i) => cleaned(tokenizer.decode([...prompts[i], ...tokenIds])));
 }
 
-/** On one line, without braces, control characters and broken characters, and without the full stop that follows anyway. */
+/** Puts a text on one line, without braces, control and broken characters, and without a full stop at its end. */
 function cleaned(text: string): string {
   return text
     .replace(/[{}\uFFFD\p{Cc}\s]+/gu, ' ')
@@ -90,7 +90,7 @@ function cleaned(text: string): string {
 
 const storedSchema = z.strictObject({
   inputs: z.looseObject({}),
-  templates: z.array(z.string().includes(bareTemplate)).length(openings.length + 1),
+  templates: z.array(z.string().includes(bareTemplate)).length(firstWords.length + 1),
   sha256: z.string(),
 });
 

@@ -1,4 +1,4 @@
-/** @file What decides on whether a measured round is published. */
+/** @file What decides whether a measured round is published. */
 import { z } from 'zod';
 
 const share = z.number().min(0).max(1);
@@ -11,11 +11,11 @@ export const publishCriteriaSchema = z.strictObject({
   minLocality: share.default(0.9),
   /** Least reliability of the sampled edits of earlier rounds. */
   minRetention: share.default(0.9),
-  /** Greatest ratio of the perplexities of held-out text, edited over base. */
+  /** Greatest ratio of the edited model's perplexity on held-out text to the base model's. */
   maxPerplexityRatio: z.number().positive().default(1.05),
-  /** An edit below this reliability is an offender. */
+  /** An edit below this reliability fails. */
   editReliability: share.default(1),
-  /** An edit below this mean locality is an offender. */
+  /** An edit below this mean locality fails. */
   editLocality: share.default(0.5),
   /** How often a round is solved again without the edits that failed. */
   maxRepeats: z.int().nonnegative().default(2),

@@ -1,4 +1,4 @@
-/** @file What any version, or the base model, does to any edits: all protocols, always against the frozen base model. */
+/** @file Measures a version, an export or the base model on any edits, always against the frozen base model. */
 import type { Edit, HookLayer } from '../editing/index.js';
 import {
   type Drift,
@@ -12,7 +12,7 @@ import {
   summarise,
 } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
-import type { Listener } from '../progress.js';
+import { describing, type Listener } from '../progress.js';
 import type { HookableModel, MeasuredModel } from '../serving/index.js';
 
 /** A model with the hooks that are measured. */
@@ -27,23 +27,23 @@ export interface HookedSubject<M extends MeasuredModel = HookableModel> {
 export interface HookMeasures {
   /** Token-accuracy and probability protocols. */
   readonly summary: EditSummary;
-  /** Live decoding: share of edits whose greedy text begins with the new target. */
+  /** Share of edits whose greedy text begins with the new target. */
   readonly liveExactMatch: number | null;
   /** Null without held-out text. */
   readonly drift: Drift | null;
-  /** Edit by edit. */
+  /** One for each edit. */
   readonly measurements: readonly EditMeasurement[];
-  /** Greedy text, edit by edit. */
+  /** Greedy text after each edit's prompt. */
   readonly answers: readonly LiveAnswer[];
   /** The gate's signal on every token of the held-out text. */
   readonly textStrengths: readonly number[];
 }
 
-/** Measures of a version beside what the base model says. */
+/** Measures of a version, beside the base model's own answers. */
 export interface VersionEvaluation extends HookMeasures {
-  /** Greedy text of the base model, edit by edit. */
+  /** The base model's greedy text after each edit's prompt. */
   readonly baseAnswers: readonly LiveAnswer[];
-  /** Share of edits whose new target the base model says already. */
+  /** Share of edits whose new target the base model gives already. */
   readonly baseExactMatch: number | null;
 }
 
@@ -84,6 +84,30 @@ export async function evaluateVersion(
   const measures = await measureHooks(subject, edits, heldOut, listener);
   const baseAnswers = await decodeEdits(subject.edited, subject.tokenizer, edits);
   return { ...measures, baseAnswers, baseExactMatch: exactMatches(baseAnswers) };
+}
+
+/** A published version and an export of it, by the same metrics. */
+export interface ExportValidation {
+  /** The version as hookline serves it. */
+  readonly served: HookMeasures;
+  readonly exported: HookMeasures;
+}
+
+/**
+ * Measures an export beside the version that it was made of, on the same edits and the same ordinary text.
+ *
+ * @param heldOut token sequences of ordinary text; without any, drift is not measured
+ */
+export async function validateExport(
+  subjects: { readonly served: HookedSubject; readonly exported: HookedSubject<MeasuredModel> },
+  edits: readonly Edit[],
+  heldOut: readonly (readonly number[])[],
+  listener: Listener = {},
+): Promise<ExportValidation> {
+  return {
+    served: await measureHooks(subjects.served, edits, heldOut, describing('version', listener)),
+    exported: await measureHooks(subjects.exported, edits, heldOut, describing('export', listener)),
+  };
 }
 
 const exactMatches = (answers: readonly LiveAnswer[]): number | null =>

@@ -1,10 +1,10 @@
-/** @file Which edit opened a gate on which prompt of a data set, where, and how strongly. */
+/** @file Which edits fire on the prompts of a data set, at which token and how strongly. */
 import { type Edit, fillTemplate } from '../editing/index.js';
 import { subjectPrompts } from '../evaluation/index.js';
 import { type Firing, firingOf } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
 
-/** A prompt of an edit with the gates that opened on it. */
+/** A prompt of an edit, and the firings on it. */
 export interface PromptFirings {
   /** The edit whose prompt it is. */
   readonly editId: string;
@@ -14,7 +14,7 @@ export interface PromptFirings {
 }
 
 /**
- * Reads the gates on every prompt of these edits; nothing is scored.
+ * Finds the firings on every prompt of these edits.
  *
  * @param editIds ids in the order of the hooks' rows
  */

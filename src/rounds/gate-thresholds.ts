@@ -8,7 +8,7 @@ type LayerThresholds = {
   readonly sequence: number;
 };
 
-/** What a manifest tells of a state's gates, by layer. */
+/** The thresholds of a state's gates by layer, as manifests hold them. */
 export function gateThresholds(state: EditState): Record<string, LayerThresholds> {
   return Object.fromEntries(
     state.layers.map(({ layer, thresholds, sequenceThreshold }) => [

@@ -4,16 +4,17 @@ import type { Model, Tokenizer } from '../model/index.js';
 const sequenceTokens = 128;
 const shortestTokens = 8;
 
-/** Who reads the sequences, and with what tokenizer. */
+/** The model that reads the sequences, and its tokenizer. */
 export interface SequenceReader {
   readonly model: Pick<Model, 'config'>;
   readonly tokenizer: Tokenizer;
 }
 
 /**
- * Token sequences of a held-out text, none without a file: of each paragraph its beginning, no longer than the model takes.
+ * Reads token sequences from a held-out text: the beginning of each paragraph, no longer than the model takes.
  *
- * @param maxTokens about how many in all
+ * @param path      a text file; without one there are no sequences
+ * @param maxTokens about how many tokens to read in all
  */
 export async function heldOutSequences(
   path: string | null | undefined,

@@ -1,13 +1,11 @@
 export { plannedContexts } from './context-templates.js';
-export { continuedSettings } from './continued-settings.js';
 export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
-export { evaluateVersion, type VersionEvaluation } from './evaluate-version.js';
+export { evaluateVersion, type VersionEvaluation, validateExport } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
-
 export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
-export { measureRound, roundMeasures } from './measure-round.js';
+export { measureRound, roundMeasures, type WholeRound } from './measure-round.js';
 export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
 export { type Attempt, publishAttempt, rejectAttempt, rejectedReportKey } from './publish-round.js';
 export {
@@ -30,6 +28,7 @@ export { type Revocation, revokeEdits } from './revoke/revoke-edits.js';
 export { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke/revoke-selection.js';
 export { earlierEdits, keptEdits, type NamedEdits, nameEdits, type RenamedEdit, removedIdsOf } from './round-edits.js';
 export { versionRow } from './round-report.js';
+export { continuedSettings, requireSameModel, roundSettings } from './round-settings.js';
 export { missingValues, storedValues, storeMissingValues } from './search-values.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
 export type { RoundOutcome } from './session/edit-round.js';
@@ -42,8 +41,6 @@ export {
 } from './session/edit-session.js';
 export { recordSolve, solveRound } from './solve-round.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
-export { validateExport } from './validate-export.js';
 export { valueKeysOf } from './value-key.js';
-
 export { Workbench } from './workbench.js';
 export { activeEdits } from './written-edits.js';

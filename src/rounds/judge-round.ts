@@ -1,4 +1,4 @@
-/** @file Whether a measured round may be published. */
+/** @file Decides by the criteria whether a measured round is published. */
 import { type EditMeasurement, mean, summarise } from '../evaluation/index.js';
 import type { PublishCriteria } from './criteria.js';
 import type { Judgement, RejectedEdits, RoundMeasures } from './records.js';
@@ -7,28 +7,28 @@ import type { Judgement, RejectedEdits, RoundMeasures } from './records.js';
 export interface JudgedRound {
   readonly measures: Pick<RoundMeasures, 'measurements' | 'drift' | 'retention'>;
   readonly criteria: PublishCriteria;
-  /** Number of the solve. */
+  /** Number of the solve, from 0. */
   readonly attempt: number;
-  /** Edits of the plan, with those that were rejected. */
+  /** How many edits the plan has, rejected ones included. */
   readonly planned: number;
 }
 
 /**
- * Decides over a round. Edits that fail are rejected, and the rest is solved again, as often as the criteria allow and as
- * long as enough is left; then the round as a whole must hold.
+ * Decides whether a round is published. Edits that fail are rejected and the rest is solved again, as often as the criteria
+ * allow and as long as enough edits are left. After that the round as a whole must meet the criteria.
  */
 export function judgeRound({ measures, criteria, attempt, planned }: JudgedRound): Judgement {
   const { measurements } = measures;
-  const offenders = offendersOf(measurements, criteria);
-  const kept = measurements.length - offenders.length;
+  const failed = failedEdits(measurements, criteria);
+  const kept = measurements.length - failed.length;
   const mayRepeat = attempt < criteria.maxRepeats && kept > 0 && kept / planned >= criteria.minKeptShare;
-  if (offenders.length > 0 && mayRepeat) return { decision: 'repeat', reason: rejectedText(offenders), offenders };
+  if (failed.length > 0 && mayRepeat) return { decision: 'repeat', reason: rejectedText(failed), offenders: failed };
   const missed = missedRequirements(measures, criteria);
   const decision = missed.length === 0 ? 'publish' : 'reject';
-  return { decision, reason: missed.join('; '), offenders };
+  return { decision, reason: missed.join('; '), offenders: failed };
 }
 
-function offendersOf(measurements: readonly EditMeasurement[], criteria: PublishCriteria): RejectedEdits {
+function failedEdits(measurements: readonly EditMeasurement[], criteria: PublishCriteria): RejectedEdits {
   return measurements.flatMap(({ id, reliability, locality }) => {
     const reasons = [
       ...tooLow('reliability', reliability, criteria.editReliability),
@@ -54,17 +54,17 @@ function missedRequirements(
   ];
 }
 
-/** What was not measured is not required. */
+/** A metric that was not measured is not required. */
 function tooLow(what: string, measured: number | null, least: number): string[] {
   return measured === null || measured >= least ? [] : [`${what}: at least ${least}, got ${rounded(measured)}`];
 }
 
 const rounded = (value: number): string => String(Number(value.toPrecision(4)));
 
-const namedOffenders = 5;
+const namedEdits = 5;
 
-function rejectedText(offenders: RejectedEdits): string {
-  const named = offenders.slice(0, namedOffenders).map(({ id, reason }) => `${id} (${reason})`);
-  const rest = offenders.length - named.length;
-  return `rejected ${offenders.length}: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+function rejectedText(rejected: RejectedEdits): string {
+  const named = rejected.slice(0, namedEdits).map(({ id, reason }) => `${id} (${reason})`);
+  const rest = rejected.length - named.length;
+  return `rejected ${rejected.length}: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }

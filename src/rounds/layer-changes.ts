@@ -2,7 +2,7 @@ import { type EditState, euclideanNorm } from '../editing/index.js';
 import { type GemmEngine, weightChange } from '../linalg/index.js';
 import { type Model, readDownProjection } from '../model/index.js';
 
-/** How much of a layer's weight was changed. */
+/** How much a layer's weight is changed. */
 export interface LayerChange {
   readonly layer: number;
   readonly edits: number;

@@ -1,4 +1,4 @@
-/** @file Measures what a solve did to a round's edits, and to what should have stayed, always against the base model. */
+/** @file Measures what a solve did to a round's edits, and to everything that should not have changed. */
 import type { Edit, EditState } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { decodeEdits, type EditMeasurement, mean, measureEdits } from '../evaluation/index.js';
@@ -7,42 +7,51 @@ import { compareGates, gateSeparation } from './compare-gates.js';
 import { measureHooks } from './evaluate-version.js';
 import { evenly } from './evenly.js';
 import { type RoundMeasures, type ValidationRecord, validationRecordSchema } from './records.js';
-import type { EarlierEdit } from './round-edits.js';
+import { bareEdit, type EarlierEdit } from './round-edits.js';
 import type { Workbench } from './workbench.js';
 
-/** What is measured once per round, by whoever measures its first edits. */
+/** What is measured once per round. Where several tasks share a round, the one with its first edits does it. */
 export interface WholeRound {
   /** Token sequences of ordinary text, for drift. */
   readonly heldOut: readonly (readonly number[])[];
-  /** Edits of earlier rounds that are still in force. */
+  /** Edits of earlier rounds that are still active. */
   readonly earlier: readonly EarlierEdit[];
-  /** Edits on which the other gates are measured too; none for no comparison. */
+  /** Edits on which the other kinds of gate are measured too; none to leave the comparison out. */
   readonly comparedEdits: readonly Edit[];
 }
 
-/** Earlier edits looked at per round, spread evenly over all of them. */
+/** At most so many earlier edits are measured per round, spread evenly over all of them. */
 const retentionSample = 100;
 
-/**
- * Measures some of a round's edits by all protocols.
- *
- * @param whole undefined where somebody else measures what is measured once
- */
+/** What of a round is measured. */
+export interface MeasuredPart {
+  /** The state that the solve left. */
+  readonly state: EditState;
+  readonly edits: readonly Edit[];
+  /** Undefined where another task measures what is measured once per round. */
+  readonly whole: WholeRound | undefined;
+}
+
+const nothingWhole: WholeRound = { heldOut: [], earlier: [], comparedEdits: [] };
+
+/** Measures some of a round's edits by all protocols. */
 export async function measureRound(
   bench: Workbench,
-  state: EditState,
-  edits: readonly Edit[],
-  whole: WholeRound | undefined,
+  { state, edits, whole = nothingWhole }: MeasuredPart,
   listener: Listener = {},
 ): Promise<ValidationRecord> {
-  const { heldOut, earlier, comparedEdits }: WholeRound = whole ?? { heldOut: [], earlier: [], comparedEdits: [] };
-  const gates = comparedEdits.length > 0 ? await compareGates(bench, state, comparedEdits, heldOut, listener) : [];
+  const { heldOut, earlier, comparedEdits } = whole;
+  const compared = { state, edits: comparedEdits, heldOut };
+  const gates = comparedEdits.length > 0 ? await compareGates(bench, compared, listener) : [];
   const { tokenizer } = bench;
   const edited = await bench.edited();
   const hooks = bench.hooks(state);
   const measured = await measureHooks({ edited, tokenizer, hooks }, edits, heldOut, listener);
   const before = await decodeEdits(edited, tokenizer, edits);
-  const sampled = evenly(earlier, retentionSample).map(toMeasure);
+  // Retention is measured on an edit's own prompt alone.
+  const sampled = evenly(earlier, retentionSample).map(({ id, subject, prompt, targetNew }) =>
+    bareEdit({ id, subject, prompt, targetNew }),
+  );
   const retained = await measureEdits(edited, tokenizer, sampled, hooks, (done, total) =>
     listener.onProgress?.({ stage: 'validate', done, total, unit: 'prompts', detail: 'earlier edits' }),
   );
@@ -60,26 +69,16 @@ export async function measureRound(
   });
 }
 
-/** An earlier edit as it is measured for retention: on its own prompt alone. */
-const toMeasure = ({ id, subject, prompt, targetNew }: EarlierEdit): Edit => ({
-  id,
-  subject,
-  prompt,
-  targetNew,
-  paraphrases: [],
-  neighborhood: [],
-  keep: [],
-});
-
-/** Without a gate a firing has no strength, and JSON has no NaN to say so. */
+/** A model without gates reports a firing of strength NaN, which JSON cannot hold: it is left out. */
 function withoutNaN({ firing, ...measured }: EditMeasurement): EditMeasurement {
   return { ...measured, ...(firing && Number.isFinite(firing.strength) && { firing }) };
 }
 
 /**
- * The records of all who measured a round, put together.
+ * Puts the records of a round together.
  *
- * @param editIds in the order of the solve
+ * @param records one for each task that measured some of its edits, the one with the first edits first
+ * @param editIds ids of the edits that were solved, in their order
  * @param what    name of the solve, for messages
  * @throws {MalformedFileError} if an edit of the solve was not measured
  */

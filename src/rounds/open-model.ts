@@ -1,7 +1,7 @@
 import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../model/index.js';
 import type { Listener } from '../progress.js';
 
-/** A model directory, opened. */
+/** The model and the tokenizer of a directory. */
 export interface OpenedModel {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
@@ -12,7 +12,7 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   return { model: await loadModel(directory), tokenizer: await loadTokenizer(directory) };
 }
 
-/** `modelDigest`, telling of it: reading all weights takes its time. */
+/** `modelDigest`, with progress: reading all weights may take minutes. */
 export async function digestOfModel(model: Model, { onProgress }: Pick<Listener, 'onProgress'>): Promise<string> {
   onProgress?.({ stage: 'digest', done: 0, total: 1, unit: 'models' });
   const digest = await modelDigest(model);

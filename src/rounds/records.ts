@@ -1,4 +1,4 @@
-/** @file The objects through which the stages of one round hand over their work. Every one is written once. */
+/** @file The objects in which the stages of a round store their work for the next stage. Each is written once. */
 import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import type { Drift, EditMeasurement, GateRow, GateSeparation, LiveAnswer } from '../evaluation/index.js';
@@ -7,7 +7,7 @@ import { withTodaysNames } from '../registry/index.js';
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().nonnegative();
 
-/** An edit as stages hand it over. */
+/** An edit as stages store it. */
 export const editSchema = z.strictObject({
   id: z.string(),
   subject: z.string(),
@@ -19,34 +19,34 @@ export const editSchema = z.strictObject({
   keep: z.array(z.string()),
 });
 
-/** A line of a batch that cannot be taken. */
+/** A line of a batch that was rejected. */
 export const rejectedLineSchema = z.strictObject({ lineNumber: z.int(), reason: z.string(), excerpt: z.string() });
 
-/** All that the stages of a round need to know: `rounds/<roundId>/<planId>/plan.json`. */
+/** Everything that the stages of a round need to know: `rounds/<roundId>/<planId>/plan.json`. */
 export const roundPlanSchema = z.strictObject({
   schemaVersion: z.literal(1),
   modelId: z.string(),
   roundId: z.string(),
-  /** State of `latest` on which the round is computed; null before the first version. */
+  /** The latest version, which the round is computed on; null before the first one. */
   base: z.strictObject({ version: z.int().positive(), etag: z.string() }).nullable(),
   modelDigest: sha256,
   settings: storedHyperparametersSchema,
   /** Content key of each hooked layer's statistics, in the order of `settings.layers`. */
   statistics: z.array(z.strictObject({ layer: count, digest: sha256 })),
-  /** Shards of the corpus pass that computes them. */
+  /** Into how many shards the corpus is cut for computing them. */
   statisticsShards: z.int().positive(),
   edits: z.array(editSchema).min(1),
-  /** Active edits of the base that this round overwrites: ids, with the edit that does. */
+  /** The active edits of the base that this round overwrites, each with the edit that overwrites it. */
   overwrites: z.array(z.strictObject({ newId: z.string(), oldId: z.string() })),
-  /** Edits that are written under another id than their batch gave them; absent for none. */
+  /** Edits that are written under another id than their batch gave them; left out if there are none. */
   renamed: z.array(z.strictObject({ from: z.string(), to: z.string() })).exactOptional(),
   /** Lines that were rejected in the batches of this round. */
   rejected: z.array(rejectedLineSchema),
-  /** Indices of edits by container task. */
+  /** Indices of the edits of each container task. */
   valueShards: z.array(z.array(count)),
   validationShards: z.array(z.array(count)),
   heldOut: z.strictObject({ key: z.string(), sha256 }).nullable(),
-  /** Whether validation also measures the other gates on the same edits, for the report. */
+  /** Whether validation also measures the other kinds of gate on the same edits, for the report. */
   compareGates: z.boolean(),
 });
 export type RoundPlan = z.infer<typeof roundPlanSchema>;
@@ -57,22 +57,22 @@ const beforeAndAfter = { before: share, after: share };
 /** See `FactorOrigin`. */
 export const solverSchema = z.strictObject({ solver: z.enum(['onnx', 'tensorflow']), reason: z.string() });
 
-/** What a revocation did to the edits that went, and to those that stayed. */
+/** What a revocation did to the revoked edits, and to the kept ones. */
 const revocationSchema = z.object({
-  /** How many went. */
+  /** How many were revoked. */
   edits: z.number(),
   reliability: z.object(beforeAndAfter),
   generality: z.object(beforeAndAfter),
-  /** Share of the most probable tokens on their prompts that are the base model's now. */
+  /** Share of the most probable tokens on their prompts that are now those of the base model. */
   baseAgreement: share,
-  /** By metric; `fallen` counts the edits that are worse than before, `largestFall` is of one edit. */
+  /** The kept edits by metric: `fallen` counts those that are worse than before, `largestFall` is that of the worst one. */
   others: z.record(z.string(), z.object({ ...beforeAndAfter, fallen: z.number(), largestFall: z.number() })),
-  /** Whether it was published although others fell by more than was tolerated. */
+  /** Whether it was published although kept edits fell by more than was tolerated. */
   forced: z.boolean(),
 });
 
 /**
- * The metrics that a manifest carries: one round's, and what its making cost. Those of a revocation, which writes nothing,
+ * The metrics in a manifest: what was measured of one round, and how long it took. A revocation writes no edits; its metrics
  * are measured on all edits that stay active.
  */
 export const versionMetricsSchema = z.object({
@@ -93,7 +93,7 @@ export const versionMetricsSchema = z.object({
   writtenShareMedian: share,
   secondsForValues: z.number(),
   secondsForSolve: z.number(),
-  /** By layer, who factored its key moment, and why; absent where that was not kept. */
+  /** Which solver factored the key statistics of each layer, and why; left out where that is not known. */
   solvers: z.record(z.string(), solverSchema).exactOptional(),
   revocation: revocationSchema.exactOptional(),
 });
@@ -106,16 +106,16 @@ const nullableNumber = z.number().nullable();
 export const rejectedEditsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
 export type RejectedEdits = z.infer<typeof rejectedEditsSchema>;
 
-/** What a solve tells beside its segment: `attempt-<n>/solve.json`. */
+/** What is recorded of a solve beside its segment: `attempt-<n>/solve.json`. */
 export const solveRecordSchema = z.strictObject({
   schemaVersion: z.literal(1),
   /** Ids of the edits that were written, in the segment's order. */
   editIds: z.array(z.string()),
   segmentSha256: sha256,
   segmentSizeBytes: count,
-  /** Written share by layer, edit by edit. */
+  /** The written share of each edit, by layer. */
   writtenShare: z.array(z.array(z.number())),
-  /** Steps and last loss of every value search, edit by edit. */
+  /** Steps of each edit's value search; `valueLosses` holds the last loss of each. */
   valueSteps: z.array(count),
   valueLosses: z.array(z.number()),
   secondsForValues: z.number(),
@@ -150,15 +150,18 @@ const measurementSchema = z.strictObject({
 
 const answerSchema = z.strictObject({ id: z.string(), text: z.string(), exactMatch: z.boolean() });
 
-/** What one validation task measured on its edits: `attempt-<n>/validation-<shard>.json`. Shard 0 also measures drift and retention. */
+/**
+ * What one validation task measured on its edits: `attempt-<n>/validation-<shard>.json`. The task of shard 0 also measures
+ * drift, retention and the other kinds of gate.
+ */
 export const validationRecordSchema = z.strictObject({
   schemaVersion: z.literal(1),
   measurements: z.array(measurementSchema),
-  /** Id of the edit whose gate opened, edit by edit; null for none. */
+  /** Id of the edit that fired on each edit's prompt; null for none. */
   firedBy: z.array(z.string().nullable()),
   before: z.array(answerSchema),
   answers: z.array(answerSchema),
-  /** Null in other shards, or where nothing was there to measure. */
+  /** Null in other shards than 0, and without held-out text. */
   drift: z
     .strictObject({
       perplexityRatio: z.number(),
@@ -169,7 +172,7 @@ export const validationRecordSchema = z.strictObject({
     })
     .nullable(),
   retention: nullableNumber,
-  /** Gate signals of this shard's prompts, for the histogram; null for gates that compare no keys. */
+  /** The gate's signal on this shard's prompts, for the histogram; null for gates that compare no keys. */
   separation: z
     .strictObject({
       edit: z.array(z.number()),
@@ -179,7 +182,7 @@ export const validationRecordSchema = z.strictObject({
       threshold: z.number(),
     })
     .nullable(),
-  /** The same weights behind each gate; empty unless the plan asks for it, and in other shards than 0. */
+  /** The same weights behind each kind of gate; empty in other shards than 0, and unless the plan asks for it. */
   gates: z.array(
     z.strictObject({
       gate: z.enum(['key', 'nearest', 'sequence', 'none']),
@@ -193,7 +196,7 @@ export const validationRecordSchema = z.strictObject({
 });
 export type ValidationRecord = z.infer<typeof validationRecordSchema>;
 
-/** What the criteria decided: `attempt-<n>/decision.json`. */
+/** What the criteria decided: `attempt-<n>/decision.json`. The edits that failed are stored as `offenders`. */
 export const judgementSchema = z.strictObject({
   decision: z.enum(['publish', 'repeat', 'reject']),
   reason: z.string(),
@@ -220,18 +223,18 @@ export const roundOutcomeSchema = z.preprocess(
 );
 export type RoundOutcomeRecord = z.infer<typeof endedRoundSchema>;
 
-/** What writing a round told. */
+/** What of a solve's record the report and the metrics use. */
 export type SolvedRound = Pick<
   SolveRecord,
   'writtenShare' | 'valueSteps' | 'valueLosses' | 'secondsForValues' | 'secondsForSolve' | 'layers' | 'solvers'
 >;
 
-/** What was measured on a round, edit by edit where it is a list. */
+/** What was measured of a round. A list holds one item for each edit, if not said otherwise. */
 export interface RoundMeasures {
   readonly measurements: readonly EditMeasurement[];
-  /** Id of the edit whose gate opened on an edit's prompt. */
+  /** Id of the edit that fired on each edit's prompt; null for none. */
   readonly firedBy: readonly (string | null)[];
-  /** Greedy text of the base model. */
+  /** Greedy text of the base model after each edit's prompt. */
   readonly before: readonly LiveAnswer[];
   readonly answers: readonly LiveAnswer[];
   /** Null without held-out text. */
@@ -239,5 +242,6 @@ export interface RoundMeasures {
   readonly retention: number | null;
   /** Null for gates that compare no keys. */
   readonly separation: GateSeparation | null;
+  /** One row for each kind of gate; empty where they were not compared. */
   readonly gates: readonly GateRow[];
 }

@@ -1,10 +1,10 @@
-/** @file The edits of a round: under what names they are written, what they replace, and what stays beside them. */
+/** @file The edits of a round: under which ids they are written, which edits they overwrite, and which stay active beside them. */
 import type { Edit } from '../editing/index.js';
 import { contentId, overwrites } from '../evaluation/index.js';
 import type { Manifest, ManifestEdit } from '../registry/index.js';
 import type { RejectedEdits, RoundPlan } from './records.js';
 
-/** An earlier edit, as far as its retention is concerned. */
+/** What of an earlier edit its retention is measured on. */
 export type EarlierEdit = Pick<Edit, 'id' | 'subject' | 'prompt' | 'targetNew'>;
 
 /** An edit that is written under another id than its batch gave it. */
@@ -13,17 +13,17 @@ export interface RenamedEdit {
   readonly to: string;
 }
 
-/** The edits of a round, each under an id of its own, and those that were given one. */
+/** The edits of a round, each under an id of its own, those that they overwrite, and those that were given another id. */
 export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed'>;
 
 /**
- * Names a round's edits and finds those of the base that they overwrite: same subject, same prompt. An id stands for one
- * active fact, so an edit whose id an active edit of another fact bears is written as `<id>~<content id>`.
+ * Names a round's edits, and finds the edits of the base that they overwrite: those of the same subject and prompt. An id
+ * stands for one active fact. An edit whose id belongs to an active edit of another fact is written as `<id>~<content id>`.
  *
- * Bases of release 0.1 may hold several active facts under one id, which a solve can only take back together: where one of
- * them is overwritten, the others are written again beside it, under ids of their own.
+ * Bases of release 0.1 may hold several active facts under one id. A solve can only remove these together. So where one of
+ * them is overwritten, the others are written again, each under an id of its own.
  *
- * @param written what the batch asks for; ids differ
+ * @param written the edits of the batch; their ids differ
  * @param base    the version that the round stands on; undefined before the first
  */
 export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
@@ -48,11 +48,11 @@ export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'
 
 const withOwnId = (edit: Edit): Edit => ({ ...edit, id: `${edit.id}~${contentId(edit)}` });
 
-/** What a user is told of an edit that was given another id, as the rest of a sentence. */
+/** What a user is told of an edit that was given another id: a sentence without its full stop. */
 export const renamedText = ({ from, to }: RenamedEdit): string =>
   `Edit ${from} is written as ${to}: an active edit of another fact bears its id`;
 
-/** Edits of the base that stay in force beside a round. @param removedIds those that the round takes back */
+/** Edits of the base that stay active beside a round. @param removedIds ids of the edits that the round removes */
 export function earlierEdits(
   base: Pick<Manifest, 'edits'> | undefined,
   removedIds: readonly string[],
@@ -60,7 +60,7 @@ export function earlierEdits(
   return activeOf(base).filter(({ id }) => !removedIds.includes(id));
 }
 
-/** The edits of a plan that a solve writes. */
+/** The edits of a plan without the rejected ones. */
 export function keptEdits(edits: readonly Edit[], rejected: RejectedEdits): readonly Edit[] {
   const ids = new Set(rejected.map(({ id }) => id));
   return edits.filter(({ id }) => !ids.has(id));
@@ -75,8 +75,8 @@ export function removedIdsOf(
   return [...new Set(overwrites.filter(({ newId }) => ids.has(newId)).map(({ oldId }) => oldId))];
 }
 
-/** A manifest's edit as far as the manifest has it: without the prompts that only measure it. */
-export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: ManifestEdit): Edit {
+/** An edit without the prompts beside its own: manifests do not hold them. */
+export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: EarlierEdit & Pick<Edit, 'targetTrue'>): Edit {
   const texts = { id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) };
   return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
 }

@@ -10,19 +10,18 @@ import {
   summarise,
 } from '../evaluation/index.js';
 import { type Manifest, type ObjectStore, readManifest } from '../registry/index.js';
-import type { RoundMeasures, SolvedRound } from './records.js';
-import { type VersionMetrics, versionMetricsSchema } from './records.js';
+import { type RoundMeasures, type SolvedRound, type VersionMetrics, versionMetricsSchema } from './records.js';
 
-/** All that a report of one version is made of. */
+/** What the report of a round is made of. */
 export interface RoundReportRequest {
   readonly modelId: string;
   readonly modelDigest: string;
   readonly dModel: number;
   readonly dInner: number;
   readonly settings: Hyperparameters;
-  /** The version's number, or the one that the round would have had. */
+  /** The version's number; of a rejected round, the one that it would have had. */
   readonly version: number;
-  /** Why the round is not published, where it is not. */
+  /** Why the round is not published; left out if it is. */
   readonly rejectedBecause?: string;
   /** In the order of the measures. */
   readonly edits: readonly Edit[];
@@ -32,12 +31,12 @@ export interface RoundReportRequest {
   /** Manifests of the versions before, oldest first. */
   readonly ancestors: readonly Manifest[];
   readonly rejected: readonly RejectedLine[];
-  /** Notes beside those that follow from the measures. */
+  /** Notes in addition to those that follow from the measures. */
   readonly notes?: readonly string[];
   readonly createdAt: Date;
 }
 
-/** The version's report as one self-contained HTML page. */
+/** The report of a round as one self-contained HTML page. */
 export function roundReport(request: RoundReportRequest): Promise<string> {
   const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
   const data: ReportData = {
@@ -84,7 +83,7 @@ function roundRow(round: number, version: number, metrics: VersionMetrics): Roun
   return { ...metrics, edits, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
 }
 
-/** What each layer holds, and how much of its weight that is. */
+/** How many edits each layer holds, how much of its weight they change, and how many bytes they take. */
 function layerRows({ solved, edits, dInner, dModel }: RoundReportRequest): LayerRow[] {
   return solved.layers.map((layer) => ({
     ...layer,
@@ -93,8 +92,8 @@ function layerRows({ solved, edits, dInner, dModel }: RoundReportRequest): Layer
 }
 
 /**
- * About what a layer's edits take in segments, in bytes, as if all rounds were as large as this one: keys, targets and the gram
- * matrix of different rounds' edits in eight bits, half of each round's own gram matrix in float32.
+ * About how many bytes a layer's edits take in segments, as if all rounds were as large as this one. Keys, targets and gram
+ * matrix entries between rounds take one byte each; half of each round's own gram matrix is float32.
  */
 function segmentBytes(edits: number, editsPerRound: number, dInner: number, dModel: number): number {
   const withinRounds = 2 * edits * (editsPerRound + 1);
@@ -157,9 +156,9 @@ function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: Roun
   ];
 }
 
-/** Told where drift was not measured. */
+/** The note of a report without drift. */
 export const noHeldOutNote = 'No held-out text was given: perplexity, KL to base and swap rate were not measured.';
 
-/** What locality means. */
+/** The note that explains locality. */
 export const localityNote =
   'Locality is agreement of the most probable tokens with the base model, never with an edited one.';

@@ -1,4 +1,4 @@
-/** @file The values of a round's edits: each is found once, and kept under a key that names all it was found from. */
+/** @file The values of a round's edits: each is searched once, and stored under a key of everything that it depends on. */
 import { type Edit, type EditState, tokenizeEdit } from '../editing/index.js';
 import { TransientError } from '../errors.js';
 import type { Listener } from '../progress.js';
@@ -6,40 +6,41 @@ import type { ObjectStore } from '../registry/index.js';
 import { readValue, type StoredValue, storeValue } from './stored-value.js';
 import type { Workbench } from './workbench.js';
 
-/** Where the values of a model are kept, and how long they are. */
+/** Where the values of a model are stored, and how long each is. */
 export interface ValuePlace {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly dModel: number;
 }
 
-/** An edit whose value is wanted, with the content key of the value. */
-export interface SoughtValue {
+/** An edit whose value is not stored yet, with the value's content key. */
+export interface MissingValue {
   readonly edit: Edit;
   readonly contentKey: string;
 }
 
-/** A value, and the place of its edit among those of the search. */
+/** A value, and the index of its edit in the search. */
 export interface FoundValue {
   readonly index: number;
   readonly value: StoredValue;
 }
 
-/** What the values are searched on. */
+/** What values are searched for, and on which state. */
 export interface SearchRequest {
-  /** The state that stands while values are searched. */
+  /** The state whose hooks are active during the search. */
   readonly before: EditState;
   readonly edits: readonly Edit[];
   readonly contexts: readonly string[];
 }
 
-/** How a search tells where it stands, and how it is stopped. */
+/** A listener that can also stop the search. */
 export interface SearchListener extends Listener {
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Searches the values of edits, micro-batch by micro-batch: what was found can be kept when the search is stopped.
+ * Searches the values of edits, and yields them micro-batch by micro-batch. So what was found can be stored before the
+ * search is stopped.
  *
  * @throws the signal's reason, between two micro-batches, once it is aborted
  */
@@ -68,13 +69,13 @@ export async function* searchValues(
   }
 }
 
-/** Those of the edits whose values are not stored yet. @param keys the content keys of their values */
+/** The edits whose values are not stored yet. @param keys the content key of each edit's value */
 export async function missingValues(
   { store, modelId, dModel }: ValuePlace,
   edits: readonly Edit[],
   keys: readonly string[],
-): Promise<SoughtValue[]> {
-  const missing: SoughtValue[] = [];
+): Promise<MissingValue[]> {
+  const missing: MissingValue[] = [];
   for (const [e, edit] of edits.entries()) {
     const stored = await readValue({ store, modelId }, keys[e], dModel);
     if (stored === undefined) missing.push({ edit, contentKey: keys[e] });
@@ -82,18 +83,16 @@ export async function missingValues(
   return missing;
 }
 
-/** Searches values and stores each micro-batch as soon as it is done. */
+/** Searches missing values, and stores each micro-batch as soon as it is done. */
 export async function storeMissingValues(
   bench: Workbench,
-  before: EditState,
-  missing: readonly SoughtValue[],
-  contexts: readonly string[],
+  { missing, ...search }: Omit<SearchRequest, 'edits'> & { readonly missing: readonly MissingValue[] },
   listener: SearchListener = {},
 ): Promise<void> {
   const total = missing.length;
   const edits = missing.map(({ edit }) => edit);
   let stored = 0;
-  for await (const batch of searchValues(bench, { before, edits, contexts }, listener)) {
+  for await (const batch of searchValues(bench, { ...search, edits }, listener)) {
     for (const { index, value } of batch) await storeValue(bench, missing[index].contentKey, value);
     stored += batch.length;
     listener.onProgress?.({ stage: 'values', done: stored, total, unit: 'edits', detail: 'stored' });

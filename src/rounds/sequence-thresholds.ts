@@ -1,14 +1,13 @@
 import { type Edit, fillTemplate, type HookLayer, type Hyperparameters, KeyCollection } from '../editing/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
-import type { Device } from '../runtime/index.js';
-import { rowsPerBatch } from '../runtime/index.js';
+import { type Device, rowsPerBatch } from '../runtime/index.js';
 
 /** A version whose hooks are put behind the sequence gate. */
 export interface SequenceGateRequest {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly hooks: readonly HookLayer[];
-  /** Those of the version. */
+  /** The version's settings. */
   readonly settings: Hyperparameters;
   /** The version's own edits. */
   readonly edits: readonly Pick<Edit, 'subject' | 'prompt'>[];
@@ -16,8 +15,9 @@ export interface SequenceGateRequest {
 }
 
 /**
- * The hooks of a version of another gate with the alpha that the sequence gate's own update would have made of its edits,
- * `min(alpha, min over prompts of max_i z_i)` per layer, with the final weights.
+ * A version's hooks with the threshold that the sequence gate would have got from its edits, computed with the final weights.
+ * Per layer it is `min(alpha, min over the edit prompts of max_i z_i)`, with alpha the setting `sequenceThreshold` and z_i the
+ * gate's signal at token i.
  */
 export async function withSequenceThresholds(request: SequenceGateRequest): Promise<HookLayer[]> {
   const { model, tokenizer, hooks, edits, device } = request;

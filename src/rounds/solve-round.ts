@@ -1,4 +1,4 @@
-/** @file Writes the values of a round's edits into hooks. */
+/** @file Solves a round: writes the values of its edits into hooks. */
 import {
   decodeHookFile,
   type Edit,
@@ -26,7 +26,7 @@ export interface WrittenValues {
   readonly values: readonly Pick<StoredValue, 'target'>[];
   readonly contexts: readonly string[];
   /**
-   * Earlier edits that these overwrite. They are taken back first, because a key that is already written takes at most half
+   * Ids of earlier edits that these overwrite. They are removed first: a key that is written already would take at most half
    * of a new residual.
    */
   readonly removedIds: readonly string[];
@@ -46,9 +46,9 @@ export async function writeValues(
 
 /** A solve as a file, not yet stored. */
 export interface SolvedHooks {
-  /** Of `hooks.safetensors`: the round's segment, with the sketches where it is the model's first. */
+  /** The bytes of `hooks.safetensors`: the round's segment, and the sketches if it is the model's first. */
   readonly bytes: Uint8Array;
-  /** By layer, edit by edit; see `RoundResult`. */
+  /** The written share of each edit, by layer; see `RoundResult`. */
   readonly writtenShare: readonly (readonly number[])[];
   readonly seconds: number;
 }
@@ -73,14 +73,14 @@ export interface StoredSolve extends SolvedHooks {
   readonly values: readonly StoredValue[];
 }
 
-/** What a solve wrote, as all who read its file have it. */
+/** What a solve wrote, as every reader of its file sees it. */
 export interface RecordedSolve {
   readonly record: SolveRecord;
   /** The base's state with the file's segment replayed on it. */
   readonly state: EditState;
 }
 
-/** Writes down what a stored solve did. @param before the base's state; undefined before the first version */
+/** Records what a stored solve did. @param before the base's state; undefined before the first version */
 export async function recordSolve(
   bench: Workbench,
   before: EditState | undefined,

@@ -1,4 +1,4 @@
-/** @file An optimised value as an object: `models/<modelId>/values/<contentKey>.safetensors`. */
+/** @file Reads and writes the value of an edit: `models/<modelId>/values/<contentKey>.safetensors`. */
 
 import { z } from 'zod';
 import type { ValueTarget } from '../editing/index.js';
@@ -7,9 +7,9 @@ import { getIfPresent, type ObjectStore, putOnce, valuesKey } from '../registry/
 import { decodeSealed, encodeSealed, requireFloat64Tensor } from '../statistics/index.js';
 import { tensor } from '../tensor/index.js';
 
-/** What a search found for a content key; which edit of which batch asked for it does not matter. */
+/** A value as it is stored. It belongs to a content key, not to one edit of one batch. */
 export interface StoredValue extends Omit<ValueTarget, 'id'> {
-  /** Share of this value in the time of its micro-batch. */
+  /** The time of its micro-batch, divided by the number of values in it. */
   readonly seconds: number;
 }
 
@@ -31,8 +31,8 @@ const metadataSchema = z.strictObject({
 });
 
 /**
- * Stores a value unless it is there: `target` and `initial` [dModel], `losses` [steps + 1], all float64; the rest is
- * metadata, and all of it is sealed.
+ * Stores a value unless it is stored already: tensors `target` and `initial` [dModel] and `losses` [steps + 1], all float64,
+ * and everything else as metadata. A digest seals the whole file.
  */
 export async function storeValue(place: ValuePlace, contentKey: string, value: StoredValue): Promise<void> {
   const vector = (data: Float64Array) => tensor('float64', [data.length], data);

@@ -5,7 +5,7 @@ import type { RoundPlan } from './records.js';
 /** What all values of a round depend on. */
 export interface ValueInputs {
   readonly modelDigest: string;
-  /** SHA-256 of the base's segments in their order: the hooks that stand while values are sought, what they removed included. */
+  /** SHA-256 of each of the base's segments, in their order: they give the hooks that are active during the search. */
   readonly segments: readonly string[];
   readonly settings: Hyperparameters;
   /** Content keys of the layers' key statistics, in the order of `settings.layers`. */
@@ -14,13 +14,13 @@ export interface ValueInputs {
 }
 
 /** The part of an edit that its value depends on. */
-export type SoughtEdit = Pick<Edit, 'subject' | 'prompt' | 'targetNew' | 'keep'>;
+export type SearchedEdit = Pick<Edit, 'subject' | 'prompt' | 'targetNew' | 'keep'>;
 
 /**
- * The content key of an edit's value, 64 hex digits: the same inputs give the same value, whatever batch the edit is in.
- * Settings that only matter when values are written or gates opened do not count.
+ * The content key of an edit's value, 64 hex digits. The same inputs give the same value, whichever batch the edit is in.
+ * Settings that only matter for the solve or the gates' thresholds are left out.
  */
-export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, keep }: SoughtEdit): string {
+export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, keep }: SearchedEdit): string {
   const { modelDigest, segments, statistics, contexts } = inputs;
   const { layers, gate, klFactor, keepFactor, weightDecay, clampNormFactor } = inputs.settings;
   const { descent, learningRate, steps, stopLoss, templatesPerStep } = inputs.settings;
@@ -39,7 +39,7 @@ export function valueKeyOf(inputs: ValueInputs, { subject, prompt, targetNew, ke
   });
 }
 
-/** The content keys of these edits' values. @param base manifest of the version that the round stands on */
+/** The content key of each edit's value. @param base manifest of the version that the round stands on */
 export function valueKeysOf(
   plan: Pick<RoundPlan, 'modelDigest' | 'settings' | 'statistics'>,
   base: Pick<Manifest, 'segments'> | undefined,

@@ -2,7 +2,7 @@ import type { KeyStatistics } from '../editing/index.js';
 import { mean, median, summarise } from '../evaluation/index.js';
 import type { RoundMeasures, SolvedRound, VersionMetrics } from './records.js';
 
-/** Flattens a round into a manifest's metrics. */
+/** A manifest's metrics of what was measured of a round. */
 export function versionMetrics(
   { measurements, answers, drift, retention }: Pick<RoundMeasures, 'measurements' | 'answers' | 'drift' | 'retention'>,
   {
@@ -26,7 +26,7 @@ export function versionMetrics(
   };
 }
 
-/** Who made the factors of these statistics, by layer, where that is known. */
+/** Which solver made the factors of these key statistics, by layer, where that is known. */
 export function solversOf(statistics: readonly KeyStatistics[]): Pick<VersionMetrics, 'solvers'> {
   const known = statistics.flatMap(({ layer, origin }) => (origin ? [[String(layer), origin] as const] : []));
   return known.length > 0 ? { solvers: Object.fromEntries(known) } : {};

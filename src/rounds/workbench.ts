@@ -19,7 +19,7 @@ import { type Device, OnnxGemmEngine, rowsPerBatch } from '../runtime/index.js';
 import { HookableModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 
-/** What a workbench is made of. Nothing of it is compiled yet. */
+/** What a workbench is made of; nothing is compiled yet. */
 export interface WorkbenchParts {
   readonly store: ObjectStore;
   readonly modelId: string;
@@ -27,15 +27,15 @@ export interface WorkbenchParts {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly settings: Hyperparameters;
-  /** Of every hooked layer; none where no round is written. */
+  /** Key statistics of every hooked layer; left out where no round is written. */
   readonly statistics?: readonly KeyStatistics[];
-  /** Of every hooked layer, as a published version holds them; those of the statistics unless given. */
+  /** Sketches of every hooked layer, as published versions hold them; those of the statistics unless given. */
   readonly sketches?: readonly LayerSketch[];
   readonly device?: Device;
   readonly memoryBudgetBytes: number;
 }
 
-/** Everything that rounds on one model share. Graphs are compiled when they are first needed. */
+/** What all rounds on one model share. Graphs are compiled when they are first needed. */
 export class Workbench {
   readonly store: ObjectStore;
   readonly modelId: string;
@@ -43,16 +43,16 @@ export class Workbench {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly settings: Hyperparameters;
-  /** Sketches are rounded as consumers will load them. */
+  /** Their sketches are rounded, as every consumer of a version loads them. */
   readonly statistics: readonly KeyStatistics[];
   readonly sketches: readonly LayerSketch[];
   readonly device: Device | undefined;
   readonly memoryBudgetBytes: number;
   readonly engine: OnnxGemmEngine;
-  #values: Promise<ValueSearch> | undefined;
-  #collection: Promise<KeyCollection> | undefined;
-  #edited: Promise<HookableModel> | undefined;
-  #contexts: Promise<readonly string[]> | undefined;
+  readonly #values: Lazy<ValueSearch>;
+  readonly #collection: Lazy<KeyCollection>;
+  readonly #edited: Lazy<HookableModel>;
+  readonly #contexts: Lazy<readonly string[]>;
 
   constructor(parts: WorkbenchParts) {
     const { store, modelId, modelDigest, model, tokenizer, settings, statistics = [], device } = parts;
@@ -66,37 +66,37 @@ export class Workbench {
     this.sketches = parts.sketches ?? this.statistics;
     this.device = device;
     this.memoryBudgetBytes = parts.memoryBudgetBytes;
-    this.engine = new OnnxGemmEngine(this.#onDevice);
+    const onDevice = device ? { device } : {};
+    const { layers, gate, contextTokens, seed } = settings;
+    this.engine = new OnnxGemmEngine(onDevice);
+    this.#values = new Lazy(() => ValueSearch.compile(model, settings, device));
+    this.#collection = new Lazy(() => KeyCollection.compile(model, settings, device));
+    this.#edited = new Lazy(() => HookableModel.compile(model, { layers, gate, rowsPerBatch, ...onDevice }));
+    const edited: Pick<HookableModel, 'generate'> = {
+      generate: async (...request) => (await this.edited()).generate(...request),
+    };
+    const templates = { store, modelId, modelDigest, edited, tokenizer, contextTokens, seed };
+    this.#contexts = new Lazy(() => contextTemplates(templates));
   }
 
-  /** Seeks value targets. */
+  /** The search for the values of edits. */
   values(): Promise<ValueSearch> {
-    this.#values ??= ValueSearch.compile(this.model, this.settings, this.device);
-    return this.#values;
+    return this.#values.get();
   }
 
   /** Reads keys and block outputs of edits. */
   collection(): Promise<KeyCollection> {
-    this.#collection ??= KeyCollection.compile(this.model, this.settings, this.device);
-    return this.#collection;
+    return this.#collection.get();
   }
 
   /** The model as it is served, with and without hooks. */
   edited(): Promise<HookableModel> {
-    const { layers, gate } = this.settings;
-    this.#edited ??= HookableModel.compile(this.model, { layers, gate, rowsPerBatch, ...this.#onDevice });
-    return this.#edited;
+    return this.#edited.get();
   }
 
-  /** The templates that every edit prompt is put into: stored ones, else written by the model now and stored. */
+  /** The templates that every edit prompt is put into. The model writes them where they are not stored yet. */
   contexts(): Promise<readonly string[]> {
-    const { contextTokens, seed } = this.settings;
-    const { store, modelId, modelDigest, tokenizer } = this;
-    const edited: Pick<HookableModel, 'generate'> = {
-      generate: async (...request) => (await this.edited()).generate(...request),
-    };
-    this.#contexts ??= contextTemplates({ store, modelId, modelDigest, edited, tokenizer, contextTokens, seed });
-    return this.#contexts;
+    return this.#contexts.get();
   }
 
   /** The state before the first round. */
@@ -104,11 +104,12 @@ export class Workbench {
     return emptyState(this.model.config, this.settings);
   }
 
+  /** The hooks of a state, one for each hooked layer. */
   hooks(state: EditState): HookLayer[] {
     return hooksOf(state, this.sketches);
   }
 
-  /** @throws {InvalidInputError} without key statistics */
+  /** What `writeRound` works with. @throws {InvalidInputError} without key statistics */
   async roundContext(): Promise<RoundContext> {
     const { settings, statistics, engine } = this;
     if (statistics.length === 0) {
@@ -120,11 +121,30 @@ export class Workbench {
   }
 
   async dispose(): Promise<void> {
-    for (const compiled of [this.#values, this.#collection, this.#edited]) await (await compiled)?.dispose();
+    for (const lazy of [this.#values, this.#collection, this.#edited]) await (await lazy.made())?.dispose();
     await this.engine.dispose();
   }
+}
 
-  get #onDevice(): { readonly device?: Device } {
-    return this.device ? { device: this.device } : {};
+/** Makes something when it is first asked for. If that fails, the next call tries again. */
+class Lazy<T> {
+  readonly #make: () => Promise<T>;
+  #making: Promise<T> | undefined;
+
+  constructor(make: () => Promise<T>) {
+    this.#make = make;
+  }
+
+  get(): Promise<T> {
+    this.#making ??= this.#make().catch((error: unknown) => {
+      this.#making = undefined;
+      throw error;
+    });
+    return this.#making;
+  }
+
+  /** What was made, if anything was. Whoever asked for what failed has had its error. */
+  made(): Promise<T | undefined> {
+    return Promise.resolve(this.#making).catch(() => undefined);
   }
 }

@@ -5,10 +5,10 @@ import { bareEdit } from './round-edits.js';
 import { ancestorsOf } from './round-report.js';
 
 /**
- * Edits as they were written, with their paraphrases, neighbours and keep prompts, from the `edits.jsonl` of the versions
- * that wrote them. An edit that is in none has the prompts of its manifest only.
+ * Reads edits with their paraphrases, neighbours and keep prompts from the `edits.jsonl` of the versions that wrote them. An
+ * edit that is in none of these files has its own prompt only.
  *
- * @param ancestors manifests of all versions that wrote one
+ * @param ancestors manifests of all versions that wrote one of the edits
  * @throws {DigestMismatchError | NoSuchKeyError | MalformedFileError} if such a file is damaged
  */
 export async function writtenEdits(
@@ -24,7 +24,7 @@ export async function writtenEdits(
   return edits.map((edit) => written.get(nameOf(edit.version, edit)) ?? bareEdit(edit));
 }
 
-/** The edits in force of a version, as they were written. */
+/** The active edits of a version, with the prompts they were written with. */
 export async function activeEdits(store: ObjectStore, manifest: Manifest): Promise<Edit[]> {
   const ancestors = await ancestorsOf(store, manifest.modelId, manifest);
   return writtenEdits(

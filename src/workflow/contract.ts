@@ -1,14 +1,14 @@
 /**
- * @file What the workflow's states say to each other: stage names, payloads and environment names. Payloads are keys and
- * counts, never data. No Node import and nothing that computes: infrastructure code reads this file too.
+ * @file The contract between the workflow's stages: their names, payloads and environment variables. Payloads are keys and
+ * counts, never data. Infrastructure code reads this file too, so it imports nothing of Node and computes nothing.
  */
 import { z } from 'zod';
 
-/** Stages that run as functions: short, no model. */
+/** Stages that run as functions: they are short and open no model. */
 export const functionStages = ['ingest', 'lease', 'plan', 'judge', 'publish', 'collect', 'notify'] as const;
 export type FunctionStage = (typeof functionStages)[number];
 
-/** Stages that run as container tasks, beside the model. */
+/** Stages that run as container tasks: they may open the model. */
 export const taskStages = ['statistics', 'merge', 'values', 'solve', 'validate'] as const;
 export type TaskStage = (typeof taskStages)[number];
 
@@ -20,7 +20,7 @@ export const environmentNames = {
   cache: 'HOOKLINE_CACHE',
   /** `auto`, `cpu`, `cuda` or `webgpu`. */
   device: 'HOOKLINE_DEVICE',
-  /** `auto`, `onnx` or `tensorflow`: who factors key moments. */
+  /** `auto`, `onnx` or `tensorflow`: what factors the key statistics. */
   solver: 'HOOKLINE_SOLVER',
   /** Folder whose `node_modules` hold TensorFlow for Node.js. */
   tensorflow: 'HOOKLINE_TFJS',
@@ -30,7 +30,7 @@ export const environmentNames = {
   stateMachine: 'HOOKLINE_STATE_MACHINE',
 } as const;
 
-/** Exit codes of container tasks: 64 is never retried. */
+/** Exit codes of container tasks. A task that ends with 64 is never retried. */
 export const exitCodes = { done: 0, retry: 1, permanent: 64 } as const;
 
 const count = z.int().nonnegative();
@@ -41,19 +41,19 @@ const executionId = z.string().min(1);
 export const triggers = ['drop', 'schedule', 'next', 'run'] as const;
 
 /**
- * Input of an execution, and of `ingest` with the execution's id. With an object key that object is ingested; without, all
- * that lies in the model's inbox.
+ * Input of an execution; `ingest` gets it with the execution's id. An object key names the one object to ingest. Without it,
+ * everything in the model's inbox is ingested.
  */
 export const executionInputSchema = z.strictObject({
   trigger: z.enum(triggers),
   /** `incoming/<modelId>/<name>`, or empty. */
   objectKey: z.string(),
-  /** Empty where the object key says it. */
+  /** Empty where the object key names the model. */
   modelId,
 });
 export type ExecutionInput = z.infer<typeof executionInputSchema>;
 
-/** What became of what was dropped. */
+/** What can become of dropped files. */
 export const ingestOutcomes = ['accepted', 'rejected', 'duplicate', 'nothing'] as const;
 
 export const payloads = {
@@ -61,40 +61,40 @@ export const payloads = {
     input: executionInputSchema.extend({ executionId }),
     output: z.strictObject({
       modelId,
-      /** `rejected`: nothing of what was dropped can be edited. */
+      /** `rejected`: no dropped line is an edit. */
       outcome: z.enum(ingestOutcomes),
       accepted: count,
       rejected: count,
-      /** Pending units that were made of it. */
+      /** How many pending units were made. */
       units: count,
       /** One line; empty unless rejected. */
       reason: z.string(),
-      /** Key of the rejections line by line; empty where there are none. */
+      /** Key of the rejected lines; empty where there are none. */
       reportKey: z.string(),
     }),
   },
   lease: {
     input: z.strictObject({ action: z.enum(['acquire', 'release']), executionId, modelId, fence: count }),
     output: z.strictObject({
-      /** False where another running execution holds the model. */
+      /** False if another running execution holds the model's lease. */
       acquired: z.boolean(),
       fence: count,
-      /** The execution that holds the model; empty once released. */
+      /** The execution that holds the model's lease; empty once released. */
       owner: z.string(),
     }),
   },
   plan: {
     input: z.strictObject({ executionId, modelId, fence: count }),
     output: z.strictObject({
-      /** False where nothing is pending. */
+      /** False if nothing is pending. */
       hasRound: z.boolean(),
       roundId: z.string(),
       planKey: z.string(),
       edits: count,
       statisticsNeeded: z.boolean(),
-      /** Indices of corpus shards; empty where statistics are stored. */
+      /** Indices of corpus shards; empty if the statistics are stored. */
       statisticsShards: z.array(count),
-      /** Indices of edit shards with values that are not stored yet. */
+      /** Indices of edit shards of which some values are not stored. */
       valueShards: z.array(count),
       validationShards: z.array(count),
       /** Number of the first solve: 0. */
@@ -105,9 +105,9 @@ export const payloads = {
     input: z.strictObject({ modelId, planKey: z.string(), attempt: count }),
     output: z.strictObject({
       decision: z.enum(['publish', 'repeat', 'reject']),
-      /** Number of the next solve where edits are rejected and the rest is solved again, else of this one. */
+      /** Number of the next solve if the rest is to be solved again, or else of this one. */
       attempt: count,
-      /** Edits rejected by the criteria so far, of all in the round. */
+      /** How many edits of the round the criteria have rejected so far. */
       rejected: count,
       reason: z.string(),
     }),
@@ -123,12 +123,12 @@ export const payloads = {
     }),
     output: z.strictObject({
       outcome: z.enum(['published', 'rejected']),
-      /** 0 where nothing was published. */
+      /** 0 if nothing was published. */
       version: count,
       edits: count,
       rejected: count,
       reason: z.string(),
-      /** Key of the report, or of the rejection's record. */
+      /** Key of the report. */
       reportKey: z.string(),
     }),
   },
@@ -139,7 +139,7 @@ export const payloads = {
   },
   notify: {
     input: z.strictObject({
-      /** What the execution came to. */
+      /** How the execution ended. */
       outcome: z.enum(['PUBLISHED', 'REJECTED', 'PENDING', 'NOTHING', 'FAILED']),
       executionId,
       modelId,
@@ -147,7 +147,7 @@ export const payloads = {
       version: count,
       /** Name of the stage that failed, or empty. */
       stage: z.string(),
-      /** Error name that the state machine saw, or empty. */
+      /** Name of the error that the state machine caught, or empty. */
       error: z.string(),
       /** Its cause, or the reason of a rejection. */
       cause: z.string(),
@@ -180,9 +180,9 @@ export const taskInputSchema = z.strictObject({
 });
 export type TaskInput = z.infer<typeof taskInputSchema>;
 
-/** Names of errors that the state machine tells apart. */
+/** Names of errors that the state machine treats differently. */
 export const errorNames = {
-  /** `latest` moved: plan again on the new base. */
+  /** Another version was published meanwhile: plan again on that one. */
   staleBase: 'StaleBaseError',
   /** Trying again cannot help. */
   permanent: 'PermanentError',

@@ -1,9 +1,9 @@
 import type { ObjectStore } from '../registry/index.js';
 import type { ExecutionInput } from './contract.js';
 
-/** The executions of the workflow, wherever they run. */
+/** The executions of the workflow, on AWS or on this machine. */
 export interface Executions {
-  /** Whether an execution may still be at work. False for one that ended, and for one that nobody knows. */
+  /** Whether an execution may still be running. False for one that ended or that is unknown. */
   isRunning(executionId: string): Promise<boolean>;
   /** Starts an execution. @returns its id */
   start(input: ExecutionInput): Promise<string>;
@@ -17,6 +17,6 @@ export interface StageDependencies {
   readonly now: () => Date;
 }
 
-/** The name in an execution's id: the last part of an ARN, or the id itself. */
+/** An execution's name: the last part of its id if that is an ARN, or else the id itself. */
 export const executionNameOf = (executionId: string): string =>
   executionId.slice(executionId.lastIndexOf(':') + 1).replaceAll('/', '-');

@@ -1,4 +1,4 @@
-/** @file What the state machine says of a failure, in words: functions and jobs tell theirs as JSON. */
+/** @file The cause of a failure, in words. The state machine passes on JSON from functions and from jobs. */
 import { z } from 'zod';
 
 const functionCause = z.looseObject({ errorMessage: z.string() });
@@ -13,7 +13,7 @@ const jobCause = z.looseObject({
 
 const longestCause = 4000;
 
-/** The message of a failure. */
+/** The message in a failure's cause. */
 export function causeInWords(cause: string): string {
   const value = jsonOrUndefined(cause);
   const thrown = functionCause.safeParse(value);
@@ -34,11 +34,11 @@ function jsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Plain words.
+    // The cause is words, not JSON.
     return undefined;
   }
 }
 
-/** Whether a job ended with the exit code that says that another try cannot help. */
-export const isPermanentExit = (cause: string, exitCode: number): boolean =>
+/** Whether the cause says that a job ended with this exit code. */
+export const hasExitCode = (cause: string, exitCode: number): boolean =>
   [...cause.matchAll(/"ExitCode"\s*:\s*(\d+)/g)].some(([, code]) => Number(code) === exitCode);

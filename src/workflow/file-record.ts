@@ -1,4 +1,4 @@
-/** @file Remembers that files on this disk were read and checked, by their sizes and times, so that it need not be done again. */
+/** @file Records that files on this disk were checked, with their sizes and times, so that they need not be read again. */
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
@@ -9,13 +9,13 @@ const recordSchema = z.strictObject({
   files: z.array(z.strictObject({ name: z.string(), sizeBytes: z.number(), modifiedMs: z.number() })),
 });
 
-/** Notes that these files, in this order, have this digest. */
+/** Records that these files, in this order, have this digest. */
 export async function recordFiles(recordPath: string, digest: string, files: readonly string[]): Promise<void> {
   const text = JSON.stringify({ digest, files: await Promise.all(files.map(stampOf)) });
   await writeFileAtomically(recordPath, (file) => file.writeFile(text));
 }
 
-/** Whether the record says that these files have this digest, and no file looks changed since. */
+/** Whether these files are recorded with this digest, and none has another size or time since. */
 export async function areRecorded(recordPath: string, digest: string, files: readonly string[]): Promise<boolean> {
   const text = await unlessAbsent(readFile(recordPath, 'utf8'));
   const stamps = await unlessAbsent(Promise.all(files.map(stampOf)));
@@ -31,7 +31,7 @@ async function stampOf(path: string) {
 
 const isSame = (first: unknown, second: unknown): boolean => JSON.stringify(first) === JSON.stringify(second);
 
-/** A record that cannot be read is none: the files are checked again. */
+/** A damaged record counts as none: the files are checked again. */
 function jsonValue(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -40,9 +40,10 @@ function jsonValue(text: string): unknown {
   }
 }
 
-async function unlessAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
+/** The result of a file operation; undefined if the file or folder is absent. */
+export async function unlessAbsent<T>(operation: Promise<T>): Promise<T | undefined> {
   try {
-    return await reading;
+    return await operation;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

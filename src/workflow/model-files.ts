@@ -6,13 +6,13 @@ import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../e
 import type { Listener } from '../progress.js';
 import { digestOf, type ObjectStore } from '../registry/index.js';
 import { digestOfModel, type OpenedModel, openModel } from '../rounds/index.js';
-import { areRecorded, recordFiles } from './file-record.js';
+import { areRecorded, recordFiles, unlessAbsent } from './file-record.js';
 import type { Registration } from './registration.js';
 
-/** Where models come from and where their files are kept. */
+/** The store that models come from, and the folder that their files are kept in. */
 export interface ModelPlace {
   readonly store: ObjectStore;
-  /** Folder on this machine's disk that outlives a task. */
+  /** A folder on this machine's disk that stays when a task ends. */
   readonly cacheFolder: string;
   readonly listener: Listener;
   readonly signal?: AbortSignal | undefined;
@@ -22,8 +22,8 @@ type Registered = Pick<Registration, 'modelId' | 'modelDigest' | 'source'>;
 type StoreFile = Extract<Registration['source'], { readonly kind: 'store' }>['files'][number];
 
 /**
- * Opens the model of a registration. Its weights are read and compared with the registration's digest once; later, files of the same
- * sizes and times are taken to be the same.
+ * Opens the model of a registration. Its weights are read and compared with the registration's digest once. Later, files of
+ * the same sizes and times count as the same.
  *
  * @throws {DigestMismatchError} if it is another model, or the store's copy of a file is damaged
  */
@@ -35,8 +35,8 @@ export async function openRegisteredModel(place: ModelPlace, registration: Regis
 }
 
 /**
- * The folder with the model's files: a `directory` source as it is, a `store` source as it was downloaded to
- * `<cacheFolder>/<modelDigest>/`. What is damaged there is downloaded again.
+ * The folder with the model's files. A source of kind `directory` names it. A source of kind `store` is downloaded to
+ * `<cacheFolder>/<modelDigest>/`, again if files there were changed.
  */
 export async function materialise(place: ModelPlace, registration: Registered): Promise<string> {
   if (registration.source.kind === 'directory') return registration.source.path;
@@ -56,12 +56,12 @@ export async function materialise(place: ModelPlace, registration: Registered): 
   return folder;
 }
 
-/** Tasks that are as fast as this one. */
-const mostContenders = 100;
+/** After so many tries, in each of which another task took the name, the task fails. */
+const mostTries = 100;
 
 /**
- * Moves the draft to its name. Other tasks on this machine do the same: where one was first, its files are as good, and
- * where one takes the name in between, it is looked at again.
+ * Moves the draft to its name. Other tasks on this machine may do the same at the same time. If one of them was first, its
+ * files are used.
  */
 async function putInPlace(
   draft: string,
@@ -76,7 +76,7 @@ async function putInPlace(
       await rename(draft, folder);
       return;
     } catch (error) {
-      if (!isTaken(error) || tries === mostContenders) throw error;
+      if (!isTaken(error) || tries === mostTries) throw error;
     }
   }
 }
@@ -121,7 +121,7 @@ function requireContent({ key, sizeBytes, sha256 }: StoreFile, bytes: Uint8Array
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
 }
 
-/** Reads all weights unless these very files were found to be the registration's before. */
+/** Reads and compares all weights, unless it is recorded that these files are the registration's. */
 async function requireDigest(place: ModelPlace, registration: Registered, { model }: OpenedModel): Promise<void> {
   const folder = join(place.cacheFolder, 'checked');
   const record = join(folder, `${digestOf(await realpath(model.directory))}.json`);
@@ -143,27 +143,23 @@ function requireFileName(name: string): void {
   throw new InvalidInputError('file of a model', 'a name without folders', JSON.stringify(name));
 }
 
-/** Names are taken out of use at once; tasks that have the files open keep them. */
+/** Renames the folder before it is removed, so that its name is free at once. Tasks that have its files open keep them. */
 async function moveAway(folder: string, cacheFolder: string): Promise<void> {
   const aside = join(cacheFolder, `${draftPrefix}${randomUUID()}`);
-  try {
-    await rename(folder, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
+  await unlessAbsent(rename(folder, aside));
   await rm(aside, { recursive: true, force: true });
 }
 
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
-/** Removes what downloads left that were killed. */
+/** Removes the drafts of downloads that were killed. */
 async function sweep(cacheFolder: string): Promise<void> {
   for (const name of await readdir(cacheFolder)) {
     if (!name.startsWith(draftPrefix)) continue;
     const path = join(cacheFolder, name);
-    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
-    if (Date.now() - mtimeMs > abandonedAfterMs) await rm(path, { recursive: true, force: true });
+    // Another task may remove it at the same time.
+    const draft = await unlessAbsent(stat(path));
+    if (draft && Date.now() - draft.mtimeMs > abandonedAfterMs) await rm(path, { recursive: true, force: true });
   }
 }
 

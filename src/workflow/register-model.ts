@@ -1,9 +1,7 @@
-/** @file Registers a model with a store: writes down what the workflow must know of it. */
-
+/** @file Registers a model with a store: stores what the workflow must know of it. */
 import { readFile, realpath } from 'node:fs/promises';
 import type { z } from 'zod';
 import type { PresetSettings } from '../editing/index.js';
-import { type Hyperparameters, presetFor, resolveHyperparameters } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Listener } from '../progress.js';
@@ -13,35 +11,34 @@ import {
   corpusKey,
   digestOf,
   encodeCanonical,
-  getIfPresent,
-  type LatestVersion,
+  findObject,
   latest,
   type ObjectStore,
   parseStored,
   putOnce,
   registrationKey,
 } from '../registry/index.js';
-import type { PublishCriteria } from '../rounds/index.js';
-import { continuedSettings, digestOfModel, openModel } from '../rounds/index.js';
+import { digestOfModel, openModel, type PublishCriteria, requireSameModel, roundSettings } from '../rounds/index.js';
 import { onlyStored } from '../statistics/index.js';
 import { type Registration, registrationSchema, storedRegistrationSchema } from './registration.js';
 import { uploadModel } from './upload-model.js';
 
-type RegistrationNumbers = Pick<
-  Registration,
-  'roundSize' | 'valueShardSize' | 'validationShardSize' | 'coalesce' | 'compareGates'
->;
+/** Options that are stored as they are given. */
+const plainOptions = ['roundSize', 'valueShardSize', 'validationShardSize', 'coalesce', 'compareGates'] as const;
 
-/** What a model is registered with. What is left out is as it was registered before, or by default. */
-export interface RegisterModelRequest extends Partial<RegistrationNumbers> {
+/**
+ * What a model is registered with. Options, texts and criteria that are left out stay as they were registered before, or get
+ * their defaults. Settings and `upload` are not remembered: they are decided by each call.
+ */
+export interface RegisterModelRequest extends Partial<Pick<Registration, (typeof plainOptions)[number]>> {
   readonly modelId: string;
   /** A Hugging Face directory. */
   readonly modelDirectory: string;
-  /** Whether containers take the model's files from the store; otherwise from this very directory. */
+  /** Whether to store the model's files for containers on other machines; otherwise they are read from the directory. */
   readonly upload?: boolean;
-  /** Settings that go before those of the model's preset. */
+  /** Settings that override those of the model's preset. */
   readonly settings?: Partial<PresetSettings>;
-  /** Text for key statistics; not needed where they are stored. */
+  /** Text for key statistics (the covariance of keys); not needed where they are stored. */
   readonly corpusPath?: string;
   /** Text on which drift is measured. */
   readonly heldOutPath?: string;
@@ -50,8 +47,8 @@ export interface RegisterModelRequest extends Partial<RegistrationNumbers> {
 }
 
 /**
- * Opens the model and stores its registration, its texts and, where they are asked for, its files. To register the same again
- * changes nothing.
+ * Opens the model and stores its registration, its texts and, on request, its files. Registering the same again changes
+ * nothing.
  *
  * @throws {InvalidInputError} if the store's versions are another model's, a setting contradicts them, or there is no text
  *   for key statistics and none are stored
@@ -66,13 +63,13 @@ export async function registerModel(
   const modelDigest = await digestOfModel(model, listener);
   const base = await latest(store, modelId);
   requireSameModel(modelId, modelDigest, base);
-  const settings = await settingsOf(model, base, request.settings ?? {});
+  const settings = await roundSettings(model, base, request.settings ?? {});
   const known = await findRegistration(store, modelId);
   const corpus = (await storeText(store, modelId, request.corpusPath)) ?? known?.registration.corpus ?? null;
   const heldOut = (await storeText(store, modelId, request.heldOutPath)) ?? known?.registration.heldOut ?? null;
   if (corpus === null && !base) await onlyStored({ store, modelId }, modelDigest, settings.layers);
   const registration = checkRegistration({
-    ...numbersOf(request, known?.registration),
+    ...optionsOf(request, known?.registration),
     schemaVersion: 1,
     modelId,
     modelDigest,
@@ -84,22 +81,6 @@ export async function registerModel(
   });
   await replaceRegistration(store, registration, known);
   return registration;
-}
-
-function requireSameModel(modelId: string, digest: string, base: LatestVersion | undefined): void {
-  if (base === undefined || base.manifest.modelDigest === digest) return;
-  const expected = base.manifest.modelDigest.slice(0, 12);
-  const requirement = `the model of the store's versions (digest ${expected}), or another --model-id`;
-  throw new InvalidInputError(`model ${modelId}`, requirement, `digest ${digest.slice(0, 12)}`);
-}
-
-async function settingsOf(
-  model: Model,
-  base: LatestVersion | undefined,
-  given: Partial<PresetSettings>,
-): Promise<Hyperparameters> {
-  if (base) return continuedSettings(base, given);
-  return resolveHyperparameters({ ...(await presetFor(model)).settings, ...given }, model.config);
 }
 
 function shapeOf({ config }: Model): Pick<Registration, 'layerCount' | 'maxTokens' | 'dModel' | 'dInner'> {
@@ -117,18 +98,10 @@ async function sourceOf(
   return { kind: 'directory', path: await realpath(modelDirectory) };
 }
 
-function numbersOf(request: RegisterModelRequest, known: Registration | undefined) {
-  const { roundSize, valueShardSize, validationShardSize, coalesce, compareGates } = request;
-  const given = Object.entries({ roundSize, valueShardSize, validationShardSize, coalesce, compareGates });
+/** The given options, or else the known ones. An undefined one gets its default from the schema. */
+function optionsOf(request: RegisterModelRequest, known: Registration | undefined) {
   return {
-    ...(known && {
-      roundSize: known.roundSize,
-      valueShardSize: known.valueShardSize,
-      validationShardSize: known.validationShardSize,
-      coalesce: known.coalesce,
-      compareGates: known.compareGates,
-    }),
-    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+    ...Object.fromEntries(plainOptions.map((name) => [name, request[name] ?? known?.[name]])),
     statistics: { ...known?.statistics, ...request.statistics },
     criteria: { ...known?.criteria, ...request.criteria },
   };
@@ -169,12 +142,10 @@ interface KnownRegistration {
 
 async function findRegistration(store: ObjectStore, modelId: string): Promise<KnownRegistration | undefined> {
   const key = registrationKey(modelId);
-  if ((await getIfPresent(store, key)) === undefined) return undefined;
-  const { bytes, etag } = await store.get(key);
-  return {
-    registration: parseStored(new TextDecoder().decode(bytes), storedRegistrationSchema, key, 'a registration'),
-    etag,
-  };
+  const found = await findObject(store, key);
+  if (found === undefined) return undefined;
+  const text = new TextDecoder().decode(found.bytes);
+  return { registration: parseStored(text, storedRegistrationSchema, key, 'a registration'), etag: found.etag };
 }
 
 /** @throws {PreconditionFailedError} if somebody else registers the model at the same time */

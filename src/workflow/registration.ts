@@ -1,10 +1,8 @@
-/** @file What the workflow must know of a model without opening it: `models/<modelId>/model.json`. */
-
+/** @file The registration of a model, which the workflow works from: `models/<modelId>/model.json`. */
 import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
-import type { ObjectStore } from '../registry/index.js';
-import { findStored, registrationKey, withTodaysNames } from '../registry/index.js';
+import { findStored, type ObjectStore, registrationKey, withTodaysNames } from '../registry/index.js';
 import { publishCriteriaSchema } from '../rounds/index.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -42,7 +40,7 @@ export const registrationSchema = z.strictObject({
   }),
   /** Most edits of a round. */
   roundSize: positive.default(100),
-  /** Most edits of a container task that optimises values. */
+  /** Most edits of a container task that searches values. */
   valueShardSize: positive.default(100),
   /** Most edits of a container task that validates. */
   validationShardSize: positive.default(100),
@@ -75,7 +73,6 @@ export async function readRegistration(store: ObjectStore, modelId: string): Pro
     schema: storedRegistrationSchema,
     what: 'a registration',
   });
-  if (registration === undefined)
-    throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
-  return registration;
+  if (registration !== undefined) return registration;
+  throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DigestMismatchError } from '../errors.js';
 import { digestOf, digestOfFile, type ObjectStore } from '../registry/index.js';
 import { writeFileAtomically } from '../tensor/index.js';
+import { unlessAbsent } from './file-record.js';
 
 /** A text in the store. */
 interface StoredText {
@@ -11,7 +12,7 @@ interface StoredText {
 }
 
 /**
- * A stored text as a file on this machine, downloaded once.
+ * Makes a stored text a file on this machine's disk. It is downloaded once.
  *
  * @returns its path
  * @throws {DigestMismatchError} if the object is another text @throws {NoSuchKeyError} if it is missing
@@ -22,20 +23,11 @@ export async function materialiseText(
 ): Promise<string> {
   const folder = join(cacheFolder, 'texts');
   const path = join(folder, `${sha256}.txt`);
-  if ((await digestIfPresent(path)) === sha256) return path;
+  if ((await unlessAbsent(digestOfFile(path)))?.sha256 === sha256) return path;
   const { bytes } = await store.get(key);
   const actual = digestOf(bytes);
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
   await mkdir(folder, { recursive: true });
   await writeFileAtomically(path, (file) => file.writeFile(bytes));
   return path;
-}
-
-async function digestIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return (await digestOfFile(path)).sha256;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -8,12 +8,12 @@ import type { Registration } from './registration.js';
 
 type StoreFiles = Extract<Registration['source'], { readonly kind: 'store' }>['files'];
 
-/** What Node reads and stores send in one piece. */
+/** Largest file that Node reads, and stores take, in one piece. */
 const fileLimitBytes = 2 ** 31 - 1;
 
 /**
- * Stores the model's weights and all JSON files beside them under `source/<sha256>/<name>`, one file in memory at a time.
- * What is there already is not sent again.
+ * Stores the model's weights and all JSON files beside them under `source/<sha256>/<name>`. One file is in memory at a time.
+ * Files that are stored already are not sent again.
  *
  * @throws {InvalidInputError} if a file is too large for one object
  */
@@ -33,7 +33,7 @@ export async function uploadModel(
   return files;
 }
 
-/** Names in the model's folder; its weights may be links to files of other names. */
+/** Names in the model's folder. Weights may be links to files of other names. */
 async function fileNames({ directory, weights }: Model): Promise<string[]> {
   const names: string[] = [];
   for (const name of (await readdir(directory)).sort()) {

@@ -1,4 +1,4 @@
-import { PermanentError, RoundRejectedError, RoundsSetAsideError } from '../../errors.js';
+import { PermanentError, RoundRejectedError, RoundsQuarantinedError } from '../../errors.js';
 import type { ObjectStore } from '../../registry/index.js';
 import { type BatchState, type PublishedRound, readPublishedRound } from '../../workflow/index.js';
 import { printRounds } from '../tables/round-tables.js';
@@ -23,7 +23,7 @@ export interface BatchPlace {
  * @param more what else is part of the JSON value
  * @throws {PermanentError} if a batch holds nothing that could be taken
  * @throws {RoundRejectedError} if a round of one did not hold
- * @throws {RoundsSetAsideError} if a round of one is quarantined
+ * @throws {RoundsQuarantinedError} if a round of one was quarantined
  */
 export async function reportBatches(
   terminal: Terminal,
@@ -56,5 +56,5 @@ function throwIfUnfit(modelId: string, batches: readonly BatchResult[]): void {
   const rejected = units.find(({ state }) => state === 'rejected');
   if (rejected) throw new RoundRejectedError(modelId, rejected.reason);
   const failed = units.filter(({ state }) => state === 'failed').length;
-  if (failed > 0) throw new RoundsSetAsideError(modelId, failed);
+  if (failed > 0) throw new RoundsQuarantinedError(modelId, failed);
 }

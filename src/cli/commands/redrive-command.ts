@@ -72,13 +72,13 @@ async function startAgain(
   const { openWorkflow } = await import('./open-workflow.js');
   const { workflowProgress } = await import('../terminal/workflow-progress.js');
   const { readModelStatus } = await import('../../local/index.js');
-  const { RoundsSetAsideError } = await import('../../errors.js');
+  const { RoundsQuarantinedError } = await import('../../errors.js');
   const { workflow } = await openWorkflow(options, workflowProgress(terminal, { showsModel: true }));
   for (const modelId of modelIds) await workflow.start({ trigger: 'run', objectKey: '', modelId });
   await workflow.idle();
   for (const modelId of modelIds) {
     const { failed, latest } = await readModelStatus(store, modelId);
-    if (failed > 0) throw new RoundsSetAsideError(modelId, failed);
+    if (failed > 0) throw new RoundsQuarantinedError(modelId, failed);
     terminal.print(`${modelId}: version ${latest ?? 'none'}`);
   }
 }

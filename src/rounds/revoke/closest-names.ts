@@ -1,4 +1,4 @@
-/** The names that a misspelt one may stand for: fewest changed characters first, none that differ in more than a third. */
+/** The known names that a misspelt one may mean: the most similar first, none that differs in more than a third of it. */
 export function closestNames(name: string, known: readonly string[], count = 3): string[] {
   const most = Math.max(1, Math.ceil(name.length / 3));
   return [...new Set(known)]
@@ -10,7 +10,7 @@ export function closestNames(name: string, known: readonly string[], count = 3):
     .map(({ other }) => other);
 }
 
-/** Levenshtein's distance: how many characters to insert, delete or replace. */
+/** The Levenshtein distance: how many characters must be inserted, deleted or replaced. */
 function editDistance(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (let row = 1; row <= from.length; row++) {

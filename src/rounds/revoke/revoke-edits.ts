@@ -1,4 +1,4 @@
-/** @file Takes edits back: a new version without them, solved again from what is kept, measured and published. */
+/** @file Revokes edits: solves again without them from the stored keys and targets, measures the result and publishes it. */
 import {
   type EditState,
   encodeHookFile,
@@ -22,22 +22,22 @@ import { withGemmEngine } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
 import type { HookedSubject } from '../evaluate-version.js';
 import { gateThresholds } from '../gate-thresholds.js';
-import { type LayerChange, layerChanges } from '../layer-changes.js';
-import { type PublishVersionRequest, publishVersion } from '../publish-round.js';
+import { layerChanges } from '../layer-changes.js';
+import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
 import { ancestorsOf } from '../round-report.js';
 import { writtenEdits } from '../written-edits.js';
-import { type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
+import { fallenBeyond, type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
 import { revokeMetrics } from './revoke-metrics.js';
 import { revokeReport } from './revoke-report.js';
 import { revokeSegment } from './revoke-segment.js';
 import { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke-selection.js';
 
-/** Edits of a model's latest version to take back. */
+/** Edits of a model's latest version to revoke. */
 export interface RevokeEditsRequest {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly selection: RevokeSelection;
-  /** The model of the versions, compiled for their layers and gate. */
+  /** The versions' model, compiled for their layers and gate. */
   readonly subject: Omit<HookedSubject, 'hooks'>;
   /** Token sequences of ordinary text for drift. */
   readonly heldOut: readonly (readonly number[])[];
@@ -45,28 +45,28 @@ export interface RevokeEditsRequest {
   readonly tolerance: number;
   /** Whether to publish although another edit loses more. */
   readonly force: boolean;
-  /** Whose publish it is; see `PublishRequest`. */
+  /** Who publishes; see `PublishRequest`. */
   readonly publishedBy: string;
 }
 
 /** A published revocation. */
 export interface Revocation {
   readonly published: LatestVersion;
-  /** The version that it was made on. */
+  /** The version that the edits were revoked from. */
   readonly base: number;
   readonly measures: RevokeMeasures;
   readonly notRestored: readonly NotRestored[];
 }
 
-/** How often a revocation is measured anew because another version was published meanwhile. */
+/** After so many tries, of which each met another version published meanwhile, the revocation fails. */
 const mostTries = 5;
 
 /**
- * Publishes the latest version without some of its edits, as if they had never been written. If another writer moves
- * `latest` meanwhile, a round of the workflow say, it begins again on what is there then.
+ * Publishes the latest version without some of its edits, as if they had never been written. If another writer publishes
+ * meanwhile, such as a round of the workflow, the revocation begins again on that version.
  *
- * @throws {InvalidInputError} if an edit that is meant is not active, or another loses more than is tolerated
- * @throws {StaleBaseError} if others were faster time and again
+ * @throws {InvalidInputError} if a selected edit is not active, or another edit loses more than is tolerated
+ * @throws {StaleBaseError} if another writer published during every try
  */
 export async function revokeEdits(request: RevokeEditsRequest, listener: Listener = {}): Promise<Revocation> {
   for (let tries = 1; ; tries++) {
@@ -85,20 +85,21 @@ async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): 
   const { base, ancestors, revoked, kept, state } = rest;
   const compared = { ...subject, before: rest.hooksBefore, after: rest.hooks, editIds: state.editIds };
   const texts = (edits: readonly ManifestEdit[]) => writtenEdits(store, ancestors, edits);
-  const measures = await revokeMeasures(compared, await texts(revoked), await texts(kept), heldOut, listener);
+  const measured = { revoked: await texts(revoked), kept: await texts(kept), heldOut };
+  const measures = await revokeMeasures(compared, measured, listener);
   const forced = mustBeForced(request, base.version, measures.kept);
   const metrics = revokeMetrics(measures, { secondsForSolve: rest.secondsForSolve, forced });
   const lost = notRestored(base.manifest.edits, revoked);
   const report = await revokeReport({
+    version: await nextVersion(store, modelId),
     ancestors,
     measures,
     metrics,
+    layers: await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine)),
     revoked,
     kept,
     notRestored: lost,
     createdAt: new Date(),
-    version: await nextVersion(store, modelId),
-    layers: await changedLayers(subject, state),
   });
   const published = await publishRest(request, rest, { metrics, report });
   return { published, base: base.version, measures, notRestored: lost };
@@ -124,7 +125,7 @@ interface Rest {
   readonly secondsForSolve: number;
 }
 
-/** The state is the replay of the segment, which is all that consumers have. */
+/** Solves without the revoked edits. The state is replayed from the segment, as every consumer of the version does. */
 async function withoutRevoked(base: LatestVersion, { store, modelId, selection }: RevokeEditsRequest): Promise<Rest> {
   const { manifest, version } = base;
   const revoked = revokeSelection(manifest, selection);
@@ -134,32 +135,32 @@ async function withoutRevoked(base: LatestVersion, { store, modelId, selection }
   const segment = revokeSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
   const state = await withGemmEngine((engine) => replaySegments(before.state, [segment], engine));
   const secondsForSolve = (performance.now() - startedAt) / 1000;
-  const hooks = { hooksBefore: before.hooks, hooks: hooksOf(state, before.sketches) };
   return {
     base,
+    ancestors: await ancestorsOf(store, modelId, manifest),
     revoked,
     kept,
     segment,
     state,
-    ...hooks,
+    hooksBefore: before.hooks,
+    hooks: hooksOf(state, before.sketches),
     secondsForSolve,
-    ancestors: await ancestorsOf(store, modelId, manifest),
   };
 }
 
 const namedFalls = 5;
 
 /**
- * Whether another edit loses more than is tolerated.
+ * Whether another edit loses more than is tolerated, so that only force publishes.
  *
- * @throws {InvalidInputError} if so, unless it is to be done all the same
+ * @throws {InvalidInputError} if it does and there is no force
  */
 function mustBeForced(
   { modelId, tolerance, force }: RevokeEditsRequest,
   version: number,
   kept: readonly RevokeMeasurement[],
 ): boolean {
-  const fallen = kept.filter(({ before, after }) => before.reliability - after.reliability > tolerance);
+  const fallen = fallenBeyond(tolerance, kept);
   if (fallen.length === 0 || force) return fallen.length > 0;
   const rounded = (share: number) => String(Number(share.toPrecision(3)));
   const named = fallen
@@ -175,10 +176,6 @@ function mustBeForced(
   );
 }
 
-function changedLayers({ edited }: RevokeEditsRequest['subject'], state: EditState): Promise<LayerChange[]> {
-  return withGemmEngine((engine) => layerChanges(edited.model, state, engine));
-}
-
 function publishRest(
   { store, modelId, publishedBy }: RevokeEditsRequest,
   { base, segment, state }: Rest,
@@ -187,6 +184,7 @@ function publishRest(
   const { manifest, version, etag } = base;
   const { modelDigest, dModel, dInner, statistics: statisticsDigests } = manifest;
   return publishVersion({
+    ...told,
     store,
     modelId,
     modelDigest,
@@ -194,7 +192,6 @@ function publishRest(
     dInner,
     statisticsDigests,
     publishedBy,
-    ...told,
     settings: storedHyperparametersSchema.parse(manifest.hyperparameters),
     thresholds: gateThresholds(state),
     hooks: encodeHookFile({ segment, sketches: [] }),

@@ -1,36 +1,37 @@
-/** @file What a revocation does: to the edits that go, to those that stay, and to ordinary text. */
+/** @file Measures what a revocation does to the revoked edits, to the kept ones, and to ordinary text. */
 import { type Edit, fillTemplate, type HookLayer } from '../../editing/index.js';
 import { type Drift, type EditMeasurement, mean, measureEdits } from '../../evaluation/index.js';
 import { describing, type Listener } from '../../progress.js';
 import { evaluateVersion, type HookedSubject, measureHooks } from '../evaluate-version.js';
 
-/** One edit under the version before and under the one without the revoked edits. */
+/** One edit, measured on the version before and on the one without the revoked edits. */
 export interface RevokeMeasurement {
   readonly edit: Edit;
   readonly before: EditMeasurement;
   readonly after: EditMeasurement;
-  /** Greedy text after its prompt: of the version before, of the one after, of the base model. */
+  /** Greedy text after its prompt, by the version before, the version after and the base model. */
   readonly texts: { readonly before: string; readonly after: string; readonly base: string };
-  /** Whether the text after begins with the new target. */
+  /** Whether the text of the version after begins with the new target. */
   readonly exactMatch: boolean;
-  /** Id of the edit whose gate opens on its prompt now; null for none. */
+  /** Id of the edit that fires on its prompt in the version after; null for none. */
   readonly firedBy: string | null;
 }
 
-/** An edit that goes. */
+/** A revoked edit. */
 export interface RevokedEdit extends RevokeMeasurement {
   /**
-   * Share of the target's tokens at which the most probable token is the base model's, on the edit prompt and then on each
-   * paraphrase: 1 throughout is the base model's answer.
+   * Share of the target's tokens at which the most probable token is that of the base model: first on the edit prompt, then
+   * on each paraphrase. Where all are 1, the model answers as the base model does.
    */
   readonly agreement: readonly number[];
 }
 
-/** A metric of the edits that stay. */
+/** A metric of the kept edits. */
 export interface KeptChange {
   readonly metric: KeptMetric;
-  /** Means; null where there was nothing to measure. */
+  /** Mean before; null where there was nothing to measure. */
   readonly before: number | null;
+  /** Mean after; null where there was nothing to measure. */
   readonly after: number | null;
   /** How many edits fell. */
   readonly fallen: number;
@@ -55,16 +56,20 @@ export interface RevokeSubject extends Omit<HookedSubject, 'hooks'> {
   readonly editIds: readonly string[];
 }
 
+/** On what a revocation is measured. */
+export interface RevokedAndKept {
+  readonly revoked: readonly Edit[];
+  readonly kept: readonly Edit[];
+  /** Token sequences of ordinary text; without any, drift is not measured. */
+  readonly heldOut: readonly (readonly number[])[];
+}
+
 /**
- * Measures the active edits of a version under it and under the one that some of them are taken out of.
- *
- * @param heldOut token sequences of ordinary text
+ * Measures the active edits of a version before and after some of them are revoked.
  */
 export async function revokeMeasures(
   subject: RevokeSubject,
-  revoked: readonly Edit[],
-  kept: readonly Edit[],
-  heldOut: readonly (readonly number[])[],
+  { revoked, kept, heldOut }: RevokedAndKept,
   listener: Listener = {},
 ): Promise<RevokeMeasures> {
   const { edited, tokenizer, editIds } = subject;
@@ -97,10 +102,21 @@ export async function revokeMeasures(
   };
 }
 
-/** Of a revoked edit's own prompts the same is wanted as of neighbours: what the base model says of the target there. */
+/**
+ * The revoked edit's own prompts as neighbourhood prompts of it: locality then is the agreement with the base model on the
+ * target's tokens.
+ */
 function asOwnNeighbour(edit: Edit): Edit {
   const own = [fillTemplate(edit.prompt, edit.subject), ...edit.paraphrases];
   return { ...edit, targetTrue: edit.targetNew, paraphrases: [], neighborhood: own, keep: [] };
+}
+
+/** Reliabilities are shares of a few tokens: this is less than any two of them differ by, and more than their rounding. */
+const roundingError = 1e-9;
+
+/** The kept edits that lose more than `tolerance` of their reliability. */
+export function fallenBeyond(tolerance: number, kept: readonly RevokeMeasurement[]): RevokeMeasurement[] {
+  return kept.filter(({ before, after }) => before.reliability - after.reliability > tolerance + roundingError);
 }
 
 const keptMetrics = ['reliability', 'generality', 'locality', 'sameSubjectLocality'] as const;

@@ -7,7 +7,7 @@ import { localityNote, measuredEditRow, noHeldOutNote, roundRows } from '../roun
 import type { KeptChange, RevokedEdit, RevokeMeasures } from './revoke-measures.js';
 import type { NotRestored } from './revoke-selection.js';
 
-/** All that the report of a revocation is made of. */
+/** What the report of a revocation is made of. */
 export interface RevokeReportRequest {
   /** The version's number. */
   readonly version: number;
@@ -16,14 +16,14 @@ export interface RevokeReportRequest {
   readonly measures: RevokeMeasures;
   readonly metrics: VersionMetrics;
   readonly layers: readonly LayerChange[];
-  /** In the order of the measures. */
+  /** In the order of the measures, as `kept` is. */
   readonly revoked: readonly ManifestEdit[];
   readonly kept: readonly ManifestEdit[];
   readonly notRestored: readonly NotRestored[];
   readonly createdAt: Date;
 }
 
-/** The report of a version that takes edits back, as one self-contained HTML page. */
+/** The report of a version that revokes edits, as one self-contained HTML page. */
 export function revokeReport(request: RevokeReportRequest): Promise<string> {
   const { version, ancestors, measures, metrics, layers } = request;
   const base = ancestors[ancestors.length - 1];

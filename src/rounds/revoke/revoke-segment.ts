@@ -2,8 +2,8 @@ import type { EditState, HookSegment } from '../../editing/index.js';
 import { matrix } from '../../linalg/index.js';
 
 /**
- * The segment that takes edits back and writes none: it has no rows, so whoever replays it solves again for the kept
- * keys and targets of all other edits. Nothing is optimised.
+ * The segment that removes edits and writes none. It has no rows of its own: replaying it solves again for the stored keys
+ * and targets of all other edits. No value is searched.
  */
 export function revokeSegment(state: EditState, removedIds: readonly string[]): HookSegment {
   const kept = state.editIds.filter((id) => !removedIds.includes(id)).length;

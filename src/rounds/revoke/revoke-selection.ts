@@ -1,9 +1,9 @@
-/** @file Which edits of a version a revocation means. */
+/** @file Which edits of a version are to be revoked. */
 import { InvalidInputError } from '../../errors.js';
 import type { Manifest, ManifestEdit } from '../../registry/index.js';
 import { closestNames } from './closest-names.js';
 
-/** What selects edits; the union of all is meant. */
+/** What selects edits: every edit that fits any of these. */
 export interface RevokeSelection {
   readonly ids: readonly string[];
   /** All active edits that this version wrote. */
@@ -13,9 +13,9 @@ export interface RevokeSelection {
 }
 
 /**
- * The active edits of a version that are meant, in the order in which they were written.
+ * The selected active edits of a version, in the order in which they were written.
  *
- * @throws {InvalidInputError} naming everything that selects no active edit, with what may have been meant
+ * @throws {InvalidInputError} naming everything that selects no active edit, and similar names
  */
 export function revokeSelection(
   manifest: Pick<Manifest, 'version' | 'edits'>,
@@ -40,7 +40,7 @@ export function revokeSelection(
   return active.filter(({ id }) => wanted.has(id));
 }
 
-/** An edit that a revoked one had overwritten; it does not come back. */
+/** An edit that a revoked one had overwritten. Revoking does not restore it. */
 export interface NotRestored {
   readonly revokedId: string;
   readonly earlier: ManifestEdit;

@@ -1,5 +1,6 @@
-/** @file One round in this process: the steps that the workflow's stages take, one after the other. */
+/** @file One round in this process: the same steps as the workflow's stages, one after the other. */
 import type { Edit } from '../../editing/index.js';
+import { InvalidInputError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
 import type { Listener } from '../../progress.js';
 import { contentKey, type LatestVersion, type Manifest, versionFileKey } from '../../registry/index.js';
@@ -18,8 +19,9 @@ import {
   removedIdsOf,
   renamedText,
 } from '../round-edits.js';
-import { missingValues, storedValues, storeMissingValues } from '../search-values.js';
+import { missingValues, type SearchRequest, storedValues, storeMissingValues } from '../search-values.js';
 import { recordSolve, solveRound } from '../solve-round.js';
+import type { StoredValue } from '../stored-value.js';
 import { valueKeysOf } from '../value-key.js';
 import { versionMetrics } from '../version-metrics.js';
 import type { Workbench } from '../workbench.js';
@@ -36,7 +38,7 @@ export interface RoundPlace {
   readonly statistics: RoundPlan['statistics'];
   /** Token sequences of ordinary text, for drift. */
   readonly heldOut: readonly (readonly number[])[];
-  /** Null publishes whatever comes out. */
+  /** Null publishes every round. */
   readonly criteria: PublishCriteria | null;
   readonly publishedBy: string;
 }
@@ -45,9 +47,9 @@ export interface RoundPlace {
 export interface RoundRequest {
   readonly base: RoundBase | undefined;
   readonly edits: readonly Edit[];
-  /** Lines of the batch that could not be taken, for the report. */
+  /** Lines of the batch that are no edits, for the report. */
   readonly rejected: readonly RejectedLine[];
-  /** Whether to measure the other gates on the same edits, for the report. */
+  /** Whether to measure the other kinds of gate on the same edits, for the report. */
   readonly compareGates: boolean;
 }
 
@@ -56,9 +58,9 @@ export interface RoundOutcome {
   readonly outcome: 'published' | 'rejected';
   /** Null where the criteria rejected the round. */
   readonly version: number | null;
-  /** Of the version; null where there is none. */
+  /** Null where there is no version. */
   readonly manifest: Manifest | null;
-  /** Why the round was rejected; empty where it was not. */
+  /** Why the round was rejected; empty where it was published. */
   readonly reason: string;
   readonly metrics: VersionMetrics;
   /** The edits that were written, in the order of the measures. */
@@ -73,23 +75,25 @@ export interface RoundOutcome {
   readonly reportKey: string;
 }
 
-/** A round's outcome, and what `latest` is after it where it was published. */
+/** A round's outcome, and the version that it was published as, if it was. */
 export interface EndedRound {
   readonly outcome: RoundOutcome;
   readonly published: LatestVersion | undefined;
 }
 
 /**
- * Writes one batch: plan, search values, solve, measure, judge; edits that fail are rejected and the rest is solved again as
- * often as the criteria allow; then publish or reject.
+ * Writes one batch: plans it, searches the values, solves, measures and judges. Edits that fail are rejected and the rest is
+ * solved again, as often as the criteria allow. Then the round is published or rejected.
  *
- * @throws {StaleBaseError} if somebody else published meanwhile
+ * @throws {InvalidInputError} if the batch has no edits
+ * @throws {StaleBaseError} if somebody else published since the base was read
  */
 export async function editRound(
   place: RoundPlace,
   request: RoundRequest,
   listener: Listener = {},
 ): Promise<EndedRound> {
+  if (request.edits.length === 0) throw new InvalidInputError('batch of a round', 'at least one edit', 'none');
   const named = nameEdits(request.edits, request.base?.latest.manifest);
   for (const edit of named.renamed ?? []) listener.onNotice?.(renamedText(edit));
   for (const { newId, oldId } of named.overwrites) {
@@ -112,8 +116,9 @@ export async function editRound(
   }
 }
 
+/** The round's id is a digest of all that its report depends on, because a rejected round's report is stored under it. */
 function planOf(
-  { bench, statistics }: RoundPlace,
+  { bench, statistics, heldOut, criteria }: RoundPlace,
   { base, rejected, compareGates }: RoundRequest,
   { edits, ...named }: NamedEdits,
 ): RoundPlan {
@@ -123,7 +128,7 @@ function planOf(
   return {
     schemaVersion: 1,
     modelId,
-    roundId: contentKey({ base: ref, edits }).slice(0, 16),
+    roundId: contentKey({ base: ref, edits, settings, criteria, heldOut, rejected, compareGates }).slice(0, 16),
     base: ref,
     modelDigest,
     settings,
@@ -139,6 +144,8 @@ function planOf(
   };
 }
 
+const segmentName = ({ roundId }: RoundPlan): string => `segment of round ${roundId}`;
+
 /** One solve, recorded and measured. */
 async function attemptRound(
   { bench, heldOut }: RoundPlace,
@@ -151,21 +158,33 @@ async function attemptRound(
   const edits = keptEdits(plan.edits, rejectedEdits);
   const contexts = await bench.contexts();
   const keys = valueKeysOf(plan, base?.latest.manifest, contexts, edits);
-  const valuePlace = { store: bench.store, modelId: plan.modelId, dModel };
-  const missing = await missingValues(valuePlace, edits, keys);
-  if (missing.length > 0) await storeMissingValues(bench, before ?? bench.emptyState, missing, contexts, listener);
-  const values = await storedValues(valuePlace, edits, keys);
+  const values = await valuesOf(bench, { before: before ?? bench.emptyState, edits, contexts }, keys, listener);
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
   report(0);
   const removedIds = removedIdsOf(plan, edits);
   const solve = await solveRound(bench, before, { edits, values, contexts, removedIds });
-  const what = `segment of round ${plan.roundId}`;
+  const what = segmentName(plan);
   const { record: solved, state } = await recordSolve(bench, before, { ...solve, what, values });
   report(1);
   const earlier = earlierEdits(base?.latest.manifest, removedIds);
   const whole = { heldOut, earlier, comparedEdits: plan.compareGates ? edits : [] };
-  const measures = roundMeasures([await measureRound(bench, state, edits, whole, listener)], solved.editIds, what);
+  const measured = await measureRound(bench, { state, edits, whole }, listener);
+  const measures = roundMeasures([measured], solved.editIds, what);
   return { attempt: { plan, dModel, dInner, rejectedEdits, solved, measures }, hooks: solve.bytes };
+}
+
+/** The values of edits: the stored ones, and those that are searched and stored now. */
+async function valuesOf(
+  bench: Workbench,
+  { before, edits, contexts }: SearchRequest,
+  keys: readonly string[],
+  listener: Listener,
+): Promise<StoredValue[]> {
+  const { store, modelId, model } = bench;
+  const place = { store, modelId, dModel: model.config.dModel };
+  const missing = await missingValues(place, edits, keys);
+  if (missing.length > 0) await storeMissingValues(bench, { before, missing, contexts }, listener);
+  return storedValues(place, edits, keys);
 }
 
 async function endRound(
@@ -190,8 +209,7 @@ async function endRound(
       published: undefined,
     };
   }
-  const what = `segment of round ${plan.roundId}`;
-  const published = await publishAttempt(store, attempt, { what, hooks, publishedBy });
+  const published = await publishAttempt(store, attempt, { what: segmentName(plan), hooks, publishedBy });
   const { version, manifest } = published;
   const reportKey = versionFileKey(plan.modelId, version, 'report.html');
   return { outcome: { ...told, outcome: 'published', version, manifest, reason: '', reportKey }, published };

@@ -1,15 +1,7 @@
 /** @file A model made ready for consecutive rounds in this process. */
 import { randomUUID } from 'node:crypto';
 import { basename, resolve } from 'node:path';
-import {
-  defaultMemoryBudgetBytes,
-  type Edit,
-  type Hyperparameters,
-  type PresetSettings,
-  presetFor,
-  resolveHyperparameters,
-} from '../../editing/index.js';
-import { InvalidInputError } from '../../errors.js';
+import { defaultMemoryBudgetBytes, type Edit, type Hyperparameters, type PresetSettings } from '../../editing/index.js';
 import type { RejectedLine } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
 import type { Listener } from '../../progress.js';
@@ -17,12 +9,12 @@ import { type LatestVersion, latest, modelIdFrom, type ObjectStore, openStore } 
 import { type Device, OnnxGemmEngine, resolveDevice, rowsPerBatch } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
 import { ensureStatistics, loadStatistics, type StatisticsResult } from '../../statistics/index.js';
-import { continuedSettings } from '../continued-settings.js';
 import { type PublishCriteria, publishCriteriaSchema } from '../criteria.js';
 import { heldOutSequences } from '../held-out-sequences.js';
 import { digestOfModel, openModel } from '../open-model.js';
 import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
 import type { RevokeSelection } from '../revoke/revoke-selection.js';
+import { requireSameModel, roundSettings } from '../round-settings.js';
 import { Workbench, type WorkbenchParts } from '../workbench.js';
 import { editRound, type RoundBase, type RoundOutcome, type RoundPlace } from './edit-round.js';
 
@@ -35,35 +27,35 @@ export interface EditSessionRequest {
   readonly store: ObjectStore | string;
   /** A Hugging Face directory. */
   readonly modelDirectory: string;
-  /** The model's name in the store; made of its folder's name unless given. */
+  /** The model's name in the store; derived from its folder's name unless given. */
   readonly modelId?: string;
-  /** Settings that go before those of the model's preset. */
+  /** Settings that override those of the model's preset. */
   readonly settings?: Partial<PresetSettings>;
   /** Text for key statistics; not needed where they are stored. */
   readonly corpusPath?: string;
   /** Ordinary text on which drift is measured: a file, or token sequences. */
   readonly heldOut?: string | TokenSequences;
-  /** What decides on publication, where it differs from the defaults; null publishes whatever comes out. */
+  /** What decides on publication, where it differs from the defaults; null publishes every round. */
   readonly criteria?: Partial<PublishCriteria> | null;
-  /** The best one of this machine unless given. */
+  /** The fastest one of this machine unless given. */
   readonly device?: Device;
-  /** Who factors key moments; `auto` unless given. */
+  /** What factors the key statistics; `auto` unless given. */
   readonly solver?: SolverRequest;
   /** Bytes that activations may take; 1.5 GiB unless given. */
   readonly memoryBudgetBytes?: number;
 }
 
-/** Batches to write, and what their reports say beside them. */
+/** What is optional about writing batches. */
 export interface EditOptions {
-  /** Lines that could not be taken, for the first report. */
+  /** Lines that are no edits, for the first report. */
   readonly rejected?: readonly RejectedLine[];
   /** Whether the last round's report compares the gates on its edits; true unless given. */
   readonly compareGates?: boolean;
-  /** Whose publish it is; see `PublishRequest`. A random name unless given. */
+  /** Who publishes, see `PublishRequest`; a random name unless given. */
   readonly publishedBy?: string;
 }
 
-/** How edits are taken back; see `RevokeEditsRequest`. */
+/** How edits are revoked; see `RevokeEditsRequest`. */
 export interface RevokeOptions {
   /** How much reliability any other edit may lose; 0 unless given. */
   readonly tolerance?: number;
@@ -73,8 +65,8 @@ export interface RevokeOptions {
 }
 
 /**
- * Opens model, statistics and latest version. A later version must be solved in the metric and with the weights of the first
- * one, so its layers, moment weight, gate and seed are taken from the store.
+ * Opens a model, its key statistics (the covariance of its keys) and its latest version. Settings that all versions of a model
+ * share, such as layers, gate and seed, are taken from the latest version.
  *
  * @throws {InvalidInputError} if the store's versions are another model's, or a setting contradicts them
  */
@@ -86,27 +78,22 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
   const { model, tokenizer } = await openModel(request.modelDirectory);
   const modelDigest = await digestOfModel(model, listener);
   const base = await openBase(store, modelId, modelDigest, device);
-  const given = request.settings ?? {};
-  const settings = base
-    ? continuedSettings(base.latest, given)
-    : resolveHyperparameters({ ...(await presetFor(model)).settings, ...given }, model.config);
+  const settings = await roundSettings(model, base?.latest, request.settings ?? {});
   const { memoryBudgetBytes = defaultMemoryBudgetBytes } = request;
   const parts = { store, modelId, modelDigest, model, tokenizer, settings, device, memoryBudgetBytes };
   const { statistics, digests, notices } = base
     ? await loadStatistics({ store, modelId, model }, base.latest.manifest.statistics)
     : await computedStatistics(parts, request, listener);
   for (const notice of notices) listener.onNotice?.(notice);
-  return new EditSession(new Workbench({ ...parts, statistics }), base, {
-    statistics: settings.layers.map((layer) => ({ layer, digest: digests[layer] })),
-    heldOut:
-      typeof request.heldOut === 'object'
-        ? request.heldOut
-        : await heldOutSequences(request.heldOut, { model, tokenizer }),
-    criteria,
-  });
+  const heldOut =
+    typeof request.heldOut === 'object'
+      ? request.heldOut
+      : await heldOutSequences(request.heldOut, { model, tokenizer });
+  const planned = settings.layers.map((layer) => ({ layer, digest: digests[layer] }));
+  return new EditSession(new Workbench({ ...parts, statistics }), base, { statistics: planned, heldOut, criteria });
 }
 
-/** A model ready for rounds on top of the store's latest version. Close it. */
+/** A model that is ready for rounds on top of the store's latest version. Close it after use. */
 export class EditSession {
   readonly bench: Workbench;
   #base: RoundBase | undefined;
@@ -130,6 +117,7 @@ export class EditSession {
     return this.bench.modelDigest;
   }
 
+  /** The settings of every round of this session. */
   get settings(): Hyperparameters {
     return this.bench.settings;
   }
@@ -145,10 +133,11 @@ export class EditSession {
   }
 
   /**
-   * Writes batches as consecutive rounds, and yields what became of each as soon as it ended. A round that the criteria
-   * reject publishes nothing, and the next one stands on the version before it.
+   * Writes batches as consecutive rounds, and yields the outcome of each as soon as it ended. A round that the criteria
+   * reject publishes nothing, and the next one stands on the same version.
    *
-   * @throws {StaleBaseError} if somebody else publishes meanwhile
+   * @throws {InvalidInputError} if a batch has no edits
+   * @throws {StaleBaseError} if somebody else published since this session read the latest version
    */
   async *edit(
     batches: readonly (readonly Edit[])[],
@@ -185,17 +174,11 @@ export class EditSession {
     const { store, modelId, tokenizer } = this.bench;
     const { heldOut } = this.#place;
     const subject = { edited: await this.bench.edited(), tokenizer };
-    const request = {
-      store,
-      modelId,
-      selection: { ids: [], ...selection },
-      subject,
-      heldOut,
-      tolerance,
-      force,
-      publishedBy,
-    };
-    const revocation = await revokeEdits(request, listener);
+    const selected = { ids: [], ...selection };
+    const revocation = await revokeEdits(
+      { store, modelId, selection: selected, subject, heldOut, tolerance, force, publishedBy },
+      listener,
+    );
     await this.#standOn(revocation.published);
     return revocation;
   }
@@ -241,13 +224,7 @@ async function openBase(
   device: Device,
 ): Promise<RoundBase | undefined> {
   const current = await latest(store, modelId);
+  requireSameModel(modelId, digest, current);
   if (current === undefined) return undefined;
-  if (current.manifest.modelDigest !== digest) {
-    throw new InvalidInputError(
-      `model ${modelId}`,
-      `the model of the store's versions (digest ${current.manifest.modelDigest.slice(0, 12)}), or another --model-id`,
-      `digest ${digest.slice(0, 12)}`,
-    );
-  }
   return { latest: current, loaded: await loadVersionHooks(store, modelId, current.version, { device }) };
 }

@@ -1,4 +1,4 @@
-/** @file A search along one coordinate after the other, under a budget of time. */
+/** @file A search along one coordinate after the other, within a time limit. */
 import { canonicalJson } from '../../registry/index.js';
 
 /** One coordinate: the values it may take, each as a part of a point. */
@@ -7,7 +7,7 @@ export interface Coordinate<Point> {
   readonly candidates: readonly Partial<Point>[];
 }
 
-/** What is searched, and how long. */
+/** What is searched, and for how long. */
 export interface CoordinateSearchRequest<Point, Trial> {
   readonly start: Point;
   readonly coordinates: readonly Coordinate<Point>[];
@@ -16,7 +16,7 @@ export interface CoordinateSearchRequest<Point, Trial> {
   /** Called once for each distinct point. */
   readonly evaluate: (point: Point, place: TrialPlace) => Promise<Trial>;
   readonly objectiveOf: (trial: Trial) => number;
-  /** Asked before every trial but the first: whether there is time for another, after these. */
+  /** Whether there is time for another trial after these. It is asked before every trial but the first. */
   readonly hasTime: (trials: readonly Trial[]) => boolean;
 }
 
@@ -24,7 +24,7 @@ export interface CoordinateSearchRequest<Point, Trial> {
 export interface TrialPlace {
   /** From 0. */
   readonly index: number;
-  /** Trials of the search as far as is known: those run, and those that this pass may still need. */
+  /** How many trials there will be as far as is known: those that ran, and those that this pass may still need. */
   readonly total: number;
   readonly coordinate: string;
 }
@@ -34,13 +34,13 @@ export interface CoordinateSearchResult<Trial> {
   /** In the order in which they were run. */
   readonly trials: readonly Trial[];
   readonly best: Trial;
-  /** False where the time was up before every wanted point was tried. */
+  /** False if the time was up before every point was tried. */
   readonly isComplete: boolean;
 }
 
 /**
- * Tries all candidates of a coordinate with the best values of the others, keeps the best, and goes on to the next
- * coordinate. Among equals the first one tried stays. No point is evaluated twice.
+ * Tries all candidates of a coordinate with the best values of the other coordinates, keeps the best one, and goes on to the
+ * next coordinate. Of equally good points the first one tried is kept. No point is evaluated twice.
  */
 export async function coordinateSearch<Point extends object, Trial>(
   request: CoordinateSearchRequest<Point, Trial>,

@@ -17,22 +17,22 @@ import { Workbench, type WorkbenchParts } from '../workbench.js';
 
 /** What trials of different settings share. */
 export interface TrialParts extends Omit<WorkbenchParts, 'settings' | 'sketches'> {
-  /** Of all layers that a trial may hook. */
+  /** Key statistics of all layers that a trial may hook. */
   readonly statistics: readonly KeyStatistics[];
-  /** Compiled for just these layers, in their order. */
+  /** Compiled for exactly these layers, in their order. */
   readonly edited: HookableModel;
   readonly contexts: readonly string[];
   readonly edits: readonly Edit[];
   readonly heldOut: readonly (readonly number[])[];
 }
 
-/** What a trial is doing: a stage, and how far it is. */
+/** Told what a trial is doing: its stage and how far it is. */
 export type TrialReport = (what: string) => void;
 
 /**
- * Writes one batch of edits with ever other settings, and measures each. Values depend on layers, learning rate and
- * steps alone (nothing was written before), and what is written does not depend on where a single layer's gate opens:
- * both are kept, so that a trial costs only what its settings change.
+ * Writes one batch of edits with different settings on the base model, and measures each result. Values depend only on
+ * layers, learning rate and steps. What is written into a single layer does not depend on the gate's threshold. Both are
+ * remembered, so that a trial computes only what its settings change.
  */
 export class TrialBench {
   readonly #values = new Map<string, readonly StoredValue[]>();
@@ -40,7 +40,7 @@ export class TrialBench {
   readonly #parts: TrialParts;
 
   constructor(parts: TrialParts) {
-    // As consumers of a published version would load them.
+    // Rounded, as every consumer of a version loads them.
     const statistics = parts.statistics.map((layer) => ({ ...layer, sketch: roundSketch(layer.sketch) }));
     this.#parts = { ...parts, statistics };
   }
@@ -85,7 +85,7 @@ export class TrialBench {
     });
   }
 
-  /** A bench of a trial's own layers. */
+  /** Uses a workbench of the layers that a trial hooks. */
   async #withBench<T>(settings: Hyperparameters, use: (bench: Workbench) => Promise<T>): Promise<T> {
     const statistics = settings.layers.map((layer) => this.#parts.statistics.find((own) => own.layer === layer)!);
     const bench = new Workbench({ ...this.#parts, settings, statistics });
@@ -96,7 +96,7 @@ export class TrialBench {
     }
   }
 
-  /** With the thresholds of the settings, and a memory without edits for every other layer of the model under trial. */
+  /** The state on all layers that the model is compiled for, with the settings' threshold; other layers have no edits. */
   #onAllLayers(state: EditState, settings: Hyperparameters): EditState {
     const { model, statistics } = this.#parts;
     const empty = emptyState(model.config, { ...settings, layers: statistics.map(({ layer }) => layer) });

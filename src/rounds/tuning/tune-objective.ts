@@ -1,4 +1,4 @@
-/** @file What a tuning trial is judged by, in one place. */
+/** @file The objective by which tuning compares its trials. */
 import type { HookMeasures } from '../evaluate-version.js';
 
 /** What a trial measured; null where there was nothing to measure it on. */
@@ -11,13 +11,13 @@ export interface TrialMetrics {
   readonly perplexityRatio: number | null;
 }
 
-/** A share below this counts as this much, so that trials with a share of 0 can still be told apart. */
+/** Smaller shares count as this one, so that trials with a share of 0 still differ. */
 const smallestShare = 0.01;
 
-/** Perplexity ratio up to which ordinary text counts as untouched. */
+/** Up to this perplexity ratio there is no penalty. */
 const freePerplexityRatio = 1.02;
 
-/** How steeply the objective falls beyond it: x1.04 costs 18 %, x1.07 costs 38 %. */
+/** How steeply the objective falls beyond that: a ratio of 1.04 costs 18 %, one of 1.07 costs 38 %. */
 const penaltyExponent = 10;
 
 /**
@@ -25,8 +25,8 @@ const penaltyExponent = 10;
  *
  *     H(reliability, generality, locality, same-subject locality, live exact match) · min(1, 1.02 / perplexity ratio)^10
  *
- * with H the harmonic mean, so that no metric can be bought with another. Each share counts as 0.01 at least; a metric that
- * could not be measured is left out.
+ * where H is the harmonic mean: a gain in one metric cannot make up for the loss of another. Each share counts as at least
+ * 0.01. A metric that was not measured is left out.
  */
 export function tuneObjective(metrics: TrialMetrics): number {
   const { reliability, generality, locality, sameSubjectLocality, liveExactMatch, perplexityRatio } = metrics;
@@ -36,7 +36,7 @@ export function tuneObjective(metrics: TrialMetrics): number {
   return shares.length === 0 ? 0 : (shares.length / reciprocals) * penalty;
 }
 
-/** What the objective looks at, of everything measured. */
+/** The metrics that the objective depends on. */
 export function trialMetrics({ summary, liveExactMatch, drift }: HookMeasures): TrialMetrics {
   const { reliability, generality, locality, sameSubjectLocality } = summary;
   const perplexityRatio = drift?.perplexityRatio ?? null;

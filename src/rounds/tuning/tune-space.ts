@@ -17,7 +17,7 @@ export type TunedSettings = Pick<
   'layers' | 'learningRate' | 'momentWeight' | 'similarityThreshold' | 'steps'
 >;
 
-/** What is searched, from where. */
+/** What is searched, and where the search begins. */
 export interface TuneSpace {
   readonly start: TunedSettings;
   readonly coordinates: readonly Coordinate<TunedSettings>[];
@@ -27,7 +27,7 @@ export interface TuneSpace {
   readonly layers: readonly number[];
 }
 
-/** Values tried beside the layers, the most careful first: among equals the first one tried stays. */
+/** The values that are tried, the most cautious first: of equally good ones the first is kept. */
 const candidateValues = {
   learningRate: [0.5, 1, 2, 4],
   momentWeight: [0.1, 0.03, 0.01],
@@ -37,25 +37,25 @@ const candidateValues = {
 
 const mostLayers = 8;
 
-/** At most eight single layers spread over the first 40 % of the depth, ends included: a subject's key is formed early. */
+/** At most eight single layers spread over the first 40 % of the depth, both ends included: a subject's key is formed early. */
 export function candidateLayers(depth: number): number[] {
   const last = Math.max(0, Math.ceil(0.4 * depth) - 1);
   const count = Math.min(mostLayers, last + 1);
   return Array.from({ length: count }, (_, i) => (count === 1 ? 0 : Math.round((i * last) / (count - 1))));
 }
 
-/** Where a search begins, and what it may not change. */
+/** Where a search begins, and which settings it must not change. */
 export interface TuneStart {
-  /** The model's preset: what it says of settings that are searched is tried first, what it says of others holds. */
+  /** The model's preset. Its values of searched settings are tried first; its values of other settings are kept. */
   readonly own: PresetSettings;
-  /** What the user holds fixed. */
+  /** Settings that the user holds fixed. */
   readonly given: Partial<PresetSettings>;
-  /** Single layers to try, in this order; those of `given`, else {@link candidateLayers}, unless said otherwise. */
+  /** Single layers to try, in this order; those of `given` or else {@link candidateLayers} unless given. */
   readonly layers?: readonly number[] | undefined;
 }
 
 /**
- * The space of a search: layers first, then one coordinate for each setting that is not held fixed.
+ * The space of a search: the layers first, then each setting that is not held fixed.
  *
  * @throws {InvalidInputError} if a setting or a layer does not fit the model
  */
@@ -80,8 +80,8 @@ export function tuneSpace({ own, given, layers }: TuneStart, config: ModelConfig
 }
 
 /**
- * A preset of these settings: the layers, and of everything else what differs from the schema's defaults, or from a
- * default that the model's own preset replaces. So it means the same beside the model and with `--preset`.
+ * A preset of these settings: the layers, every setting that differs from the schema's default, and every setting that the
+ * model's own preset names. So it means the same as a file beside the model and with `--preset`.
  */
 export function presetOf(settings: Hyperparameters, own: PresetSettings): PresetSettings {
   const defaults: Record<string, unknown> = hyperparametersSchema.parse({ layers: settings.layers });

@@ -1,4 +1,4 @@
-/** @file A small search for the hyperparameters that fit a model, on edits that the user gives. */
+/** @file Searches the hyperparameters that suit a model best, on edits that the user gives. */
 import type { Edit, Hyperparameters, KeyStatistics } from '../../editing/index.js';
 import { type PresetSettings, presetFor } from '../../editing/index.js';
 import { mean } from '../../evaluation/index.js';
@@ -23,25 +23,25 @@ export interface TuneRequest {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly edits: readonly Edit[];
-  /** Text for key statistics; not needed where they are stored. */
+  /** Text for the key statistics; not needed where they are stored. */
   readonly corpusPath?: string;
-  /** Of the corpus, see `StatisticsRequest`. */
+  /** Most tokens of the corpus to read; see `StatisticsRequest`. */
   readonly maxTokens?: number;
   /** Token sequences of ordinary text; without any, drift does not count. */
   readonly heldOut: readonly (readonly number[])[];
   /** Single layers to try, see `tuneSpace`. */
   readonly layers?: readonly number[];
-  /** Settings that the user holds fixed; all others begin with the model's preset. */
+  /** Settings that the user holds fixed; all others start from the model's preset. */
   readonly settings: Partial<PresetSettings>;
-  /** A trial begins only if half of a mean trial's time is left of these; the first one always does. */
+  /** Another trial begins only while half the mean time of a trial is left; the first one always does. */
   readonly budgetSeconds: number;
   readonly device: Device;
-  /** Who factors key moments; `auto` unless given. */
+  /** What factors the key statistics; `auto` unless given. */
   readonly solver?: SolverRequest;
   readonly memoryBudgetBytes: number;
 }
 
-/** How the search tells where it stands: trials done, and the stages before them. */
+/** Told how far the search is: the stages before the trials, and the trials done. */
 export interface TuneListener {
   readonly onProgress?: (progress: Progress | (Omit<Progress, 'stage'> & { readonly stage: 'trials' })) => void;
   readonly onNotice?: (message: string) => void;
@@ -63,16 +63,16 @@ export interface TuneResult {
   readonly best: Trial;
   /** The best settings as a preset. */
   readonly preset: PresetSettings;
-  /** False where the time was up before all that the search wanted was tried. */
+  /** False if the time was up before everything was tried. */
   readonly isComplete: boolean;
 }
 
-/** Most passes over all coordinates: the second one looks again at the layers with the steps and rates found. */
+/** Most passes over all coordinates. The second one tries the layers again, with the steps and rates found. */
 const sweeps = 2;
 
 /**
  * Searches layer, learning rate, moment weight, gate threshold and steps, one after the other, for the best
- * `tuneObjective` on these edits, written as one batch on the base model. Nothing but statistics is put into the store.
+ * `tuneObjective` on these edits, written as one batch on the base model. Only statistics and context templates are stored.
  *
  * @throws {InvalidInputError} if a setting or layer does not fit the model, or statistics need a corpus and none is given
  */
@@ -90,7 +90,7 @@ export async function tune(request: TuneRequest, listener: TuneListener = {}): P
     const found = await coordinateSearch({
       ...space,
       sweeps,
-      evaluate: (point, place) => runTrial(bench, space.base, point, place, listener),
+      evaluate: (settings, place) => runTrial(bench, { base: space.base, settings, ...place }, listener),
       objectiveOf: (trial) => trial.objective,
       hasTime,
     });
@@ -98,11 +98,14 @@ export async function tune(request: TuneRequest, listener: TuneListener = {}): P
   });
 }
 
+interface TrialSettings {
+  readonly base: Hyperparameters;
+  readonly settings: TunedSettings;
+}
+
 async function runTrial(
   bench: TrialBench,
-  base: Hyperparameters,
-  settings: TunedSettings,
-  { index, total, coordinate }: TrialPlace,
+  { base, settings, index, total, coordinate }: TrialPlace & TrialSettings,
   listener: TuneListener,
 ): Promise<Trial> {
   const startedAt = performance.now();
@@ -116,7 +119,7 @@ async function runTrial(
   return { settings, metrics, objective, seconds: (performance.now() - startedAt) / 1000 };
 }
 
-/** Makes everything ready that trials share, and frees it afterwards. */
+/** Prepares what all trials share, and frees it afterwards. */
 async function withTrialBench<T>(
   request: TuneRequest,
   { base, layers }: TuneSpace,
@@ -139,7 +142,7 @@ async function withTrialBench<T>(
   }
 }
 
-/** Statistics of all layers of the search, in one pass over the corpus. */
+/** Key statistics of all layers of the search, in one pass over the corpus. */
 async function statisticsOf(
   place: TuneRequest & {
     readonly modelDigest: string;
@@ -149,13 +152,13 @@ async function statisticsOf(
   },
   { onProgress, onNotice }: TuneListener,
 ): Promise<readonly KeyStatistics[]> {
-  const { corpusPath, maxTokens, store, modelId, model, tokenizer, device, engine, layers, seed } = place;
+  const { corpusPath, maxTokens, store, modelId, modelDigest, model, tokenizer, device, engine, layers, seed } = place;
   const solver = new Solver({ ...(place.solver ?? { choice: 'auto' }), engine, onNotice });
   const { statistics, notices } = await ensureStatistics({
     store,
     modelId,
     model,
-    modelDigest: place.modelDigest,
+    modelDigest,
     tokenizer,
     device,
     engine,

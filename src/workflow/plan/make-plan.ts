@@ -1,5 +1,4 @@
-/** @file Makes the plan of a round: everything that its stages compute follows from it. */
-
+/** @file Makes the plan of a round, which determines everything that its stages compute. */
 import type { Edit } from '../../editing/index.js';
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
@@ -12,13 +11,12 @@ import {
   storeOnce,
   valuesKey,
 } from '../../registry/index.js';
-import type { NamedEdits } from '../../rounds/index.js';
 import {
   continuedSettings,
+  type NamedEdits,
   nameEdits,
   plannedContexts,
   type RoundPlan,
-  roundPlanSchema,
   valueKeysOf,
 } from '../../rounds/index.js';
 import { onlyStored, verifyFactor } from '../../statistics/index.js';
@@ -26,7 +24,7 @@ import { readRejections } from '../queue/batch-objects.js';
 import { type PendingUnit, readUnit } from '../queue/pending-units.js';
 import type { Registration } from '../registration.js';
 import { registeredInputs } from './planned-statistics.js';
-import { attemptKey, planKeyOf } from './round-files.js';
+import { attemptKey, planForm, planKeyOf } from './round-files.js';
 
 /** What a plan is made of. */
 export interface PlanRequest {
@@ -35,24 +33,24 @@ export interface PlanRequest {
   readonly roundId: string;
   readonly units: readonly PendingUnit[];
   readonly base: LatestVersion | undefined;
-  /** Whether nothing else of the model waits: gates are compared on the last round of many. */
+  /** Whether nothing else of the model is waiting: of many rounds only the last one compares the gates. */
   readonly isLast: boolean;
 }
 
-/** A stored plan, and what of it is not done yet. */
+/** A stored plan, and whether its key statistics are stored too. */
 export interface StoredPlan {
   readonly plan: RoundPlan;
   readonly planKey: string;
   readonly areStatisticsStored: boolean;
 }
 
-/** Rejected lines that a plan, and so a report, shows. */
+/** Most rejected lines in a plan, and so in a report. */
 const shownRejections = 1000;
 
 /**
- * Makes and stores a round's plan, after what it stands on was compared with its digests.
+ * Makes and stores a round's plan. Before that, everything that the round builds on is compared with its digest.
  *
- * @throws {DigestMismatchError | MalformedFileError | NoSuchKeyError} naming what is damaged or missing
+ * @throws {DigestMismatchError | MalformedFileError | NoSuchKeyError} naming the damaged or missing object
  * @throws {InvalidInputError} if the registered model or its settings are not those of the base
  */
 export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
@@ -82,11 +80,11 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
     compareGates: registration.compareGates && request.isLast,
   };
   const planKey = planKeyOf(modelId, roundId, contentKey(plan).slice(0, 16));
-  await storeOnce(store, planKey, { what: 'a plan of a round', schema: roundPlanSchema }, plan);
+  await storeOnce(store, planKey, planForm, plan);
   return { plan, planKey, areStatisticsStored };
 }
 
-/** Every segment that the base consists of, and its model. */
+/** Checks the model of the base, and every segment that it consists of. */
 async function verifyBase(
   store: ObjectStore,
   registration: Registration,
@@ -101,7 +99,7 @@ async function verifyBase(
   for (const segment of base.manifest.segments) await pullFile(store, modelId, segment);
 }
 
-/** The base's own statistics; before the first version those of the registration's corpus, or the only ones that are stored. */
+/** The statistics of the base, or before the first version those of the registered corpus, or else the only stored ones. */
 async function namedStatistics(
   { store, registration, base }: PlanRequest,
   settings: RoundPlan['settings'],
@@ -122,7 +120,7 @@ async function verifyStatistics(
 ): Promise<boolean> {
   const { modelId, corpus } = registration;
   const areStored: boolean[] = [];
-  // One at a time: they are large.
+  // One at a time, because they are large.
   for (const { layer, digest } of statistics) areStored.push(await verifyFactor({ store, modelId }, digest, layer));
   const missing = statistics.filter((_, i) => !areStored[i]);
   if (missing.length === 0) return true;
@@ -148,7 +146,7 @@ async function namedEdits({ store, registration, units, base }: PlanRequest): Pr
   return nameEdits(written, base?.manifest);
 }
 
-/** Of batches whose first unit is in the round: a batch's lines are told once. */
+/** The rejected lines of the batches whose first unit is in the round, so that each batch's lines are reported once. */
 async function rejectedLines({ store, registration, units }: PlanRequest): Promise<RejectedLine[]> {
   const lines: RejectedLine[] = [];
   for (const { digest, unit } of units) {
@@ -162,7 +160,7 @@ function shardsOf(count: number, size: number): number[][] {
   return Array.from({ length: Math.ceil(count / size) }, (_, shard) => indices.slice(shard * size, (shard + 1) * size));
 }
 
-/** Indices of the shards with values that are not stored; none once the first solve is. */
+/** Indices of the shards of which some values are not stored; none if the first solve is stored. */
 export async function openValueShards(
   store: ObjectStore,
   { plan, planKey }: StoredPlan,

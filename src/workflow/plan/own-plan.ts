@@ -1,10 +1,11 @@
+/** @file Reads plans by keys from outside, and checks that a key is the plan's own. */
 import { InvalidInputError } from '../../errors.js';
 import { modelPrefix, type ObjectStore } from '../../registry/index.js';
 import type { RoundPlan } from '../../rounds/index.js';
 import { planKeyOf, readPlan } from './round-files.js';
 
 /**
- * The plan of a model's round. What lies elsewhere is not even read.
+ * Reads the plan of a model's round. Objects elsewhere are not read.
  *
  * @throws {InvalidInputError} if it is another model's, or the key is not the plan's own
  */
@@ -16,9 +17,9 @@ export async function readOwnPlan(store: ObjectStore, modelId: string, planKey: 
 }
 
 /**
- * The plan under a key, of whatever model.
+ * Reads the plan of a round of any model.
  *
- * @throws {InvalidInputError} if the key is not the plan's own: then what it names may be another model's
+ * @throws {InvalidInputError} if the key is not the plan's own, so that objects beside it may be another model's
  */
 export async function readPlanByKey(store: ObjectStore, planKey: string): Promise<RoundPlan> {
   const plan = await readPlan(store, planKey);
@@ -29,7 +30,7 @@ export async function readPlanByKey(store: ObjectStore, planKey: string): Promis
 
 const planKeyPattern = /^models\/[^/]+\/rounds\/[0-9a-f]{16}\/[0-9a-f]{16}\/plan\.json$/;
 
-/** Checks what a task was told to work on, before anything beside it is looked at. @throws {InvalidInputError} */
+/** Checks the form of a plan's key before anything is read by it. @throws {InvalidInputError} */
 export function checkPlanKey(planKey: string): string {
   if (planKeyPattern.test(planKey)) return planKey;
   throw new InvalidInputError('--plan', 'the key of a plan of a round', JSON.stringify(planKey));

@@ -1,13 +1,12 @@
 import type { Hyperparameters } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import { contentKey } from '../../registry/index.js';
-import type { LayerInputs } from '../../statistics/index.js';
-import { layerInputs } from '../../statistics/index.js';
+import { type LayerInputs, layerInputs } from '../../statistics/index.js';
 import type { Registration } from '../registration.js';
 import type { PlannedRound } from './round-files.js';
 
 /**
- * What the statistics of a plan are computed from.
+ * What a plan's key statistics (the covariance of keys) are computed from.
  *
  * @throws {InvalidInputError} if the registration's corpus and limits do not give the statistics that the plan names
  */
@@ -26,7 +25,7 @@ export function plannedInputs({ plan, registration }: PlannedRound): LayerInputs
 }
 
 /**
- * The inputs of the statistics that a registered model's first round needs; their content keys are what a plan names.
+ * What the key statistics of a registered model's first round are computed from. A plan names their content keys.
  *
  * @throws {InvalidInputError} if the registration names no corpus
  */

@@ -1,5 +1,6 @@
 import type { GateRow } from '../../evaluation/index.js';
 import {
+  findStored,
   type JsonValue,
   type Manifest,
   type ObjectStore,
@@ -7,8 +8,8 @@ import {
   readStored,
   roundPrefix,
 } from '../../registry/index.js';
-import { type RenamedEdit, type ValidationRecord, validationRecordSchema } from '../../rounds/index.js';
-import { readPlan } from './round-files.js';
+import type { RenamedEdit, ValidationRecord } from '../../rounds/index.js';
+import { attemptKey, readPlan, solveForm, validationForm } from './round-files.js';
 
 /** What a published version did, in short. */
 export interface PublishedRound {
@@ -18,15 +19,15 @@ export interface PublishedRound {
   readonly metrics: JsonValue;
   /** Greedy text after each edit's prompt. */
   readonly examples: readonly { readonly prompt: string; readonly before: string; readonly after: string }[];
-  /** The same weights behind each gate; empty where they were not compared. */
+  /** The same weights behind each kind of gate; empty where they were not compared. */
   readonly gates: readonly GateRow[];
   /** Edits that were written under another id than their batch gave them. */
   readonly renamed: readonly RenamedEdit[];
 }
 
 /**
- * Reads what a version of the workflow did from its manifest and the records of its round. Of a version that was not made
- * by the workflow the examples and gates are empty.
+ * Reads from a version's manifest and the records of its round what it did. Where the workflow did not make the version, there
+ * are no records, and examples and gates are empty.
  */
 export async function readPublishedRound(
   store: ObjectStore,
@@ -55,36 +56,21 @@ interface RoundRecords {
   readonly renamed: readonly RenamedEdit[];
 }
 
-/** What is kept of the solve that was published: the last one of the plan on the version's parent. */
+/** The records of the solve that was published: a round may have others, of plans that were given up. */
 async function recordsOf(store: ObjectStore, manifest: Manifest): Promise<RoundRecords> {
-  const none: RoundRecords = { records: [], renamed: [] };
   const roundId = /^round ([0-9a-f]{16})$/.exec(manifest.publishedBy)?.[1];
-  if (roundId === undefined) return none;
-  const prefix = roundPrefix(manifest.modelId, roundId);
-  const keys = await store.list(prefix);
-  for (const key of keys.filter((name) => name.endsWith('/plan.json'))) {
-    const plan = await readPlan(store, key);
-    if ((plan.base?.version ?? null) !== manifest.parent) continue;
-    const found = lastValidations(keys, key.slice(0, -'plan.json'.length));
-    if (found.length === 0) continue;
-    const records = await Promise.all(found.map((name) => readStored(store, name, validationForm)));
-    return { records, renamed: plan.renamed ?? [] };
+  const keys = roundId === undefined ? [] : await store.list(roundPrefix(manifest.modelId, roundId));
+  const own = manifest.segments.find(({ version }) => version === manifest.version);
+  for (const key of keys) {
+    const [, folder, attempt] = /^(.*)\/attempt-(\d+)\/solve\.json$/.exec(key) ?? [];
+    if (folder === undefined) continue;
+    const { segmentSha256 } = await readStored(store, key, solveForm);
+    if (segmentSha256 !== own?.sha256) continue;
+    const planKey = `${folder}/plan.json`;
+    const { validationShards, renamed = [] } = await readPlan(store, planKey);
+    const names = validationShards.map((_, shard) => attemptKey(planKey, Number(attempt), `validation-${shard}.json`));
+    const records = await Promise.all(names.map((name) => findStored(store, name, validationForm)));
+    return { records: records.filter((record) => record !== undefined), renamed };
   }
-  return none;
+  return { records: [], renamed: [] };
 }
-
-function lastValidations(keys: readonly string[], planPrefix: string): string[] {
-  const parts = keys.flatMap((key) => {
-    const match = key.startsWith(planPrefix)
-      ? /^attempt-(\d+)\/validation-(\d+)\.json$/.exec(key.slice(planPrefix.length))
-      : null;
-    return match ? [{ key, attempt: Number(match[1]), shard: Number(match[2]) }] : [];
-  });
-  const last = Math.max(...parts.map(({ attempt }) => attempt));
-  return parts
-    .filter(({ attempt }) => attempt === last)
-    .sort((first, second) => first.shard - second.shard)
-    .map(({ key }) => key);
-}
-
-const validationForm = { schema: validationRecordSchema, what: 'the record of a validation' };

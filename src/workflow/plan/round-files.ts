@@ -1,43 +1,73 @@
+/** @file The files of a round: its plan, and what the tasks of each attempt stored. */
 import { type ObjectStore, readStored, roundKey } from '../../registry/index.js';
 import {
   type RejectedEdits,
+  type RoundMeasures,
   type RoundPlan,
   rejectedEditsSchema,
+  roundMeasures,
   roundPlanSchema,
   type SolveRecord,
   solveRecordSchema,
+  type ValidationRecord,
+  validationRecordSchema,
 } from '../../rounds/index.js';
 import type { Registration } from '../registration.js';
 
-/** @throws {MalformedFileError} if the object is no plan of this schema version @throws {NoSuchKeyError} */
-export const readPlan = (store: ObjectStore, planKey: string): Promise<RoundPlan> =>
-  readStored(store, planKey, { schema: roundPlanSchema, what: 'a plan of a round' });
-
-/** Edits that must not be written by this solve. */
-export async function readRejectedEdits(store: ObjectStore, planKey: string, attempt: number): Promise<RejectedEdits> {
-  if (attempt === 0) return [];
-  const form = { schema: rejectedEditsSchema, what: 'excluded edits' };
-  return readStored(store, attemptKey(planKey, attempt, 'excluded.json'), form);
-}
-
-/** What the solve of this attempt told. */
-export const readSolveRecord = (store: ObjectStore, planKey: string, attempt: number): Promise<SolveRecord> =>
-  readStored(store, attemptKey(planKey, attempt, 'solve.json'), {
-    schema: solveRecordSchema,
-    what: 'the record of a solve',
-  });
-
-/** Key of a file of one solve, beside the plan. */
-export function attemptKey(planKey: string, attempt: number, name: string): string {
-  return `${planKey.slice(0, planKey.lastIndexOf('/'))}/attempt-${attempt}/${name}`;
-}
+export const planForm = { what: 'a plan of a round', schema: roundPlanSchema };
+export const rejectedEditsForm = { what: 'the rejected edits', schema: rejectedEditsSchema };
+export const solveForm = { what: 'the record of a solve', schema: solveRecordSchema };
+export const validationForm = { what: 'the record of a validation', schema: validationRecordSchema };
 
 /** Key of a round's plan. */
-export function planKeyOf(modelId: string, roundId: string, planId: string): string {
-  return roundKey(modelId, roundId, planId, 'plan.json');
+export const planKeyOf = (modelId: string, roundId: string, planId: string): string =>
+  roundKey(modelId, roundId, planId, 'plan.json');
+
+/** Key of a file of one attempt, beside the plan. */
+export const attemptKey = (planKey: string, attempt: number, name: string): string =>
+  `${planKey.slice(0, planKey.lastIndexOf('/'))}/attempt-${attempt}/${name}`;
+
+/** @throws {MalformedFileError} if the object is no plan of this schema version @throws {NoSuchKeyError} */
+export const readPlan = (store: ObjectStore, planKey: string): Promise<RoundPlan> =>
+  readStored(store, planKey, planForm);
+
+/** The edits that the criteria rejected before this attempt: its solve must not write them. */
+export async function readRejectedEdits(store: ObjectStore, planKey: string, attempt: number): Promise<RejectedEdits> {
+  if (attempt === 0) return [];
+  return readStored(store, attemptKey(planKey, attempt, 'excluded.json'), rejectedEditsForm);
 }
 
-/** A round as a task sees it. */
+/** The record of an attempt's solve. */
+export const readSolveRecord = (store: ObjectStore, planKey: string, attempt: number): Promise<SolveRecord> =>
+  readStored(store, attemptKey(planKey, attempt, 'solve.json'), solveForm);
+
+/** The solve of an attempt, and what all tasks together measured of it. */
+export interface AttemptRecords {
+  readonly solved: SolveRecord;
+  /** In the order of the solve's edits. */
+  readonly measures: RoundMeasures;
+}
+
+/**
+ * Reads the records of an attempt.
+ *
+ * @throws {NoSuchKeyError} if one is missing @throws {MalformedFileError} if an edit of the solve was not measured
+ */
+export async function readAttempt(
+  store: ObjectStore,
+  planKey: string,
+  attempt: number,
+  { validationShards }: RoundPlan,
+): Promise<AttemptRecords> {
+  const solved = await readSolveRecord(store, planKey, attempt);
+  const records: ValidationRecord[] = [];
+  for (const shard of validationShards.keys()) {
+    records.push(await readStored(store, attemptKey(planKey, attempt, `validation-${shard}.json`), validationForm));
+  }
+  return { solved, measures: roundMeasures(records, solved.editIds, attemptKey(planKey, attempt, 'solve.json')) };
+}
+
+/** A plan, and the registration of its model. */
 export interface PlannedRound {
   readonly plan: RoundPlan;
   readonly registration: Registration;

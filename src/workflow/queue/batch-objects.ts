@@ -1,11 +1,11 @@
-/** @file What is kept of one dropped batch: `models/<modelId>/batches/<digest>/`. */
+/** @file The objects of one dropped batch: `models/<modelId>/batches/<digest>/`. */
 import { z } from 'zod';
 import { batchKey, type ObjectStore, readStored } from '../../registry/index.js';
 import { rejectedLineSchema } from '../../rounds/index.js';
 
 const count = z.int().nonnegative();
 
-/** What a batch came to: written before its units, so that whoever goes on cuts them the same way. */
+/** What was read of a batch. It is stored before the units, so that an execution that goes on cuts the same units. */
 export const batchForm = {
   what: 'a dropped batch',
   schema: z.strictObject({
@@ -13,7 +13,7 @@ export const batchForm = {
     objectKey: z.string(),
     receivedAt: z.iso.datetime(),
     executionId: z.string(),
-    /** Edits that are taken. */
+    /** How many edits are accepted. */
     accepted: count,
     rejected: count,
     units: count,
@@ -21,13 +21,13 @@ export const batchForm = {
     roundSize: z.int().positive(),
     /** Highest version number at that time. */
     newestVersion: count,
-    /** Why nothing is taken; empty otherwise. */
+    /** Why no edit is accepted; empty if some are. */
     reason: z.string(),
   }),
 };
 export type Batch = z.infer<typeof batchForm.schema>;
 
-/** Written last: everything else of the batch is there. */
+/** Stored last: where it is, everything else of the batch is stored too. */
 export const receiptForm = {
   what: 'the receipt of a batch',
   schema: z.strictObject({ schemaVersion: z.literal(1), executionId: z.string(), at: z.iso.datetime() }),
@@ -38,6 +38,6 @@ export const rejectionsForm = { what: 'the rejected lines of a batch', schema: z
 /** Key of the rejected lines with their reasons. */
 export const rejectionsKey = (modelId: string, digest: string): string => batchKey(modelId, digest, 'rejections.json');
 
-/** Lines of a batch that were rejected. */
+/** The rejected lines of a batch. */
 export const readRejections = (store: ObjectStore, modelId: string, digest: string) =>
   readStored(store, rejectionsKey(modelId, digest), rejectionsForm);

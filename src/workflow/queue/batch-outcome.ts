@@ -1,33 +1,33 @@
-/** @file What has become of a dropped batch so far. */
+/** @file How far a dropped batch has come. */
 import type { RejectedLine } from '../../evaluation/index.js';
 import { batchKey, digestOf, failedPrefix, findStored, type ObjectStore, pendingPrefix } from '../../registry/index.js';
 import { batchForm, rejectionsForm, rejectionsKey } from './batch-objects.js';
 import { findOutcome, findUnitOutcome } from './current-round.js';
-import { identityOf, unitNamesBelow } from './pending-units.js';
+import { identityOf, type PendingUnit, unitIdentity, unitNamesBelow } from './pending-units.js';
 
-/** What became of one of a batch's units. */
+/** How far one of a batch's units has come. */
 export interface UnitState {
   readonly unit: number;
-  /** `waiting`: in the queue. `failed`: set aside until it is driven again. */
+  /** `waiting`: pending or in the round in work. `failed`: quarantined until it is driven again. */
   readonly state: 'waiting' | 'published' | 'rejected' | 'failed';
   /** Null unless published. */
   readonly version: number | null;
-  /** Of a round that was rejected. */
+  /** Why its round was rejected; empty if it was not. */
   readonly reason: string;
 }
 
-/** A batch as far as it has come. */
+/** How far a batch has come. */
 export interface BatchState {
   /** SHA-256 of its bytes. */
   readonly digest: string;
   readonly accepted: number;
   readonly rejected: readonly RejectedLine[];
-  /** Why nothing of it is taken; empty otherwise. */
+  /** Why no edit is accepted; empty if some are. */
   readonly reason: string;
   readonly units: readonly UnitState[];
 }
 
-/** Reads what became of the batch of these bytes; undefined if it has not been looked at. */
+/** Reads how far the batch of these bytes has come; undefined if it has not been ingested. */
 export async function readBatchState(
   store: ObjectStore,
   modelId: string,
@@ -41,9 +41,9 @@ export async function readBatchState(
   const pending = new Set((await unitNamesBelow(store, pendingPrefix(modelId))).map(identityOf));
   const units: UnitState[] = [];
   for (let unit = 1; unit <= batch.units; unit++) {
-    const identity = `${digest.slice(0, 16)}-${String(unit).padStart(4, '0')}`;
-    const isSetAside = failed.has(identity) && !pending.has(identity);
-    units.push(await unitState(store, modelId, { digest, unit }, isSetAside));
+    const identity = unitIdentity({ digest, unit });
+    const isQuarantined = failed.has(identity) && !pending.has(identity);
+    units.push(await unitState(store, modelId, { digest, unit }, isQuarantined));
   }
   return { digest, accepted: batch.accepted, rejected, reason: batch.reason, units };
 }
@@ -51,11 +51,11 @@ export async function readBatchState(
 async function unitState(
   store: ObjectStore,
   modelId: string,
-  { digest, unit }: { readonly digest: string; readonly unit: number },
-  isSetAside: boolean,
+  { digest, unit }: Pick<PendingUnit, 'digest' | 'unit'>,
+  isQuarantined: boolean,
 ): Promise<UnitState> {
   const became = await findUnitOutcome(store, modelId, { digest, unit });
-  if (became === undefined) return { unit, state: isSetAside ? 'failed' : 'waiting', version: null, reason: '' };
+  if (became === undefined) return { unit, state: isQuarantined ? 'failed' : 'waiting', version: null, reason: '' };
   const { outcome, version, roundId } = became;
   if (outcome === 'published') return { unit, state: outcome, version, reason: '' };
   return { unit, state: outcome, version: null, reason: (await findOutcome(store, modelId, roundId))?.reason ?? '' };

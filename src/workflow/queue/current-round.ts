@@ -1,4 +1,4 @@
-/** @file The round in work: begun, finished, set aside. Every step can be repeated after any failure. */
+/** @file The round in work: how it begins, ends or is quarantined. Every step can be repeated after any failure. */
 import { z } from 'zod';
 import { NoSuchKeyError, PreconditionFailedError } from '../../errors.js';
 import {
@@ -21,7 +21,7 @@ import {
 import { type RoundOutcomeRecord, roundOutcomeSchema } from '../../rounds/index.js';
 import { identityOf, laterName, readUnitAt, roundIdOf, unitNamesBelow, unitOutcomeKey } from './pending-units.js';
 
-/** A round in work: `models/<modelId>/round.json`, written under the lease. While it is there, every plan is of this round. */
+/** A round in work: `models/<modelId>/round.json`, written under the lease. As long as it is there, it is the one that is planned. */
 export const currentRoundSchema = z.strictObject({
   schemaVersion: z.literal(1),
   roundId: z.string(),
@@ -29,9 +29,9 @@ export const currentRoundSchema = z.strictObject({
   units: z.array(z.string()).min(1),
   executionId: z.string(),
   startedAt: z.iso.datetime(),
-  /** Whether nothing else of the model waited when the round began. */
+  /** Whether nothing else of the model was waiting when the round began. */
   isLast: z.boolean(),
-  /** The round is being set aside: its units move to `failed/`. */
+  /** The round is being quarantined: its units move to `failed/`. */
   quarantined: z.literal(true).exactOptional(),
 });
 export type CurrentRound = z.infer<typeof currentRoundSchema>;
@@ -48,7 +48,7 @@ const unitOutcomeForm = {
 export const findCurrentRound = (store: ObjectStore, modelId: string): Promise<CurrentRound | undefined> =>
   findStored(store, currentRoundKey(modelId), currentForm);
 
-/** Begins a round of these units. @returns the round in work, which is another if somebody began one just before */
+/** Begins a round of these units. @returns the round in work: another one if another execution began it first */
 export async function beginRound(
   store: ObjectStore,
   modelId: string,
@@ -61,14 +61,14 @@ export async function beginRound(
   return storeOnce(store, currentRoundKey(modelId), currentForm, round);
 }
 
-/** How a round ended; undefined before. */
+/** How a round ended; undefined if it has not. */
 export const findOutcome = (
   store: ObjectStore,
   modelId: string,
   roundId: string,
 ): Promise<RoundOutcomeRecord | undefined> => findStored(store, outcomeKeyOf(modelId, roundId), outcomeForm);
 
-/** What became of a unit; undefined before its round ended. */
+/** How the round of a unit ended; undefined if it has not. */
 export const findUnitOutcome = (
   store: ObjectStore,
   modelId: string,
@@ -76,14 +76,15 @@ export const findUnitOutcome = (
 ): Promise<z.infer<typeof unitOutcomeForm.schema> | undefined> =>
   findStored(store, unitOutcomeKey(modelId, unit), unitOutcomeForm);
 
-/** Key of how a round ended. */
+/** Key of a round's outcome. */
 export const outcomeKeyOf = (modelId: string, roundId: string): string => roundKey(modelId, roundId, 'outcome.json');
 
-/** Who publishes a round: whatever execution does, the round is published once. */
+/** The name under which every execution publishes a round, so that it is published once. */
 export const publisherOf = (roundId: string): string => `round ${roundId}`;
 
 /**
- * The version as which a round was published, if it was and nobody got to write it down, with the edits it wrote.
+ * The version that a round was published as, and how many edits it wrote; undefined if it was not published. It can be
+ * published without a stored outcome, if its last stage was cut off.
  *
  * @param newestVersion highest version number before the round's batches were dropped
  */
@@ -105,7 +106,7 @@ export async function publishedVersionOf(
 }
 
 /**
- * Ends a round: its outcome first, then what became of each of its units, then they leave the queue.
+ * Ends a round: stores its outcome, then the outcome of each of its units, and then takes the units out of the queue.
  *
  * @returns the outcome that is stored
  */
@@ -117,7 +118,7 @@ export async function finishRound(
 ): Promise<RoundOutcomeRecord> {
   const stored = await storeOnce(store, outcomeKeyOf(modelId, roundId), outcomeForm, outcome);
   const identities = await readStored(store, roundKey(modelId, roundId, 'units.json'), unitsForm);
-  // Also those that were set aside, should an execution have gone on with the round all the same.
+  // Quarantined units too: an execution may have gone on with the round all the same.
   const keys = [...(await keysOf(store, pendingPrefix(modelId))), ...(await keysOf(store, failedPrefix(modelId)))];
   const ended = keys.filter((key) => identities.includes(identityOf(key.slice(key.lastIndexOf('/') + 1))));
   for (const key of ended) {
@@ -138,7 +139,7 @@ async function endCurrentRound(store: ObjectStore, modelId: string, roundId: str
   if (current?.roundId === roundId) await store.delete(currentRoundKey(modelId));
 }
 
-/** Sets the round in work aside; under the lease. @returns false if it is another round by now */
+/** Quarantines the round in work; under the lease. @returns false if another round is in work by now */
 export async function quarantineRound(store: ObjectStore, modelId: string, roundId: string): Promise<boolean> {
   const key = currentRoundKey(modelId);
   const round = await findCurrentRound(store, modelId);
@@ -162,7 +163,7 @@ async function wasReplaced(store: ObjectStore, key: string, bytes: Uint8Array, i
   }
 }
 
-/** Moves the units of a round that is marked as quarantined. */
+/** Moves the units of a round that is marked as quarantined to `failed/`. */
 export async function finishQuarantine(store: ObjectStore, modelId: string, round: CurrentRound): Promise<void> {
   for (const name of round.units) {
     await move(store, pendingKey(modelId, name), failedKey(modelId, name));
@@ -171,8 +172,8 @@ export async function finishQuarantine(store: ObjectStore, modelId: string, roun
 }
 
 /**
- * Puts all quarantined units back into the queue, each a millisecond later than it was: so no move in the other direction
- * that is under way can take away what this one wrote.
+ * Puts all quarantined units back into the queue. Each gets a time one millisecond later, and so a new name: a quarantine that
+ * is still moving the old name cannot remove it.
  *
  * @returns how many there were
  */

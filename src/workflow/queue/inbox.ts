@@ -1,4 +1,4 @@
-/** @file What is dropped for a model, and what was refused there. */
+/** @file The objects in a model's inbox, and which of them were refused. */
 import { z } from 'zod';
 import { batchKey, contentKey, findStored, incomingPrefix, type ObjectStore, storeOnce } from '../../registry/index.js';
 
@@ -7,14 +7,14 @@ const refusalForm = {
   schema: z.strictObject({ objectKey: z.string(), etag: z.string(), reason: z.string() }),
 };
 
-/** A dropped object as it is now. */
+/** A dropped object in its present state. */
 export interface DroppedObject {
   readonly modelId: string;
   readonly objectKey: string;
   readonly etag: string;
 }
 
-/** Writes down why an object stays where it is: it is not looked at again unless it is replaced. */
+/** Stores why an object stays in the inbox. It is not read again unless it is replaced. */
 export async function refuse(store: ObjectStore, dropped: DroppedObject, reason: string): Promise<void> {
   const { objectKey, etag } = dropped;
   await storeOnce(store, refusalKeyOf(dropped), refusalForm, { objectKey, etag, reason });
@@ -28,7 +28,7 @@ export async function refusalOf(store: ObjectStore, dropped: DroppedObject): Pro
 const refusalKeyOf = ({ modelId, objectKey, etag }: DroppedObject): string =>
   batchKey(modelId, contentKey({ objectKey, etag }), 'refusal.json');
 
-/** Keys of all that waits in the inbox, in their order, without what was refused. */
+/** Keys of the objects that wait in the inbox, in their order, without refused ones. */
 export async function waitingKeys(store: ObjectStore, modelId: string): Promise<string[]> {
   const waiting: string[] = [];
   for (const objectKey of await store.list(incomingPrefix(modelId))) {

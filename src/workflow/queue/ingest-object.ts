@@ -1,4 +1,4 @@
-/** @file Makes pending units of one dropped object. Every step can be repeated after any failure. */
+/** @file Makes pending units of a dropped object. Every step can be repeated after any failure. */
 import { InvalidInputError, PermanentError, PreconditionFailedError } from '../../errors.js';
 import { type BatchReading, parseBatch } from '../../evaluation/index.js';
 import {
@@ -17,16 +17,16 @@ import { type Batch, batchForm, receiptForm, rejectionsKey } from './batch-objec
 import { refusalOf, refuse } from './inbox.js';
 import { pendingName, storePending, unitFileName } from './pending-units.js';
 
-/** Largest batch that is taken. */
+/** Largest batch that is accepted. */
 export const batchLimitBytes = 64 * 1024 * 1024;
 
 /** Most units of a batch: their numbers have four digits. */
 const maxUnits = 9999;
 
-/** What became of an object. */
+/** The outcome of ingesting an object. */
 export type Ingested = Omit<FunctionOutput<'ingest'>, 'modelId'>;
 
-/** Who ingests, and for what model. */
+/** The model and the execution that objects are ingested for. */
 export interface Ingestion {
   readonly store: ObjectStore;
   readonly modelId: string;
@@ -46,8 +46,8 @@ export const nothingOf = (outcome: Ingested['outcome'], reason = ''): Ingested =
 });
 
 /**
- * Ingests an object and takes it out of the inbox; its bytes stay as the batch's `source`. What cannot be read as a batch
- * at all stays in the inbox, refused.
+ * Ingests an object and removes it from the inbox. Its bytes are kept as the batch's `source`. An object that cannot be read
+ * as a batch is refused and stays in the inbox.
  */
 export async function ingestObject(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
   const { store, modelId } = ingestion;
@@ -95,7 +95,7 @@ interface BatchContent {
   readonly objectKey: string;
   readonly bytes: Uint8Array;
   readonly digest: string;
-  /** Whether all of it is in place. */
+  /** Whether everything of it is stored. */
   readonly isFiled: boolean;
 }
 
@@ -156,7 +156,7 @@ async function fileUnits(
   }
 }
 
-/** Removes the object that was read; another one that has been dropped in its place waits for its own turn. */
+/** Removes the object that was read. Another one that was dropped in its place meanwhile stays. */
 async function takeOut(store: ObjectStore, objectKey: string, ifMatch: string): Promise<void> {
   try {
     await store.delete(objectKey, { ifMatch });

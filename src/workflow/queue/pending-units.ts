@@ -1,4 +1,4 @@
-/** @file Units of edits that wait for a round. */
+/** @file Units: edits of one dropped batch that wait for a round. */
 import { z } from 'zod';
 import type { Edit } from '../../editing/index.js';
 import { MalformedFileError, NoSuchKeyError } from '../../errors.js';
@@ -27,7 +27,7 @@ const pendingForm = {
     /** Number of the unit in its batch, from 1. */
     unit: z.int().positive(),
     edits: count,
-    /** Highest version number when the batch was dropped: what publishes this unit is newer. */
+    /** Highest version number when the batch was dropped: a version with this unit is newer. */
     newestVersion: count,
   }),
 };
@@ -39,12 +39,16 @@ const namePattern = /^(\d{8}T\d{9})-([0-9a-f]{16}-\d{4,})\.json$/;
 
 /** The last segment of a pending unit's key; names of units dropped later are greater. */
 export function pendingName(receivedAt: Date, { digest, unit }: Pick<PendingUnit, 'digest' | 'unit'>): string {
-  return `${stampOf(receivedAt)}-${digest.slice(0, 16)}-${unitNumber(unit)}.json`;
+  return `${stampOf(receivedAt)}-${unitIdentity({ digest, unit })}.json`;
 }
 
 const stampOf = (time: Date): string => time.toISOString().replace(/[-:.Z]/g, '');
 
-/** What a name says beside its time: which unit of which batch. */
+/** Names a unit, whenever it was dropped: the part of its name after the time. */
+export const unitIdentity = ({ digest, unit }: Pick<PendingUnit, 'digest' | 'unit'>): string =>
+  `${digest.slice(0, 16)}-${unitNumber(unit)}`;
+
+/** The {@link unitIdentity} in a pending unit's name. */
 export const identityOf = (name: string): string => namePattern.exec(name)?.[2] ?? name;
 
 /** The name of the same unit, a millisecond later. */
@@ -54,7 +58,7 @@ export function laterName(name: string): string {
   return `${stampOf(new Date(Date.parse(iso) + 1))}-${identity}.json`;
 }
 
-/** Names of keys below a prefix that are names of units, in their order. */
+/** Names of the units below a prefix, in their order. */
 export async function unitNamesBelow(store: ObjectStore, prefix: string): Promise<string[]> {
   const keys = await store.list(prefix);
   return keys.map((key) => key.slice(prefix.length)).filter((name) => namePattern.test(name));
@@ -68,20 +72,20 @@ export const pendingNames = (store: ObjectStore, modelId: string): Promise<strin
 export const readPending = (store: ObjectStore, modelId: string, name: string): Promise<PendingUnit> =>
   readUnitAt(store, pendingKey(modelId, name));
 
-/** The unit under a key, wherever units lie. @throws {NoSuchKeyError} @throws {MalformedFileError} */
+/** The pending or quarantined unit under a key. @throws {NoSuchKeyError} @throws {MalformedFileError} */
 export const readUnitAt = (store: ObjectStore, key: string): Promise<PendingUnit> =>
   readStored(store, key, pendingForm);
 
-/** `unit-0001.jsonl`. */
+/** Name of the file with a unit's edits, such as `unit-0001.jsonl`. */
 export const unitFileName = (unit: number): string => `unit-${unitNumber(unit)}.jsonl`;
 
 const unitNumber = (unit: number): string => String(unit).padStart(4, '0');
 
-/** What became of a unit: there once a round with it ended. */
+/** Key of a unit's outcome, which is stored once its round ended. */
 export const unitOutcomeKey = (modelId: string, { digest, unit }: Pick<PendingUnit, 'digest' | 'unit'>): string =>
   batchKey(modelId, digest, `unit-${unitNumber(unit)}.outcome.json`);
 
-/** The edits of a unit. @throws {NoSuchKeyError} @throws {MalformedFileError} if they are not those it was made of */
+/** The edits of a unit. @throws {NoSuchKeyError} @throws {MalformedFileError} if they are damaged or of another number */
 export async function readUnit(
   store: ObjectStore,
   modelId: string,
@@ -99,8 +103,10 @@ export async function readUnit(
 export const roundIdOf = (names: readonly string[]): string => contentKey(names.map(identityOf)).slice(0, 16);
 
 /**
- * Names of the units of the next round: the oldest one and, where the registration says so, those that follow as long as they fit
- * the round's size and share no fact and no id. Units that a finished round had are taken out of the queue.
+ * Chooses the units of the next round: the oldest one and, if the registration coalesces batches, those that follow it as long
+ * as they fit into the round and share no fact and no id with it. Units of ended rounds are removed from the queue.
+ *
+ * @returns their names
  */
 export async function chooseUnits(store: ObjectStore, registration: Registration): Promise<string[]> {
   const { modelId } = registration;
@@ -109,7 +115,8 @@ export async function chooseUnits(store: ObjectStore, registration: Registration
   for (const name of await pendingNames(store, modelId)) {
     const unit = await readable(() => readPending(store, modelId, name));
     if (unit === 'absent') continue;
-    if (unit !== 'damaged' && (await isFinished(store, modelId, unit, name, chosen))) {
+    const isChosen = chosen.some((other) => identityOf(other) === identityOf(name));
+    if (unit !== 'damaged' && (isChosen || (await hasEnded(store, modelId, unit)))) {
       await store.delete(pendingKey(modelId, name));
       continue;
     }
@@ -123,7 +130,7 @@ export async function chooseUnits(store: ObjectStore, registration: Registration
   return chosen;
 }
 
-/** What is damaged is for a round of its own, which says so. */
+/** Reads without failing: a damaged unit gets a round of its own, which fails and names the damage. */
 async function readable<T extends object>(read: () => Promise<T>): Promise<T | 'absent' | 'damaged'> {
   try {
     return await read();
@@ -134,16 +141,8 @@ async function readable<T extends object>(read: () => Promise<T>): Promise<T | '
   }
 }
 
-async function isFinished(
-  store: ObjectStore,
-  modelId: string,
-  unit: PendingUnit,
-  name: string,
-  chosen: readonly string[],
-): Promise<boolean> {
-  if (chosen.some((other) => identityOf(other) === identityOf(name))) return true;
-  return (await store.head(unitOutcomeKey(modelId, unit))) !== undefined;
-}
+const hasEnded = async (store: ObjectStore, modelId: string, unit: PendingUnit): Promise<boolean> =>
+  (await store.head(unitOutcomeKey(modelId, unit))) !== undefined;
 
 function canShare(edits: readonly Edit[], more: readonly Edit[], roundSize: number): boolean {
   const ids = new Set(edits.map(({ id }) => id));

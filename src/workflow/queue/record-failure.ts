@@ -1,4 +1,4 @@
-/** @file What a failed execution leaves behind, and what becomes of its round. */
+/** @file Records a failed execution, and quarantines its round where trying again cannot help. */
 import { z } from 'zod';
 import {
   acquireLease,
@@ -13,17 +13,22 @@ import {
 } from '../../registry/index.js';
 import { errorNames, exitCodes, type FunctionInput } from '../contract.js';
 import { executionNameOf, type StageDependencies } from '../executions.js';
-import { isPermanentExit } from '../failure-cause.js';
-import type { CurrentRound } from './current-round.js';
-import { findCurrentRound, findOutcome, publishedVersionOf, quarantineRound } from './current-round.js';
+import { hasExitCode } from '../failure-cause.js';
+import {
+  type CurrentRound,
+  findCurrentRound,
+  findOutcome,
+  publishedVersionOf,
+  quarantineRound,
+} from './current-round.js';
 import { countStall } from './stalls.js';
 
 type Input = FunctionInput<'notify'>;
 
-/** What the failure did to the round in work. */
+/** What a failure did to the round in work. */
 export type FailureEffect = 'none' | 'retried' | 'quarantined';
 
-/** Failures of executions after which a round is set aside, where trying again might help. */
+/** After so many failed executions a round is quarantined, even if trying again might help. */
 const maxFailures = 3;
 
 const failureForm = {
@@ -39,7 +44,7 @@ const failureForm = {
   }),
 };
 
-/** Writes the failure down, counts it for its round, and sets the round aside where nothing else is to be expected. */
+/** Stores the failure, counts it for its round, and quarantines the round if it cannot succeed or failed too often. */
 export async function recordFailure(
   input: Input,
   message: string,
@@ -56,18 +61,18 @@ export async function recordFailure(
   await storeOnce(store, key, failureForm, { schemaVersion: 1, executionId, stage, error, message, at, roundId });
   if (round === undefined) {
     if (roundId === '') await countStall(store, modelId, name);
-    return before !== undefined && (await wasSetAside(store, modelId, roundId)) ? 'quarantined' : 'none';
+    return before !== undefined && (await wasQuarantined(store, modelId, roundId)) ? 'quarantined' : 'none';
   }
   const failures = await countFailure(store, modelId, round, { name, at });
-  const isPermanent = error === errorNames.permanent || isPermanentExit(input.cause, exitCodes.permanent);
+  const isPermanent = error === errorNames.permanent || hasExitCode(input.cause, exitCodes.permanent);
   if (!isPermanent && failures < maxFailures) return 'retried';
-  return (await setAside(modelId, round, executionId, dependencies)) ? 'quarantined' : 'retried';
+  return (await quarantine(modelId, round, executionId, dependencies)) ? 'quarantined' : 'retried';
 }
 
-/** The round in work that the execution failed at; none where it never had one, or where it is over. */
+/** The round in work that the execution failed at; undefined if it had none, or if the round has ended. */
 async function failedRound(store: ObjectStore, { modelId, roundId, stage }: Input): Promise<CurrentRound | undefined> {
   if (roundId !== '') return roundOf(store, modelId, roundId);
-  // Whose round it is that is in work, only who held the lease knows.
+  // Before an execution holds the lease, the round in work may be another one's.
   return stage === 'ingest' || stage === 'lease' ? undefined : findCurrentRound(store, modelId);
 }
 
@@ -78,7 +83,7 @@ async function roundOf(store: ObjectStore, modelId: string, roundId: string): Pr
 
 const markForm = { what: 'a failure of a round', schema: z.strictObject({ at: z.iso.datetime() }) };
 
-/** @returns executions that failed at the round since it was begun, with this one */
+/** @returns how many executions failed at the round since it began, this one included */
 async function countFailure(
   store: ObjectStore,
   modelId: string,
@@ -91,8 +96,8 @@ async function countFailure(
   return (await Promise.all(marks)).filter((mark) => mark.at >= startedAt).length;
 }
 
-/** Under the lease, so that no other execution works on the round; whoever holds it fails by itself, or succeeds. */
-async function setAside(
+/** Quarantines a round under the lease. If another execution holds the lease, it works on the round and may still succeed. */
+async function quarantine(
   modelId: string,
   { roundId }: CurrentRound,
   executionId: string,
@@ -109,12 +114,12 @@ async function setAside(
   }
 }
 
-/** Whether a round that is not in work any more had no end: an earlier try of this very call moved it. */
-async function wasSetAside(store: ObjectStore, modelId: string, roundId: string): Promise<boolean> {
+/** Whether a round that is no longer in work has no outcome: then an earlier try of this call quarantined it. */
+async function wasQuarantined(store: ObjectStore, modelId: string, roundId: string): Promise<boolean> {
   return roundId !== '' && (await findOutcome(store, modelId, roundId)) === undefined;
 }
 
-/** A round whose end was cut off is for the next plan to finish. */
+/** Whether a round has ended. If its last stage was cut off, the next `plan` stores what is missing. */
 async function hasEnded(store: ObjectStore, modelId: string, roundId: string): Promise<boolean> {
   if ((await findOutcome(store, modelId, roundId)) !== undefined) return true;
   return (await publishedVersionOf(store, modelId, roundId, 0)) !== undefined;

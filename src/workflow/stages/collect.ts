@@ -1,4 +1,4 @@
-/** @file Function `collect`: starts executions for what is left. */
+/** @file Function `collect`: starts executions for models that have work left. */
 import { currentRoundKey, leaseHolder, type ObjectStore } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
@@ -8,8 +8,9 @@ import { isStalled } from '../queue/stalls.js';
 import { registeredModels } from '../registration.js';
 
 /**
- * Starts one execution for each model that has a round in work, pending units or, unless an execution asks on its way out,
- * something in its inbox. Models that a running execution holds are left to it: it asks again when it is done.
+ * Starts one execution for each model that has a round in work or pending units, or objects in its inbox. The inbox does not
+ * count where an execution asks as its last step. Models whose lease a running execution holds are left out: that execution
+ * asks again when it ends.
  */
 export async function collectStage(
   { trigger, modelId }: FunctionInput<'collect'>,
@@ -32,7 +33,7 @@ async function hasWork(
   modelId: string,
   trigger: FunctionInput<'collect'>['trigger'],
 ): Promise<boolean> {
-  // An execution that fails before it has a round would start the next one, and so on without end.
+  // Executions that fail before they have a round would start each other without end.
   if (trigger === 'next' && (await isStalled(store, modelId))) return false;
   if ((await store.head(currentRoundKey(modelId))) !== undefined) return true;
   if ((await pendingNames(store, modelId)).length > 0) return true;

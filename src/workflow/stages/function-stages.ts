@@ -1,4 +1,4 @@
-/** @file The stages that run as functions, by their names. */
+/** @file The stages that run as functions, by name. */
 import { InvalidInputError } from '../../errors.js';
 import { type FunctionInput, type FunctionOutput, type FunctionStage, payloads } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
@@ -27,7 +27,7 @@ const stages: Stages = {
   notify: notifyStage,
 };
 
-/** All function stages on these dependencies; each checks what it is given. */
+/** All function stages with these dependencies. Each checks its input. */
 export function stageFunctions(
   dependencies: StageDependencies,
 ): Readonly<Record<FunctionStage, (input: unknown) => Promise<unknown>>> {
@@ -38,7 +38,7 @@ export function stageFunctions(
   return Object.fromEntries(Object.keys(stages).map((stage) => bound(stage as FunctionStage)));
 }
 
-/** What a function stage was given. @throws {InvalidInputError} naming the field that does not fit the contract */
+/** Checks the input of a function stage. @throws {InvalidInputError} naming the field that does not fit the contract */
 export function parseInput<S extends FunctionStage>(stage: S, input: unknown): FunctionInput<S> {
   const parsed = payloads[stage].input.safeParse(input);
   if (parsed.success) return parsed.data as FunctionInput<S>;

@@ -1,4 +1,4 @@
-/** @file Function `ingest`: makes pending units of what was dropped. */
+/** @file Function `ingest`: makes pending units of dropped objects. */
 import { inboxPrefix, modelIdOfIncomingKey, type ObjectStore, registrationKey } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
@@ -8,12 +8,12 @@ import { readRegistration } from '../registration.js';
 
 type Output = FunctionOutput<'ingest'>;
 
-/** Ingests one dropped object, or without a key all that waits in the model's inbox. */
+/** Ingests one dropped object or, without a key, all objects that wait in the model's inbox. */
 export async function ingestStage(
   { objectKey, modelId: statedId, executionId }: FunctionInput<'ingest'>,
   { store, now }: StageDependencies,
 ): Promise<Output> {
-  // What consoles make of "create folder" names an inbox and holds nothing to edit.
+  // "Create folder" in a console of S3 makes an empty object with such a key.
   const isFolder = objectKey.endsWith('/');
   const modelId = modelIdOfIncomingKey(
     objectKey === '' ? `${inboxPrefix}${statedId}/all` : objectKey + (isFolder ? 'all' : ''),
@@ -40,7 +40,7 @@ async function reasonIfUnknown(store: ObjectStore, modelId: string): Promise<str
   );
 }
 
-/** One after the other, each later than the one before by the clock of their units' names. */
+/** Ingests objects one after the other, with increasing times, so that the names of their units keep their order. */
 async function ingestAll(
   place: Omit<Ingestion, 'receivedAt'>,
   keys: readonly string[],
@@ -55,7 +55,7 @@ async function ingestAll(
   return ingested;
 }
 
-/** What several objects came to: the best outcome of any. */
+/** The outcome of several objects: the best one of any. */
 function together(all: readonly Ingested[]): Ingested {
   const sum = (of: (one: Ingested) => number) => all.reduce((total, one) => total + of(one), 0);
   const outcome = (['accepted', 'duplicate', 'rejected'] as const).find((o) => all.some((one) => one.outcome === o));

@@ -1,9 +1,9 @@
-/** @file Function `lease`: one round at a time. */
+/** @file Function `lease`: lets one execution at a time work on a model. */
 import { acquireLease, releaseLease } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 
-/** Takes the model for an execution, or gives it back. */
+/** Acquires or releases a model's lease for an execution. */
 export async function leaseStage(
   input: FunctionInput<'lease'>,
   { store, executions, now }: StageDependencies,

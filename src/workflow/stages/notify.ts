@@ -1,4 +1,4 @@
-/** @file Function `notify`: writes down what an execution came to, and says it in words. */
+/** @file Function `notify`: stores how an execution ended, and tells it in words. */
 import { z } from 'zod';
 import { checkObjectKey, modelIdOfIncomingKey, type ObjectStore, recordKey, storeOnce } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
@@ -29,7 +29,7 @@ const recordForm = {
   }),
 };
 
-/** Records the end of an execution. A round that cannot succeed, or that failed too often, is set aside. */
+/** Records how an execution ended. A round that cannot succeed or that failed too often is quarantined. */
 export async function notifyStage(input: Input, dependencies: StageDependencies): Promise<Output> {
   const { store, now } = dependencies;
   const { outcome, executionId, modelId, roundId, version, stage, error } = input;
@@ -40,7 +40,7 @@ export async function notifyStage(input: Input, dependencies: StageDependencies)
   const subject = subjectOf(input);
   const message = await messageOf(store, input, cause, effect);
   const name = executionNameOf(executionId);
-  // What was dropped for no possible model has no place below a model.
+  // A key of the inbox may name no possible model: then there is no folder of a model to record it in.
   const key = isNamed ? recordKey(modelId, name) : checkObjectKey(`records/${name}.json`);
   const ended = { executionId, modelId, outcome, roundId, version, stage, error, cause };
   const said = { at: now().toISOString(), subject, message };
@@ -80,5 +80,5 @@ async function messageOf(store: ObjectStore, input: Input, cause: string, effect
 const effectText: Record<FailureEffect, string> = {
   none: '',
   retried: 'The round stays in work: the next execution goes on with it.',
-  quarantined: 'The round is set aside: its edits are under failed/ until they are driven again (hookline redrive).',
+  quarantined: 'The round is quarantined: its edits are under failed/ until they are driven again (hookline redrive).',
 };

@@ -1,12 +1,12 @@
-/** @file Function `plan`: makes a round of the oldest pending edits, or takes up the one in work. */
+/** @file Function `plan`: begins a round with the oldest pending edits, or goes on with the round in work. */
 import { latest, type ObjectStore } from '../../registry/index.js';
 import type { RoundOutcomeRecord } from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { makePlan, openValueShards } from '../plan/make-plan.js';
-import type { CurrentRound } from '../queue/current-round.js';
 import {
   beginRound,
+  type CurrentRound,
   findCurrentRound,
   findOutcome,
   finishQuarantine,
@@ -15,8 +15,7 @@ import {
 } from '../queue/current-round.js';
 import { waitingKeys } from '../queue/inbox.js';
 import { chooseUnits, type PendingUnit, pendingNames, readPending } from '../queue/pending-units.js';
-import type { Registration } from '../registration.js';
-import { readRegistration } from '../registration.js';
+import { type Registration, readRegistration } from '../registration.js';
 
 type Input = FunctionInput<'plan'>;
 type Output = FunctionOutput<'plan'>;
@@ -34,10 +33,10 @@ const noRound: Output = {
 };
 
 /**
- * Plans the round in work on the latest version. A round that turns out to have ended, its last stage cut off, is brought
- * to its end first, and the next one is taken.
+ * Plans the round in work on the latest version. If that round has ended and only its last stage was cut off, its end is
+ * completed first, and the next round is planned.
  *
- * @throws {PermanentError} naming what is damaged, missing or contradictory
+ * @throws {PermanentError} naming the object that is damaged, missing or contradictory
  */
 export async function planStage(input: Input, dependencies: StageDependencies): Promise<Output> {
   const { store } = dependencies;
@@ -45,7 +44,7 @@ export async function planStage(input: Input, dependencies: StageDependencies): 
   for (;;) {
     const round = await roundInWork(registration, input, dependencies);
     if (round === undefined) return noRound;
-    // Before the look at what was published: a publish in between moves the base, and then this round cannot be published.
+    // Read before what was published: if this round is published in between, its base has moved and it cannot be published again.
     const base = await latest(store, registration.modelId);
     const units = await unitsToEdit(registration, round, input, dependencies);
     if (units === undefined) continue;
@@ -85,7 +84,7 @@ async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonl
   return others.length > 0 || (await waitingKeys(store, modelId)).length > 0;
 }
 
-/** The units of a round, or undefined if it has ended: all that was missing of its end is made up for. */
+/** The units of a round; undefined if the round has ended, whose end is then completed. */
 async function unitsToEdit(
   { modelId }: Registration,
   round: CurrentRound,

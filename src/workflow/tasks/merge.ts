@@ -1,7 +1,8 @@
-/** @file Task `merge`: puts the shards of the corpus pass together, and writes the context templates. */
+/** @file Task `merge`: adds up the shards of the corpus, and writes the context templates. */
 import type { KeyMomentSums } from '../../editing/index.js';
 import { TransientError } from '../../errors.js';
 import { Solver } from '../../linalg/index.js';
+import type { Listener } from '../../progress.js';
 import { plannedContexts } from '../../rounds/index.js';
 import { OnnxGemmEngine } from '../../runtime/index.js';
 import {
@@ -23,7 +24,8 @@ import { stopping, type TaskDependencies, taskDevice } from './task-dependencies
 import { readPlannedRound } from './task-inputs.js';
 
 /**
- * Stores the key statistics that the plan names, from the sums of all shards, and the context templates.
+ * Stores the key statistics (the covariance of keys) that the plan names, from the sums of all shards, and the context
+ * templates.
  *
  * @throws {TransientError} if a shard's sums are not stored
  * @throws {DigestMismatchError | MalformedFileError} if they are damaged
@@ -53,27 +55,25 @@ async function mergeStatistics(round: PlannedRound, dependencies: TaskDependenci
   const place = { modelId, inputs, shards: plan.statisticsShards };
   const momentOf = momentReader(place, registration.dInner, dependencies);
   const engine = new OnnxGemmEngine({ device: await taskDevice(dependencies) });
-  const { onProgress, onNotice } = stopping(dependencies);
-  const solver = new Solver({ ...(dependencies.solver ?? { choice: 'auto' }), engine, onNotice });
-  const report = (done: number) => onProgress?.({ stage: 'factor', done, total: missing.length, unit: 'layers' });
+  const { listener } = dependencies;
+  const stoppable = stopping(dependencies);
+  const solver = new Solver({ ...(dependencies.solver ?? { choice: 'auto' }), engine, onNotice: listener.onNotice });
+  const report = ({ onProgress }: Listener, done: number) =>
+    onProgress?.({ stage: 'factor', done, total: missing.length, unit: 'layers' });
   try {
     for (const [i, layer] of missing.entries()) {
-      report(i);
+      report(stoppable, i);
       await factorise({ store, modelId, engine, solver }, layer, await momentOf(layer));
     }
-    dependencies.listener.onProgress?.({
-      stage: 'factor',
-      done: missing.length,
-      total: missing.length,
-      unit: 'layers',
-    });
+    // Does not stop the task: all factors are stored, and only the sums are left to be deleted.
+    report(listener, missing.length);
   } finally {
     await engine.dispose();
   }
   for (let shard = 0; shard < place.shards; shard++) await store.delete(shardKey(place, shard, 'sums.safetensors'));
 }
 
-/** Reads moments one by one, for each may take gigabytes: stored ones, and those of the shards' sums, which it stores. */
+/** Gives each layer's key moment: the stored one, or else that of the shards' sums, which is stored then. One may take gigabytes. */
 function momentReader(place: MomentShards, dInner: number, { store }: TaskDependencies) {
   const { modelId } = place;
   let sums: KeyMomentSums | undefined;

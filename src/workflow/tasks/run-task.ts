@@ -4,7 +4,7 @@ import type { TaskDependencies } from './task-dependencies.js';
 
 type Task = (input: TaskInput, dependencies: TaskDependencies) => Promise<void>;
 
-/** A task loads what it computes with, and nothing else. */
+/** Each task is imported when it runs, so that it loads only what it computes with. */
 const tasks: Record<TaskStage, () => Promise<Task>> = {
   statistics: async () => (await import('./statistics.js')).statistics,
   merge: async () => (await import('./merge.js')).merge,
@@ -14,8 +14,8 @@ const tasks: Record<TaskStage, () => Promise<Task>> = {
 };
 
 /**
- * Runs one container task. Every output is written once: a task whose output is stored does nothing, and one that was
- * stopped goes on where it was.
+ * Runs one container task. Every output is written once. A task whose output is stored does nothing, and one that was stopped
+ * goes on where it stopped.
  *
  * @throws {PermanentError} if another attempt cannot help
  * @throws the signal's reason once it is aborted, with everything that is finished stored

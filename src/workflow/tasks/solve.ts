@@ -1,17 +1,9 @@
-/** @file Task `solve`: writes the values of a round's edits into hooks. */
+/** @file Task `solve`: solves for the values of a round's edits, and stores the hooks. */
 import { InvalidInputError } from '../../errors.js';
 import { putOnce, storeOnce } from '../../registry/index.js';
-import {
-  keptEdits,
-  recordSolve,
-  removedIdsOf,
-  solveRecordSchema,
-  solveRound,
-  storedValues,
-  valueKeysOf,
-} from '../../rounds/index.js';
+import { keptEdits, recordSolve, removedIdsOf, solveRound, storedValues, valueKeysOf } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
-import { attemptKey, readRejectedEdits } from '../plan/round-files.js';
+import { attemptKey, readRejectedEdits, solveForm } from '../plan/round-files.js';
 import { openTaskBench } from './task-bench.js';
 import type { TaskDependencies } from './task-dependencies.js';
 import { readBase, readPlannedRound, readStatistics } from './task-inputs.js';
@@ -44,10 +36,10 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
     const removedIds = removedIdsOf(plan, edits);
     const solved = await solveRound(bench, base?.state, { edits, values, contexts, removedIds });
     const what = attemptKey(planKey, attempt, 'hooks.safetensors');
-    // Another task may have stored its solve of the same attempt first: all go on with that one.
+    // Another task may have stored its solve of the same attempt first. Then that one counts.
     const bytes = await putOnce(store, what, solved.bytes);
     const { record } = await recordSolve(bench, base?.state, { ...solved, bytes, what, values });
-    await storeOnce(store, recordKey, { schema: solveRecordSchema, what: 'the record of a solve' }, record);
+    await storeOnce(store, recordKey, solveForm, record);
     report(1);
   } finally {
     await bench.dispose();

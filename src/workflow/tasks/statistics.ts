@@ -1,11 +1,11 @@
-/** @file Task `statistics`: sums the key moments of one shard of the corpus. */
-
+/** @file Task `statistics`: sums the key moments (covariance) of one shard of the corpus. */
 import { putOnce } from '../../registry/index.js';
 import { rowsPerBatch } from '../../runtime/index.js';
 import {
   corpusSequences,
   encodeSums,
   hasFactor,
+  type LayerInputs,
   sequencesOfShard,
   shardKey,
   sumKeyMoments,
@@ -18,11 +18,11 @@ import { materialiseText } from '../stored-text.js';
 import { type TaskDependencies, taskDevice } from './task-dependencies.js';
 import { readPlannedRound, requireShard } from './task-inputs.js';
 
-/** Time between two checkpoints of a pass. */
+/** Time between two checkpoints. */
 const checkpointSeconds = 20;
 
 /**
- * Stores the sums of one shard. A pass that was stopped goes on from its checkpoint.
+ * Stores the sums of one shard. A task that was stopped goes on from its checkpoint.
  *
  * @throws {InvalidInputError} if the plan names other statistics than those of the registration's corpus
  * @throws {DigestMismatchError} if corpus or model is not what the registration names
@@ -39,7 +39,7 @@ export async function statistics(input: TaskInput, dependencies: TaskDependencie
   const sumsKey = shardKey(place, input.shard, 'sums.safetensors');
   const checkpointKey = shardKey(place, input.shard, 'partial.safetensors');
   if ((await store.head(sumsKey)) === undefined) {
-    const { model, sequences, device } = await openShard(input, round, dependencies);
+    const { model, sequences, device } = await openShard(input, round, inputs, dependencies);
     const layers = inputs.map(({ layer }) => layer);
     const { signal, listener } = dependencies;
     const pace = { rowsPerBatch, checkpointSeconds, signal, onProgress: listener.onProgress };
@@ -49,8 +49,12 @@ export async function statistics(input: TaskInput, dependencies: TaskDependencie
   await store.delete(checkpointKey);
 }
 
-async function openShard({ shard }: TaskInput, { plan, registration }: PlannedRound, dependencies: TaskDependencies) {
-  const [inputs] = plannedInputs({ plan, registration });
+async function openShard(
+  { shard }: TaskInput,
+  { plan, registration }: PlannedRound,
+  [inputs]: readonly LayerInputs[],
+  dependencies: TaskDependencies,
+) {
   const path = await materialiseText(dependencies, registration.corpus!);
   const { model, tokenizer } = await openRegisteredModel(dependencies, registration);
   const whole = await corpusSequences(path, tokenizer, inputs);

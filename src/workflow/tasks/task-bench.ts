@@ -1,11 +1,10 @@
 import type { KeyStatistics, LayerSketch } from '../../editing/index.js';
-import { matrix } from '../../linalg/index.js';
 import { Workbench } from '../../rounds/index.js';
 import { openRegisteredModel } from '../model-files.js';
 import type { PlannedRound } from '../plan/round-files.js';
 import { type TaskDependencies, taskDevice } from './task-dependencies.js';
 
-/** Opens the model of a planned round. Dispose of the bench. */
+/** Opens the model of a planned round as a workbench. Dispose of it after use. */
 export async function openTaskBench(
   dependencies: TaskDependencies,
   { plan, registration }: PlannedRound,
@@ -17,7 +16,3 @@ export async function openTaskBench(
   const device = await taskDevice(dependencies);
   return new Workbench({ store, modelId, modelDigest, settings, ...opened, ...parts, device, memoryBudgetBytes });
 }
-
-/** Sketches for a state without edits, whose gates nothing opens: of rank 1, all zeros. */
-export const noSketches = (layers: readonly number[], dInner: number): LayerSketch[] =>
-  layers.map((layer) => ({ layer, sketch: matrix(1, dInner) }));

@@ -14,12 +14,12 @@ export interface TaskDependencies {
   readonly solver?: SolverRequest;
   readonly memoryBudgetBytes: number;
   readonly listener: Listener;
-  /** Aborted when the machine wants the task to end: what is finished is stored, another attempt does the rest. */
+  /** Aborted when the machine must stop the task. What is finished is stored, and another attempt does the rest. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * The device to compute on. A task that was promised a GPU does not crawl along on the CPU of a costly machine.
+ * The device to compute on. A task that asks for a GPU fails without one: on the CPU it would block a costly machine for long.
  *
  * @throws {TransientError} if the device was named and does not load here
  */
@@ -37,7 +37,7 @@ export async function taskDevice({ device: choice, listener }: TaskDependencies)
   return device;
 }
 
-/** The same listener; progress is where a task stops that has been told to. */
+/** The same listener, which also stops an aborted task at its next progress. */
 export function stopping({ listener, signal }: TaskDependencies): Listener {
   return {
     ...listener,

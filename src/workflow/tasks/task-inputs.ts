@@ -1,3 +1,4 @@
+/** @file Reads and checks what a task's command line and plan name. */
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import type { ObjectStore } from '../../registry/index.js';
 import type { RoundPlan } from '../../rounds/index.js';
@@ -11,6 +12,8 @@ import { readRegistration } from '../registration.js';
 import type { TaskDependencies } from './task-dependencies.js';
 
 /**
+ * Reads a plan, and the registration of its model.
+ *
  * @throws {InvalidInputError} if the plan is not under its own key
  * @throws {DigestMismatchError} if the model was registered anew as another one since the plan was made
  */
@@ -40,7 +43,7 @@ function requireModel(what: string, expected: string, actual: string): void {
   if (actual !== expected) throw new DigestMismatchError(what, expected, actual);
 }
 
-/** @throws {InvalidInputError} if there is no such shard */
+/** The items of one shard. @throws {InvalidInputError} if there is no such shard */
 export function itemsOfShard<T>(shards: readonly (readonly T[])[], shard: number): readonly T[] {
   requireShard(shard, shards.length);
   return shards[shard];

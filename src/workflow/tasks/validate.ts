@@ -1,17 +1,17 @@
-/** @file Task `validate`: measures what a solve did to one shard of the round's edits, and to what should have stayed. */
+/** @file Task `validate`: measures what a solve did to one shard of the round's edits. */
 import { decodeHookFile, type HookFile, replaySegments } from '../../editing/index.js';
 import { DigestMismatchError } from '../../errors.js';
 import { digestOf, type ObjectStore, storeOnce } from '../../registry/index.js';
-import { earlierEdits, heldOutSequences, keptEdits, measureRound, validationRecordSchema } from '../../rounds/index.js';
+import { earlierEdits, heldOutSequences, keptEdits, measureRound, type WholeRound } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
-import { attemptKey, readRejectedEdits, readSolveRecord } from '../plan/round-files.js';
+import { attemptKey, readRejectedEdits, readSolveRecord, validationForm } from '../plan/round-files.js';
 import { materialiseText } from '../stored-text.js';
 import { openTaskBench } from './task-bench.js';
 import { stopping, type TaskDependencies } from './task-dependencies.js';
 import { itemsOfShard, readBase, readPlannedRound } from './task-inputs.js';
 
 /**
- * Stores `validation-<shard>.json` of one attempt. The first shard also measures what is measured once per round.
+ * Stores `validation-<shard>.json` of one attempt. The task of shard 0 also measures what is measured once per round.
  *
  * @throws {DigestMismatchError | MalformedFileError} if base or segment is damaged
  */
@@ -30,19 +30,15 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   try {
     const state = await replaySegments(base?.state ?? bench.emptyState, [segment], bench.engine);
     const own = indices.map((index) => plan.edits[index]);
-    const whole = async () => ({
+    const wholeRound = async (): Promise<WholeRound> => ({
       heldOut: await heldOutSequences(plan.heldOut && (await materialiseText(dependencies, plan.heldOut)), bench),
       earlier: earlierEdits(base?.manifest, segment.removedIds),
       comparedEdits: plan.compareGates ? keptEdits(plan.edits, rejectedEdits) : [],
     });
-    const record = await measureRound(
-      bench,
-      state,
-      keptEdits(own, rejectedEdits),
-      shard === 0 ? await whole() : undefined,
-      stopping(dependencies),
-    );
-    await storeOnce(store, recordKey, { schema: validationRecordSchema, what: 'a validation' }, record);
+    const whole = shard === 0 ? await wholeRound() : undefined;
+    const part = { state, edits: keptEdits(own, rejectedEdits), whole };
+    const record = await measureRound(bench, part, stopping(dependencies));
+    await storeOnce(store, recordKey, validationForm, record);
   } finally {
     await bench.dispose();
   }

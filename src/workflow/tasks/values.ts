@@ -1,13 +1,15 @@
-/** @file Task `values`: searches the values of one shard of edits, each of them once and for all. */
+/** @file Task `values`: searches and stores the values of one shard of edits. */
+import type { LayerSketch } from '../../editing/index.js';
+import { matrix } from '../../linalg/index.js';
 import { missingValues, plannedContexts, storeMissingValues, valueKeysOf } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
-import { noSketches, openTaskBench } from './task-bench.js';
+import { openTaskBench } from './task-bench.js';
 import type { TaskDependencies } from './task-dependencies.js';
 import { itemsOfShard, readBase, readPlannedRound } from './task-inputs.js';
 
 /**
- * Stores the values of a shard's edits. Each micro-batch is stored as soon as it is done; those stored before, by this
- * round or another, are not searched again.
+ * Stores the values of a shard's edits. Each micro-batch is stored as soon as it is done. Values that are stored already, by
+ * this round or another one, are not searched again.
  *
  * @throws {DigestMismatchError | MalformedFileError} if base or a stored value is damaged, before any search
  */
@@ -18,19 +20,23 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
   const edits = itemsOfShard(plan.valueShards, input.shard).map((index) => plan.edits[index]);
   const base = await readBase(dependencies, plan);
   const place = { store, modelId: plan.modelId, dModel: registration.dModel };
-  const missing = (contexts: readonly string[]) =>
+  const missingWith = (contexts: readonly string[]) =>
     missingValues(place, edits, valueKeysOf(plan, base?.manifest, contexts, edits));
-  // Without a look at the model, which takes its time to open.
+  // Opening the model takes long: if every value is stored, it is not needed.
   const known = await plannedContexts(store, plan);
-  if (known && (await missing(known)).length === 0) return;
+  if (known && (await missingWith(known)).length === 0) return;
   const sketches = base?.sketches ?? noSketches(plan.settings.layers, registration.dInner);
   const bench = await openTaskBench(dependencies, round, { sketches });
   try {
     const contexts = await bench.contexts();
-    const sought = await missing(contexts);
+    const missing = await missingWith(contexts);
     const before = base?.state ?? bench.emptyState;
-    if (sought.length > 0) await storeMissingValues(bench, before, sought, contexts, { ...listener, signal });
+    if (missing.length > 0) await storeMissingValues(bench, { before, missing, contexts }, { ...listener, signal });
   } finally {
     await bench.dispose();
   }
 }
+
+/** Sketches for a state without edits, in which no gate can fire: of rank 1, all zeros. */
+const noSketches = (layers: readonly number[], dInner: number): LayerSketch[] =>
+  layers.map((layer) => ({ layer, sketch: matrix(1, dInner) }));

@@ -56,11 +56,11 @@ describe('a published version', () => {
     const prompts = await explainGates(subject, edits, version.editIds);
     const own = prompts.filter(({ kind }) => kind === 'edit');
     expect(own.map(({ firings }) => firings.map(({ editId }) => editId))).toEqual(edits.map(({ id }) => [id]));
-    own.forEach(({ firings: [opening] }, e) => {
+    own.forEach(({ firings: [firing] }, e) => {
       const { tokenIds, lookupIndex } = tokenizeTemplate(bundled.tokenizer, edits[e].prompt, edits[e].subject);
       const token = bundled.tokenizer.tokenText(tokenIds[lookupIndex]);
-      const { firing } = evaluation.measurements[e];
-      expect(opening).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength: firing!.strength });
+      const { strength } = evaluation.measurements[e].firing!;
+      expect(firing).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength });
     });
     expect(prompts.filter(({ kind, firings }) => kind === 'neighborhood' && firings.length > 0)).toEqual([]);
   });
@@ -77,7 +77,7 @@ describe('a published version', () => {
   it('is behind the sequence gate what the comparison of gates says', async () => {
     const { model, tokenizer, edits, heldOut } = bundled;
     const own = edits.slice(0, 3);
-    const rows = await compareGates(session.bench, version.state, own, heldOut);
+    const rows = await compareGates(session.bench, { state: version.state, edits: own, heldOut });
     const request = { model, tokenizer, hooks: version.hooks, settings: session.bench.settings, edits: own };
     const hooks = await withSequenceThresholds(request);
     const edited = await HookableModel.compile(model, { layers: [0], gate: 'sequence' });

@@ -69,6 +69,29 @@ describe('a round that the criteria reject', () => {
   });
 });
 
+describe('a batch that is rejected twice', () => {
+  it('has a report for each set of criteria', async () => {
+    const reasons: string[] = [];
+    for (const minReliability of [0.8, 0.9]) {
+      const criteria = { minReliability, maxRepeats: 0 };
+      const strict = await openEditSession({ ...bundled, heldOut: [], criteria });
+      const tooLong = { ...bundled.edits[2], targetNew: 'violet seventeen umbrella lantern gravel oblique marmalade' };
+      const { value } = await strict.edit([[tooLong]], { compareGates: false }).next();
+      await strict.close();
+      const report = await bundled.store.get(value!.reportKey);
+      expect(new TextDecoder().decode(report.bytes).includes(value!.reason), value!.reason).toBe(true);
+      reasons.push(value!.reason);
+    }
+    expect(reasons[1]).toMatch(/^mean reliability: at least 0.9, got/);
+  });
+});
+
+describe('what cannot be written', () => {
+  it('is a batch without edits', async () => {
+    await expect(session.edit([[]], { compareGates: false }).next()).rejects.toThrow('at least one edit, got none');
+  });
+});
+
 describe('what cannot be opened', () => {
   it('is a setting that the versions contradict', async () => {
     const other = openEditSession({ ...bundled, heldOut: [], settings: { momentWeight: 0.9 } });

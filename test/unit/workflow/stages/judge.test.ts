@@ -41,12 +41,12 @@ async function judge(measured: Measured, attempt = 0) {
   return judgeStage({ modelId, planKey: plan.planKey, attempt }, dependenciesOn(store));
 }
 
-describe('the gate', () => {
-  it('publishes a round that holds', async () => {
+describe('the criteria', () => {
+  it('publish a round that meets them', async () => {
     expect(await judge({})).toEqual({ decision: 'publish', attempt: 0, rejected: 0, reason: '' });
   });
 
-  it('drops offenders of any shard, each with its measured number, and adds them up', async () => {
+  it('reject failed edits of any shard, each with its measured number, and add them up', async () => {
     const first = await judge({ reliability: { b: 0.5 } });
     const reason = 'rejected 1: b (reliability: at least 1, got 0.5)';
     expect(first).toEqual({ decision: 'repeat', attempt: 1, rejected: 1, reason });
@@ -59,7 +59,7 @@ describe('the gate', () => {
     expect(await judge({}, 2)).toEqual({ decision: 'publish', attempt: 2, rejected: 2, reason: '' });
   });
 
-  it('keeps enough of a round, and then the whole must hold', async () => {
+  it('leave enough of a round, and then the whole must meet them', async () => {
     const failing = { reliability: { a: 0, b: 0, c: 0 } };
     expect(await judge(failing)).toEqual({
       decision: 'reject',
@@ -69,7 +69,7 @@ describe('the gate', () => {
     });
   });
 
-  it('publishes with an offender that may not be dropped any more where the whole holds', async () => {
+  it('publish with a failed edit that may not be rejected any more if the whole meets them', async () => {
     for (const attempt of [0, 1]) {
       const ids = ['a', 'b'];
       expect(await judge({ reliability: { [ids[attempt]]: 0.9 } }, attempt)).toMatchObject({ decision: 'repeat' });
@@ -77,13 +77,13 @@ describe('the gate', () => {
     expect(await judge({ reliability: { c: 0.9 } }, 2)).toMatchObject({ decision: 'publish', rejected: 2 });
   });
 
-  it('rejects what does harm elsewhere, naming each number and its requirement', async () => {
+  it('reject what does harm elsewhere, naming each number and its requirement', async () => {
     const { decision, reason } = await judge({ perplexityRatio: 1.23456, retention: 0.5 });
     expect(decision).toBe('reject');
     expect(reason).toBe('retention of earlier edits: at least 0.9, got 0.5; perplexity ratio: at most 1.05, got 1.235');
   });
 
-  it('decides once: the records may change afterwards, and it may be cut off anywhere', async () => {
+  it('decide once: the records may change afterwards, and it may be cut off anywhere', async () => {
     await solveAndValidate(store, plan.planKey, 0, { reliability: { b: 0.5 } });
     const input = { modelId, planKey: plan.planKey, attempt: 0 };
     const before = await copyOf(store);
@@ -106,7 +106,7 @@ describe('the gate', () => {
     expect(await judgeStage(input, dependenciesOn(store))).toEqual(expected);
   });
 
-  it('refuses the plan of another model, and a record that lacks an edit', async () => {
+  it('refuse the plan of another model, and a record that lacks an edit', async () => {
     await solveAndValidate(store, plan.planKey, 0);
     const other = judgeStage({ modelId: 'other', planKey: plan.planKey, attempt: 0 }, dependenciesOn(store));
     await expect(other).rejects.toThrow('a plan of model other, got an object elsewhere');

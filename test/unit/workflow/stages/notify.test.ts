@@ -97,7 +97,7 @@ describe('notify', () => {
       'Stage solve failed: States.TaskFailed: Essential container exited, exit code 1, log stream solve/1',
     );
     expect(await notify('e2', { roundId, ...permanent })).toMatchObject({
-      message: expect.stringContaining('Stage plan failed: PermanentError: no\nThe round is set aside'),
+      message: expect.stringContaining('Stage plan failed: PermanentError: no\nThe round is quarantined'),
     });
     const failure = JSON.parse(new TextDecoder().decode((await store.get('models/m/failures/e2.json')).bytes));
     expect(failure).toMatchObject({ stage: 'plan', error: 'PermanentError', message: 'no', roundId });
@@ -105,7 +105,7 @@ describe('notify', () => {
 });
 
 describe('a round that fails', () => {
-  it('is set aside at once where trying again cannot help', async () => {
+  it('is quarantined at once where trying again cannot help', async () => {
     const roundId = await roundInWork();
     await notify('e1', { roundId, ...permanent });
     expect(await names(store, 'failed')).toHaveLength(1);
@@ -114,7 +114,7 @@ describe('a round that fails', () => {
     expect(await store.head(`models/m/rounds/${roundId}/outcome.json`)).toBeUndefined();
   });
 
-  it('is set aside at once where a job ends with the exit code for it, or the plan fails', async () => {
+  it('is quarantined at once where a job ends with the exit code for it, or the plan fails', async () => {
     const roundId = await roundInWork();
     const cause = JSON.stringify({ Attempts: [{ Container: { ExitCode: 64 } }], Container: { ExitCode: 64 } });
     await notify('e1', { roundId, stage: 'values', error: 'States.TaskFailed', cause });
@@ -124,7 +124,7 @@ describe('a round that fails', () => {
     expect(await names(store, 'failed')).toHaveLength(2);
   });
 
-  it('is set aside after three executions otherwise, each counted once', async () => {
+  it('is quarantined after three executions otherwise, each counted once', async () => {
     const roundId = await roundInWork();
     const failure = { roundId, stage: 'solve', error: 'States.Timeout' };
     for (const execution of ['e1', 'e1', 'e2', 'e2']) {
@@ -146,7 +146,7 @@ describe('a round that fails', () => {
     expect(await store.head('models/m/round.json')).toBeDefined();
   });
 
-  it('is not set aside where it has been published already: its end is made up for', async () => {
+  it('is not quarantined where it has been published already: its end is made up for', async () => {
     const call = { modelId, executionId: 'e' };
     await roundInWork(['a']);
     const planned = await planStage({ ...call, fence: 1 }, dependenciesOn(store));
@@ -184,7 +184,7 @@ describe('a round that fails', () => {
     }
   });
 
-  it('is over where an execution publishes it although it was set aside', async () => {
+  it('is over where an execution publishes it although it was quarantined', async () => {
     const call = { modelId, executionId: 'e' };
     const roundId = await roundInWork(['a']);
     const planned = await planStage({ ...call, fence: 1 }, dependenciesOn(store));

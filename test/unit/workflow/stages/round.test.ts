@@ -12,8 +12,7 @@ import type { RoundOutcome } from '../../../../src/rounds/session/edit-round.js'
 import { EditSession } from '../../../../src/rounds/session/edit-session.js';
 import { Workbench } from '../../../../src/rounds/workbench.js';
 import { loadStatistics } from '../../../../src/statistics/statistics.js';
-import { attemptKey, planKeyOf, readPlan } from '../../../../src/workflow/plan/round-files.js';
-import { readAttempt } from '../../../../src/workflow/plan/round-records.js';
+import { attemptKey, planKeyOf, readAttempt, readPlan } from '../../../../src/workflow/plan/round-files.js';
 import { materialiseText } from '../../../../src/workflow/stored-text.js';
 import { PlannedRounds } from '../../../support/planned-round.js';
 import { TaskRuns } from './task-runs.js';
@@ -133,7 +132,7 @@ describe('edits that the criteria rejected', () => {
 });
 
 describe('values that were stopped', () => {
-  it('are stored up to the last finished micro-batch, and the rest is sought by the next attempt', async () => {
+  it('are stored up to the last finished micro-batch, and the rest is searched by the next attempt', async () => {
     const settings = { steps: 3 };
     const key = await rounds.plan({ edits: 8, settings });
     const before = (await valueKeys()).length;

@@ -1,0 +1,98 @@
+/** @file Publishes what a round or a revocation made as the next version of a model. */
+import type { Edit, Hyperparameters } from '../editing/index.js';
+import {
+  type Base,
+  canonicalJson,
+  type DraftEdit,
+  type LatestVersion,
+  type Manifest,
+  type ManifestDraft,
+  type ObjectStore,
+  publish,
+} from '../registry/index.js';
+import type { VersionMetrics } from './records.js';
+
+/** A version to publish, on top of a base. */
+export interface PublishVersionRequest {
+  readonly store: ObjectStore;
+  readonly modelId: string;
+  readonly modelDigest: string;
+  readonly dModel: number;
+  readonly dInner: number;
+  readonly settings: Hyperparameters;
+  readonly thresholds: ManifestDraft['gate']['thresholds'];
+  readonly statisticsDigests: Readonly<Record<string, string>>;
+  /** Bytes of the version's own segment. */
+  readonly hooks: Uint8Array;
+  /** The edits that the segment writes, in its order. */
+  readonly edits: readonly Edit[];
+  /** Active edits of the base that the segment removes. */
+  readonly removedIds: readonly string[];
+  /** The status that removed edits get; `overwritten` unless given. */
+  readonly removedStatus?: 'overwritten' | 'revoked';
+  readonly base: { readonly ref: Base; readonly manifest: Manifest } | undefined;
+  readonly metrics: VersionMetrics;
+  readonly report: string;
+  /** Who publishes; see `PublishRequest`. */
+  readonly publishedBy: string;
+  readonly now?: () => Date;
+}
+
+/**
+ * Publishes a version. It stores its own segment only; its manifest names the earlier segments that it stands on.
+ *
+ * @throws {StaleBaseError} if somebody else published since the base was read
+ */
+export function publishVersion(request: PublishVersionRequest): Promise<LatestVersion> {
+  const { store, modelId, base, publishedBy, now } = request;
+  const edits = request.edits.map((edit) => `${canonicalJson(edit)}\n`).join('');
+  return publish(store, modelId, {
+    manifest: draftManifest(request),
+    files: new Map([
+      ['hooks.safetensors', request.hooks],
+      ['report.html', new TextEncoder().encode(request.report)],
+      ['edits.jsonl', new TextEncoder().encode(edits)],
+    ]),
+    base: base?.ref ?? null,
+    publishedBy,
+    ...(now && { now }),
+  });
+}
+
+function draftManifest(request: PublishVersionRequest): ManifestDraft {
+  const { settings, modelDigest, dModel, dInner, thresholds, statisticsDigests, base, metrics } = request;
+  return {
+    modelDigest,
+    hyperparameters: settings,
+    layers: settings.layers,
+    dModel,
+    dInner,
+    gate: { kind: settings.gate, thresholds },
+    statistics: statisticsDigests,
+    segments: base?.manifest.segments ?? [],
+    edits: draftEdits(request),
+    metrics,
+  };
+}
+
+function draftEdits({ edits, removedIds, removedStatus: status = 'overwritten', base }: PublishVersionRequest) {
+  const removed = new Set(removedIds);
+  const earlier = (base?.manifest.edits ?? []).map((edit) =>
+    removed.has(edit.id) && edit.status === 'active' ? { ...edit, status } : edit,
+  );
+  return [...earlier, ...edits.map((edit) => draftEdit(edit, earlier))];
+}
+
+function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, earlier: readonly DraftEdit[]): DraftEdit {
+  const last = earlier.findLast((old) => old.subject === subject && old.prompt === prompt);
+  return {
+    id,
+    subject,
+    prompt,
+    targetNew,
+    ...(targetTrue !== undefined && { targetTrue }),
+    status: 'active',
+    // If the last edit of this fact was revoked, there was nothing left to overwrite.
+    ...(last?.status === 'overwritten' && { overwrites: last.id }),
+  };
+}
