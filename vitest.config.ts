@@ -10,8 +10,9 @@ const projects: Readonly<Record<string, readonly string[]>> = {
   stack: ['test/cdk/**/*.test.ts', 'test/unit/functions/bundles.test.ts'],
   package: ['test/package/**/*.test.ts'],
   browser: ['test/browser/**/*.test.ts'],
-  /** Starts and kills small processes. */
+  /** Starts and kills small processes, or cuts work off at each of its writes. */
   process: [
+    'test/unit/workflow/stages/control-plane.test.ts',
     'test/unit/local/local-workflow.test.ts',
     'test/unit/registry/processes.test.ts',
     'test/unit/registry/version-folder.test.ts',

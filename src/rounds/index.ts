@@ -26,7 +26,15 @@ export {
 } from './records.js';
 export { type Revocation, revokeEdits } from './revoke/revoke-edits.js';
 export { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke/revoke-selection.js';
-export { earlierEdits, keptEdits, type NamedEdits, nameEdits, type RenamedEdit, removedIdsOf } from './round-edits.js';
+export {
+  earlierEdits,
+  keptEdits,
+  type NamedEdits,
+  nameEdits,
+  type RenamedEdit,
+  removedIdsOf,
+  renamedText,
+} from './round-edits.js';
 export { versionRow } from './round-report.js';
 export { continuedSettings, requireSameModel, roundSettings } from './round-settings.js';
 export { missingValues, storedValues, storeMissingValues } from './search-values.js';

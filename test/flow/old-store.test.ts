@@ -84,11 +84,20 @@ describe('a store that release 0.1.0 wrote', () => {
   it('is edited on by the workflow, which takes over the registration', async () => {
     copyOfStore('workflow');
     const commandLine = new CommandLine();
-    writeFileSync(join(folder, 'one.jsonl'), JSON.stringify(edits[6]));
+    writeFileSync(join(folder, 'one.jsonl'), JSON.stringify({ ...edits[6], id: 'r1-04' }));
     const words = ['run', '--batch', join(folder, 'one.jsonl'), '--model', aldermark('model'), '--model-id', modelId];
-    const { exitCode, output } = await commandLine.run([...words, '--store', join(folder, 'workflow'), '--json']);
+    const { exitCode, output, errors } = await commandLine.run([
+      ...words,
+      '--store',
+      join(folder, 'workflow'),
+      '--json',
+    ]);
     commandLine.remove();
     expect(exitCode).toBe(0);
-    expect(JSON.parse(output).versions).toMatchObject([{ version: 5, metrics: { reliability: 1, retention: 1 } }]);
+    const renamed = [{ from: 'r1-04', to: expect.stringMatching(/^r1-04~[0-9a-f]{12}$/) }];
+    expect(JSON.parse(output).versions).toMatchObject([
+      { version: 5, metrics: { reliability: 1, retention: 1 }, renamed },
+    ]);
+    expect(errors).toMatch(/^warning: Edit r1-04 is written as r1-04~\w+: an active edit of another fact bears its id$/m);
   });
 });

@@ -1,5 +1,6 @@
 import { PermanentError, RoundRejectedError, RoundsQuarantinedError } from '../../errors.js';
 import type { ObjectStore } from '../../registry/index.js';
+import { renamedText } from '../../rounds/index.js';
 import { type BatchState, type PublishedRound, readPublishedRound } from '../../workflow/index.js';
 import { printRounds } from '../tables/round-tables.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -40,11 +41,12 @@ export async function reportBatches(
   for (const version of versions) rounds.push(await readPublishedRound(store, modelId, version));
   terminal.json({
     modelId,
-    versions: rounds.map(({ version, metrics }) => ({ version, metrics })),
+    versions: rounds.map(({ version, metrics, renamed }) => ({ version, metrics, renamed })),
     rejected: batches.flatMap((batch) => batch.rejected),
     batches,
     ...more,
   });
+  for (const edit of rounds.flatMap(({ renamed }) => renamed)) terminal.warn(renamedText(edit));
   printRounds(terminal, rounds, { store: location, modelId });
   throwIfUnfit(modelId, batches);
 }
