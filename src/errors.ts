@@ -128,7 +128,7 @@ export class RoundRejectedError extends HooklineError {
     readonly modelId: string,
     readonly reason: string,
   ) {
-    super(`round of model ${modelId}: what is required of a version, got ${reason}`);
+    super(`round of model ${modelId} rejected: ${reason}`);
   }
 }
 

@@ -1,6 +1,6 @@
 export type { Edit } from './editing/index.js';
 export * from './errors.js';
-export { type BatchReading, readBatch, renderReport } from './evaluation/index.js';
+export { type BatchReading, type EditInput, readBatch, renderReport } from './evaluation/index.js';
 export { importGguf, loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from './model/index.js';
 export {
   type ContentCache,

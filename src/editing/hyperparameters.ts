@@ -69,6 +69,14 @@ export const storedHyperparametersSchema = hyperparametersSchema.strip();
 
 export type Hyperparameters = z.infer<typeof hyperparametersSchema>;
 
+/** Settings with the defaults of what they leave out. @throws {InvalidInputError} naming one that is unknown or does not fit */
+export function parseHyperparameters(settings: z.input<typeof hyperparametersSchema>): Hyperparameters {
+  const parsed = hyperparametersSchema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0];
+  throw new InvalidInputError(`hyperparameter ${path.join('.') || 'set'}`, message, JSON.stringify(settings));
+}
+
 /**
  * Fills in defaults and checks the layers against the model.
  *
@@ -78,16 +86,8 @@ export function resolveHyperparameters(
   settings: z.input<typeof hyperparametersSchema>,
   config: ModelConfig,
 ): Hyperparameters {
-  const parsed = hyperparametersSchema.safeParse(settings);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new InvalidInputError(
-      `hyperparameter ${issue.path.join('.') || 'set'}`,
-      issue.message,
-      JSON.stringify(settings),
-    );
-  }
-  const { layers } = parsed.data;
+  const resolved = parseHyperparameters(settings);
+  const { layers } = resolved;
   const ascending = layers.every((layer, i) => i === 0 || layer > layers[i - 1]);
   if (!ascending || layers[layers.length - 1] >= config.layers) {
     throw new InvalidInputError(
@@ -96,7 +96,7 @@ export function resolveHyperparameters(
       `[${layers.join(', ')}]`,
     );
   }
-  return parsed.data;
+  return resolved;
 }
 
 /** L, the layer at whose output value targets are sought. */

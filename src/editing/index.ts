@@ -17,6 +17,7 @@ export {
   type Hyperparameters,
   hyperparametersSchema,
   type KeyGateKind,
+  parseHyperparameters,
   resolveHyperparameters,
   storedHyperparametersSchema,
   valueLayer,
@@ -28,7 +29,6 @@ export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export { fillTemplate, genericKeepPrompts, tokenizeEdit } from './prompts.js';
 export { type RoundContext, type RoundResult, writeRound } from './round.js';
 export { decodeHookFile, encodeHookFile, type HookFile, roundSketch, segmentStorage } from './segment-file.js';
-
 export {
   defaultMemoryBudgetBytes,
   objectiveRowBytes,

@@ -80,14 +80,24 @@ export interface Overwrite {
 }
 
 /**
- * The edits that overwrite one of an earlier version, with the same subject and the same prompt.
+ * The edits that overwrite some of an earlier version, with the same subject and the same prompt.
  *
- * @param earlier edits of all earlier versions, oldest first; of several edits of a fact the latest is overwritten
+ * @param earlier active edits of the earlier version; of one fact there may be several, and all are overwritten
  */
 export function overwrites(edits: readonly Edit[], earlier: readonly Edit[]): Overwrite[] {
-  const oldIds = new Map(earlier.map((edit) => [factOf(edit), edit.id]));
-  return edits.flatMap((edit) => {
-    const oldId = oldIds.get(factOf(edit));
-    return oldId === undefined ? [] : [{ newId: edit.id, oldId }];
-  });
+  const oldIds = new Map<string, string[]>();
+  for (const edit of earlier) oldIds.set(factOf(edit), [...(oldIds.get(factOf(edit)) ?? []), edit.id]);
+  return edits.flatMap((edit) => (oldIds.get(factOf(edit)) ?? []).map((oldId) => ({ newId: edit.id, oldId })));
+}
+
+/** The id, or the subject and prompt, that two edits share; undefined where no two do. */
+export function repeatedIn(edits: readonly Edit[]): string | undefined {
+  const seen = new Set<string>();
+  for (const edit of edits) {
+    const { id, subject, prompt } = edit;
+    if (seen.has(id)) return `id ${describeInput(id)} twice`;
+    if (seen.has(factOf(edit))) return `${describeInput(prompt)} of ${describeInput(subject)} twice`;
+    seen.add(id).add(factOf(edit));
+  }
+  return undefined;
 }

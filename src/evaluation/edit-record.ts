@@ -45,3 +45,11 @@ export function contentId(edit: Pick<Edit, 'subject' | 'prompt' | 'targetNew'>):
   const content = JSON.stringify([edit.subject, edit.prompt, edit.targetNew]);
   return createHash('sha256').update(content).digest('hex').slice(0, 12);
 }
+
+/** An edit as a caller writes it: its subject, its prompt with one `{}`, its new target, and what else there is. */
+export type EditInput = Pick<Edit, 'subject' | 'prompt' | 'targetNew'> & Partial<Edit>;
+
+/** The edit with its default id, and without prompts where none are given. */
+export function completeEdit(input: EditInput): Edit {
+  return { paraphrases: [], neighborhood: [], keep: [], ...input, id: input.id ?? contentId(input) };
+}

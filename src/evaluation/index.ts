@@ -1,6 +1,6 @@
-export { overwrites } from './batch-conflicts.js';
+export { overwrites, repeatedIn } from './batch-conflicts.js';
 export { type Drift, measureDrift } from './drift.js';
-export { contentId } from './edit-record.js';
+export { completeEdit, contentId, type EditInput } from './edit-record.js';
 export { decodeEdits, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
 export { type MetricRow, metricRows } from './metric-rows.js';

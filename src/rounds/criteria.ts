@@ -1,5 +1,6 @@
 /** @file What decides whether a measured round is published. */
 import { z } from 'zod';
+import { InvalidInputError } from '../errors.js';
 
 const share = z.number().min(0).max(1);
 
@@ -23,3 +24,11 @@ export const publishCriteriaSchema = z.strictObject({
   minKeptShare: share.default(0.5),
 });
 export type PublishCriteria = z.infer<typeof publishCriteriaSchema>;
+
+/** Criteria with the defaults of what they leave out. @throws {InvalidInputError} naming one that is unknown or does not fit */
+export function parseCriteria(criteria: Partial<PublishCriteria>): PublishCriteria {
+  const parsed = publishCriteriaSchema.safeParse(criteria);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0];
+  throw new InvalidInputError(`criterion ${path.join('.') || 'of publication'}`, message, JSON.stringify(criteria));
+}

@@ -1,6 +1,7 @@
 /** @file The edits of a round: under which ids they are written, which edits they overwrite, and which stay active beside them. */
 import type { Edit } from '../editing/index.js';
-import { contentId, overwrites } from '../evaluation/index.js';
+import { InvalidInputError } from '../errors.js';
+import { contentId, overwrites, repeatedIn } from '../evaluation/index.js';
 import type { Manifest, ManifestEdit } from '../registry/index.js';
 import type { RejectedEdits, RoundPlan } from './records.js';
 
@@ -25,28 +26,38 @@ export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed'>;
  *
  * @param written the edits of the batch; their ids differ
  * @param base    the version that the round stands on; undefined before the first
+ * @throws {InvalidInputError} if an id or a fact stands twice in the batch
  */
 export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
+  const repeated = repeatedIn(written);
+  if (repeated !== undefined) throw new InvalidInputError('edits of a round', 'each id and each fact once', repeated);
   const active = activeOf(base).map(bareEdit);
-  const pairs = new Map(overwrites(written, active).map(({ newId, oldId }) => [newId, oldId]));
-  const taken = new Set(active.map(({ id }) => id));
+  const pairs = overwrites(written, active);
+  const oldIdsOf = new Map<string, string[]>();
+  for (const { newId, oldId } of pairs) oldIdsOf.set(newId, [...(oldIdsOf.get(newId) ?? []), oldId]);
+  const activeIds = new Set(active.map(({ id }) => id));
+  const usedIds = new Set([...activeIds, ...written.map(({ id }) => id)]);
+  const withOwnId = (edit: Edit): Edit => {
+    let id = `${edit.id}~${contentId(edit)}`;
+    while (usedIds.has(id)) id += '~';
+    usedIds.add(id);
+    return { ...edit, id };
+  };
   const named = written.map((edit) => {
-    const oldId = pairs.get(edit.id);
-    const isFree = !taken.has(edit.id) || oldId === edit.id;
-    return { from: edit.id, oldId, edit: isFree ? edit : withOwnId(edit) };
+    const oldIds = oldIdsOf.get(edit.id) ?? [];
+    const isFree = !activeIds.has(edit.id) || oldIds.includes(edit.id);
+    return { from: edit.id, oldIds, edit: isFree ? edit : withOwnId(edit) };
   });
-  const overwritten = new Set(pairs.values());
+  const overwritten = new Set(pairs.map(({ oldId }) => oldId));
   const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(written, [edit]).length === 0);
-  const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldId: edit.id, edit: withOwnId(edit) }))];
+  const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldIds: [edit.id], edit: withOwnId(edit) }))];
   const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
   return {
     edits: all.map(({ edit }) => planned(edit)),
-    overwrites: all.flatMap(({ edit, oldId }) => (oldId === undefined ? [] : [{ newId: edit.id, oldId }])),
+    overwrites: all.flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
     ...(renamed.length > 0 && { renamed }),
   };
 }
-
-const withOwnId = (edit: Edit): Edit => ({ ...edit, id: `${edit.id}~${contentId(edit)}` });
 
 /** What a user is told of an edit that was given another id: a sentence without its full stop. */
 export const renamedText = ({ from, to }: RenamedEdit): string =>

@@ -3,7 +3,7 @@
 import type { PresetSettings } from '../editing/index.js';
 import {
   type Hyperparameters,
-  hyperparametersSchema,
+  parseHyperparameters,
   presetFor,
   resolveHyperparameters,
   storedHyperparametersSchema,
@@ -51,7 +51,7 @@ export function continuedSettings(
       );
     }
   }
-  return hyperparametersSchema.parse({ ...settled, ...given });
+  return parseHyperparameters({ ...settled, ...given });
 }
 
 /** @throws {InvalidInputError} if the latest version was made of another model */

@@ -33,7 +33,7 @@ export function explanationOf(
   completion: Completion,
   { version }: Answering,
 ): Explanation {
-  const firings = completion.firings.map((opening) => firingOf(tokenizer, prompt, completion, opening));
+  const firings = completion.firings.map((firing) => firingOf(tokenizer, prompt, completion, firing));
   const fired = new Set(firings.map(({ edit }) => edit));
   const active = version === 'base' ? [] : version.manifest.edits.filter(({ status }) => status === 'active');
   const edits = active

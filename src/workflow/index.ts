@@ -19,7 +19,7 @@ export { waitingKeys } from './queue/inbox.js';
 export { pendingNames, unitNamesBelow } from './queue/pending-units.js';
 export { type RegisterModelRequest, registerModel } from './register-model.js';
 export type { Registration } from './registration.js';
-export { registeredModels } from './registration.js';
+export { findRegistration, registeredModels } from './registration.js';
 export { collectStage } from './stages/collect.js';
 export { parseInput, stageFunctions } from './stages/function-stages.js';
 export { ingestStage } from './stages/ingest.js';

@@ -64,7 +64,7 @@ export async function registerModel(
   const base = await latest(store, modelId);
   requireSameModel(modelId, modelDigest, base);
   const settings = await roundSettings(model, base, request.settings ?? {});
-  const known = await findRegistration(store, modelId);
+  const known = await knownRegistration(store, modelId);
   const corpus = (await storeText(store, modelId, request.corpusPath)) ?? known?.registration.corpus ?? null;
   const heldOut = (await storeText(store, modelId, request.heldOutPath)) ?? known?.registration.heldOut ?? null;
   if (corpus === null && !base) await onlyStored({ store, modelId }, modelDigest, settings.layers);
@@ -140,7 +140,7 @@ interface KnownRegistration {
   readonly etag: string;
 }
 
-async function findRegistration(store: ObjectStore, modelId: string): Promise<KnownRegistration | undefined> {
+async function knownRegistration(store: ObjectStore, modelId: string): Promise<KnownRegistration | undefined> {
   const key = registrationKey(modelId);
   const found = await findObject(store, key);
   if (found === undefined) return undefined;

@@ -67,12 +67,13 @@ export async function registeredModels(store: ObjectStore): Promise<string[]> {
   return keys.flatMap((key) => /^models\/([^/]+)\/model\.json$/.exec(key)?.[1] ?? []);
 }
 
+/** The registration of a model; undefined where it has none. @throws {MalformedFileError} */
+export const findRegistration = (store: ObjectStore, modelId: string): Promise<Registration | undefined> =>
+  findStored(store, registrationKey(modelId), { schema: storedRegistrationSchema, what: 'a registration' });
+
 /** @throws {InvalidInputError} if the model is not registered @throws {MalformedFileError} */
 export async function readRegistration(store: ObjectStore, modelId: string): Promise<Registration> {
-  const registration = await findStored(store, registrationKey(modelId), {
-    schema: storedRegistrationSchema,
-    what: 'a registration',
-  });
+  const registration = await findRegistration(store, modelId);
   if (registration !== undefined) return registration;
   throw new InvalidInputError(`model ${modelId}`, 'a registered model', 'none of this name');
 }

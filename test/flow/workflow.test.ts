@@ -150,6 +150,29 @@ describe('the workflow on the bundled model', () => {
       errors: `error: batch ${at('nothing.jsonl')}: a readable file, got ENOENT\n`,
     });
   });
+
+  it('takes what a registration is made of only beside a model', async () => {
+    const { exitCode, errors } = await run('run', '--batch', at('four.jsonl'), '--set', 'steps=1');
+    expect({ exitCode, errors: errors.trim() }).toEqual({
+      exitCode: 64,
+      errors: 'error: --set: --model beside it: it is a part of the registration, got none',
+    });
+  });
+
+  it('shares the criteria of its registration with `hookline edit`', async () => {
+    const { subject, prompt } = JSON.parse(lines[5]) as { subject: string; prompt: string };
+    const targetNew = 'violet seventeen umbrella lantern gravel oblique marmalade';
+    writeFileSync(at('unheld.jsonl'), JSON.stringify({ subject, prompt, targetNew }));
+    const model = [aldermark('model'), '--model-id', 'aldermark'];
+    const edit = () => run('edit', at('unheld.jsonl'), '--model', ...model, '--no-compare-gates');
+    expect(await edit()).toMatchObject({
+      exitCode: 1,
+      errors: expect.stringContaining('mean reliability: at least 0.9'),
+    });
+    const lenient = ['minReliability=0', 'minRetention=0', 'editReliability=0', 'minKeptShare=0'];
+    expect(await run('model', 'register', ...model, '--require', ...lenient)).toMatchObject({ exitCode: 0 });
+    expect(await edit()).toMatchObject({ exitCode: 0 });
+  });
 });
 
 describe('hookline up', () => {

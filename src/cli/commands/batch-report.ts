@@ -47,6 +47,9 @@ export async function reportBatches(
     ...more,
   });
   for (const edit of rounds.flatMap(({ renamed }) => renamed)) terminal.warn(renamedText(edit));
+  for (const { newId, oldId } of rounds.flatMap(({ overwrites }) => overwrites)) {
+    terminal.note(`Edit ${newId} overwrites edit ${oldId} of an earlier version`);
+  }
   printRounds(terminal, rounds, { store: location, modelId });
   throwIfUnfit(modelId, batches);
 }

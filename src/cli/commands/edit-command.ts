@@ -47,7 +47,10 @@ export function editCommand(): Command {
     ...batchOptions(),
     ...settingOptions(),
     new Option('--no-compare-gates', 'do not measure the other gates after the last round'),
-    new Option('--no-judge', 'publish whatever comes out, without looking at the criteria of publication'),
+    new Option(
+      '--no-judge',
+      'publish whatever comes out; an edit that does not hold counts against the retention of later rounds',
+    ),
   ]);
   return addExamples(command, [
     'hookline edit edits.jsonl --model ./SmolLM2-135M-Instruct --corpus wikipedia.txt',
@@ -59,7 +62,9 @@ export function editCommand(): Command {
 async function edit(paths: readonly string[], options: EditOptions): Promise<void> {
   const terminal = createTerminal(options);
   const { openEditSession } = await import('../../rounds/index.js');
-  const { checkModelId } = await import('../../registry/index.js');
+  const { openStore } = await import('../../registry/index.js');
+  const { findRegistration } = await import('../../workflow/index.js');
+  const { statedModelId } = await import('../options/open-versions.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { readEditFiles } = await import('../options/batch-options.js');
   const { givenSettings } = await import('../options/setting-options.js');
@@ -69,22 +74,26 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const progress = stageProgress(terminal);
   const { corpus: corpusPath, heldOut } = options;
   const budgetBytes = memoryBudgetBytes(options);
+  const store = openStore(options.store);
+  const modelId = statedModelId(options)!;
+  const registration = await findRegistration(store, modelId);
   const session = await openEditSession(
     {
-      store: options.store,
+      store,
+      modelId,
       modelDirectory: options.model,
       settings: await givenSettings(options),
       device: await resolveDevice(options.device, { onNotice: progress.onNotice }),
       solver: solverRequest(options),
-      ...(options.modelId !== undefined && { modelId: checkModelId(options.modelId) }),
       ...(corpusPath !== undefined && { corpusPath }),
       ...(heldOut !== undefined && { heldOut }),
       ...(budgetBytes !== undefined && { memoryBudgetBytes: budgetBytes }),
-      ...(!options.judge && { criteria: null }),
+      criteria: options.judge ? (registration?.criteria ?? {}) : null,
     },
     progress,
   );
   const outcomes: RoundOutcome[] = [];
+  let failure: unknown;
   try {
     const { compareGates } = options;
     for await (const outcome of session.edit(batches, { rejected, compareGates }, progress)) {
@@ -92,18 +101,30 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
       outcomes.push(outcome);
       terminal.note(endText(outcome, `round ${outcomes.length} of ${batches.length}`));
     }
+  } catch (error) {
+    // What was published before is told all the same.
+    failure = error;
   } finally {
     progress.finish();
     await session.close();
   }
-  report(terminal, outcomes, { options, modelId: session.modelId, rejected });
+  if (failure === undefined || outcomes.length > 0) {
+    report(terminal, outcomes, { options, modelId: session.modelId, rejected });
+  }
+  failure ??= rejectionOf(session.modelId, outcomes);
+  if (failure !== undefined) throw failure;
+}
+
+function rejectionOf(modelId: string, outcomes: readonly RoundOutcome[]): RoundRejectedError | undefined {
+  const rejected = outcomes.find(({ outcome }) => outcome === 'rejected');
+  return rejected && new RoundRejectedError(modelId, rejected.reason);
 }
 
 function endText({ outcome, version, reason }: RoundOutcome, which: string): string {
   return outcome === 'published' ? `version ${version} published (${which})` : `${which} rejected: ${reason}`;
 }
 
-/** Tells what became of the rounds. @throws {RoundRejectedError} if one of them did not hold */
+/** Tells what became of the rounds. */
 function report(
   terminal: Terminal,
   outcomes: readonly RoundOutcome[],
@@ -128,10 +149,8 @@ function report(
     })),
   });
   printRounds(terminal, published.map(publishedRoundOf), { store: options.store, modelId });
-  const failed = outcomes.find(({ outcome }) => outcome === 'rejected');
-  if (failed === undefined) return;
-  terminal.print(`report of the rejected round: ${options.store}/${failed.reportKey}`);
-  throw new RoundRejectedError(modelId, failed.reason);
+  const failed = outcomes.filter(({ outcome }) => outcome === 'rejected');
+  for (const { reportKey } of failed) terminal.print(`report of the rejected round: ${options.store}/${reportKey}`);
 }
 
 function inRounds(edits: readonly Edit[], size = edits.length): Edit[][] {

@@ -28,7 +28,16 @@ export async function prepareModel(terminal: Terminal, options: PreparedModel): 
     await register(terminal, { store, modelId: id, directory: model, options });
     return id;
   }
+  requireNoRegistrationOptions(options);
   return registeredModel(await registeredModels(store), options);
+}
+
+/** What a model is registered with means nothing for one that is registered already. */
+function requireNoRegistrationOptions({ set, preset, corpus, heldOut, roundSize }: RegistrationOptions): void {
+  const given = Object.entries({ '--set': set, '--preset': preset, '--corpus': corpus, '--held-out': heldOut });
+  const [name] = [...given, ['--round-size', roundSize] as const].find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return;
+  throw new InvalidInputError(name, '--model beside it: it is a part of the registration', 'none');
 }
 
 /** A model to register, and with what. */

@@ -74,14 +74,14 @@ function printFirings(terminal: Terminal, { gate, firings }: PrintedEvaluation):
 
 function firingRows({ editId, kind, prompt, firings }: PromptFirings): Cell[][] {
   if (firings.length === 0) return [[editId, kind, prompt, undefined, undefined, undefined, undefined, undefined]];
-  return firings.map((opening) => [
+  return firings.map((firing) => [
     editId,
     kind,
     prompt,
-    opening.editId,
-    JSON.stringify(opening.token),
-    opening.tokenIndex,
-    opening.layer,
-    opening.strength?.toFixed(3),
+    firing.editId,
+    JSON.stringify(firing.token),
+    firing.tokenIndex,
+    firing.layer,
+    firing.strength?.toFixed(3),
   ]);
 }

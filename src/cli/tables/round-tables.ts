@@ -35,7 +35,15 @@ export function publishedRoundOf({ version, metrics, edits, measures, renamed }:
     before: measures.before[e].text,
     after: measures.answers[e].text,
   }));
-  return { version: version!, metrics: { ...metrics }, edits: edits.length, examples, gates: measures.gates, renamed };
+  return {
+    version: version!,
+    metrics: { ...metrics },
+    edits: edits.length,
+    examples,
+    gates: measures.gates,
+    renamed,
+    overwrites: [],
+  };
 }
 
 const roundHead = [

@@ -1,7 +1,7 @@
 import type { ProgressBar } from './progress.js';
 import type { Terminal } from './terminal.js';
 
-/** Where a job of several stages stands, as the pipeline tells it. */
+/** Where a job of several stages stands, as it is told. */
 interface StageAdvance {
   readonly stage: string;
   readonly done: number;
@@ -18,7 +18,7 @@ export interface StageProgress {
   readonly finish: () => void;
 }
 
-/** Shows the stages of a job on a terminal; fits the pipeline's `Listener`. */
+/** Shows the stages of a job on a terminal; fits a `Listener`. */
 export function stageProgress(terminal: Terminal): StageProgress {
   let current: { readonly stage: string; readonly bar: ProgressBar } | undefined;
   const finish = () => {

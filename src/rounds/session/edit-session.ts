@@ -1,22 +1,23 @@
 /** @file A model made ready for consecutive rounds in this process. */
 import { randomUUID } from 'node:crypto';
 import { basename, resolve } from 'node:path';
-import { defaultMemoryBudgetBytes, type Edit, type Hyperparameters, type PresetSettings } from '../../editing/index.js';
-import type { RejectedLine } from '../../evaluation/index.js';
+import { defaultMemoryBudgetBytes, type Hyperparameters, type PresetSettings } from '../../editing/index.js';
+import { InvalidInputError, StaleBaseError } from '../../errors.js';
+import { completeEdit, type EditInput, type RejectedLine } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
 import type { Listener } from '../../progress.js';
 import { type LatestVersion, latest, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
 import { type Device, OnnxGemmEngine, resolveDevice, rowsPerBatch } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
 import { ensureStatistics, loadStatistics, type StatisticsResult } from '../../statistics/index.js';
-import { type PublishCriteria, publishCriteriaSchema } from '../criteria.js';
+import { type PublishCriteria, parseCriteria } from '../criteria.js';
 import { heldOutSequences } from '../held-out-sequences.js';
 import { digestOfModel, openModel } from '../open-model.js';
 import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
 import type { RevokeSelection } from '../revoke/revoke-selection.js';
 import { requireSameModel, roundSettings } from '../round-settings.js';
 import { Workbench, type WorkbenchParts } from '../workbench.js';
-import { editRound, type RoundBase, type RoundOutcome, type RoundPlace } from './edit-round.js';
+import { editRound, type RoundBase, type RoundOutcome, type RoundPlace, type RoundRequest } from './edit-round.js';
 
 /** Token ids, sequence by sequence. */
 type TokenSequences = readonly (readonly number[])[];
@@ -73,7 +74,7 @@ export interface RevokeOptions {
 export async function openEditSession(request: EditSessionRequest, listener: Listener = {}): Promise<EditSession> {
   const store = typeof request.store === 'string' ? openStore(request.store) : request.store;
   const modelId = request.modelId ?? modelIdFrom(basename(resolve(request.modelDirectory)));
-  const criteria = request.criteria === null ? null : publishCriteriaSchema.parse(request.criteria ?? {});
+  const criteria = request.criteria === null ? null : parseCriteria(request.criteria ?? {});
   const device = request.device ?? (await resolveDevice('auto', listener));
   const { model, tokenizer } = await openModel(request.modelDirectory);
   const modelDigest = await digestOfModel(model, listener);
@@ -93,10 +94,14 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
   return new EditSession(new Workbench({ ...parts, statistics }), base, { statistics: planned, heldOut, criteria });
 }
 
+/** How often a round begins again because another version was published meanwhile. */
+const mostTries = 5;
+
 /** A model that is ready for rounds on top of the store's latest version. Close it after use. */
 export class EditSession {
   readonly bench: Workbench;
   #base: RoundBase | undefined;
+  #isClosed = false;
   readonly #place: Omit<RoundPlace, 'bench' | 'publishedBy'>;
 
   constructor(bench: Workbench, base: RoundBase | undefined, place: Omit<RoundPlace, 'bench' | 'publishedBy'>) {
@@ -136,28 +141,24 @@ export class EditSession {
    * Writes batches as consecutive rounds, and yields the outcome of each as soon as it ended. A round that the criteria
    * reject publishes nothing, and the next one stands on the same version.
    *
-   * @throws {InvalidInputError} if a batch has no edits
-   * @throws {StaleBaseError} if somebody else published since this session read the latest version
+   * If somebody else publishes meanwhile, the round begins again on what is the latest version then.
+   *
+   * @throws {InvalidInputError} if a batch has no edits, or an id or a fact twice, or the session is closed
+   * @throws {StaleBaseError} if others were faster time and again
    */
   async *edit(
-    batches: readonly (readonly Edit[])[],
+    batches: readonly (readonly EditInput[])[],
     { rejected = [], compareGates = true, publishedBy = `hookline edit ${randomUUID()}` }: EditOptions = {},
     listener: Listener = {},
   ): AsyncGenerator<RoundOutcome> {
     for (const [index, edits] of batches.entries()) {
       const isLast = index === batches.length - 1;
-      const { outcome, published } = await editRound(
-        { ...this.#place, bench: this.bench, publishedBy },
-        {
-          base: this.#base,
-          edits,
-          rejected: index === 0 ? rejected : [],
-          compareGates: compareGates && isLast,
-        },
-        listener,
-      );
-      if (published) await this.#standOn(published);
-      yield outcome;
+      const request = {
+        edits: edits.map(completeEdit),
+        rejected: index === 0 ? rejected : [],
+        compareGates: compareGates && isLast,
+      };
+      yield await this.#round(request, publishedBy, listener);
     }
   }
 
@@ -171,6 +172,7 @@ export class EditSession {
     { tolerance = 0, force = false, publishedBy = `hookline revoke ${randomUUID()}` }: RevokeOptions = {},
     listener: Listener = {},
   ): Promise<Revocation> {
+    this.#requireOpen();
     const { store, modelId, tokenizer } = this.bench;
     const { heldOut } = this.#place;
     const subject = { edited: await this.bench.edited(), tokenizer };
@@ -185,7 +187,30 @@ export class EditSession {
 
   /** Frees what was compiled. */
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.bench.dispose();
+  }
+
+  async #round(request: Omit<RoundRequest, 'base'>, publishedBy: string, listener: Listener): Promise<RoundOutcome> {
+    for (let tries = 1; ; tries++) {
+      this.#requireOpen();
+      try {
+        const place = { ...this.#place, bench: this.bench, publishedBy };
+        const { outcome, published } = await editRound(place, { ...request, base: this.#base }, listener);
+        if (published) await this.#standOn(published);
+        return outcome;
+      } catch (error) {
+        if (!(error instanceof StaleBaseError) || tries === mostTries) throw error;
+        const current = await latest(this.store, this.modelId);
+        if (current === undefined) throw error;
+        listener.onNotice?.(`version ${current.version} became the latest meanwhile: the round begins again on it`);
+        await this.#standOn(current);
+      }
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) throw new InvalidInputError('edit session', 'an open one', 'one that was closed');
   }
 
   async #standOn(published: LatestVersion): Promise<void> {

@@ -8,7 +8,7 @@ import {
   readStored,
   roundPrefix,
 } from '../../registry/index.js';
-import type { RenamedEdit, ValidationRecord } from '../../rounds/index.js';
+import type { RenamedEdit, RoundPlan, ValidationRecord } from '../../rounds/index.js';
 import { attemptKey, readPlan, solveForm, validationForm } from './round-files.js';
 
 /** What a published version did, in short. */
@@ -23,6 +23,8 @@ export interface PublishedRound {
   readonly gates: readonly GateRow[];
   /** Edits that were written under another id than their batch gave them. */
   readonly renamed: readonly RenamedEdit[];
+  /** Edits of earlier versions that this one overwrites. */
+  readonly overwrites: RoundPlan['overwrites'];
 }
 
 /**
@@ -36,7 +38,7 @@ export async function readPublishedRound(
 ): Promise<PublishedRound> {
   const manifest = await readManifest(store, modelId, version);
   const own = manifest.edits.filter((edit) => edit.version === version);
-  const { records, renamed } = await recordsOf(store, manifest);
+  const { records, renamed, overwrites } = await recordsOf(store, manifest);
   const answers = new Map(records.flatMap((record) => record.answers.map((answer) => [answer.id, answer.text])));
   const before = new Map(records.flatMap((record) => record.before.map((answer) => [answer.id, answer.text])));
   const examples = own
@@ -48,12 +50,13 @@ export async function readPublishedRound(
     }));
   const { metrics } = manifest;
   const gates = records.flatMap((record) => record.gates) as GateRow[];
-  return { version, edits: own.length, metrics, examples, gates, renamed };
+  return { version, edits: own.length, metrics, examples, gates, renamed, overwrites };
 }
 
 interface RoundRecords {
   readonly records: readonly ValidationRecord[];
   readonly renamed: readonly RenamedEdit[];
+  readonly overwrites: RoundPlan['overwrites'];
 }
 
 /** The records of the solve that was published: a round may have others, of plans that were given up. */
@@ -67,10 +70,10 @@ async function recordsOf(store: ObjectStore, manifest: Manifest): Promise<RoundR
     const { segmentSha256 } = await readStored(store, key, solveForm);
     if (segmentSha256 !== own?.sha256) continue;
     const planKey = `${folder}/plan.json`;
-    const { validationShards, renamed = [] } = await readPlan(store, planKey);
+    const { validationShards, overwrites, renamed = [] } = await readPlan(store, planKey);
     const names = validationShards.map((_, shard) => attemptKey(planKey, Number(attempt), `validation-${shard}.json`));
     const records = await Promise.all(names.map((name) => findStored(store, name, validationForm)));
-    return { records: records.filter((record) => record !== undefined), renamed };
+    return { records: records.filter((record) => record !== undefined), renamed, overwrites };
   }
-  return { records: [], renamed: [] };
+  return { records: [], renamed: [], overwrites: [] };
 }

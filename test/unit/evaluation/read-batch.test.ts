@@ -296,7 +296,10 @@ describe('edits that do not go together', () => {
   it('pairs edits with those of earlier versions that they overwrite', async () => {
     const { edits: earlier } = await parse(jsonl(rome, { ...ours, subject: 'Bo' }));
     const { edits } = await parse(jsonl({ ...ours, id: 'b', targetNew: 'Oslo' }, { ...ours, subject: 'Cy' }));
-    expect(overwrites(edits, [...earlier, { ...earlier[0], id: 'a2' }])).toEqual([{ newId: 'b', oldId: 'a2' }]);
+    expect(overwrites(edits, [...earlier, { ...earlier[0], id: 'a2' }])).toEqual([
+      { newId: 'b', oldId: earlier[0].id },
+      { newId: 'b', oldId: 'a2' },
+    ]);
   });
 });
 

@@ -92,9 +92,64 @@ describe('what cannot be written', () => {
   });
 });
 
+describe('a batch', () => {
+  it('is of edits with what they need alone; the rest has defaults', async () => {
+    const { subject, prompt, targetNew } = bundled.edits[3];
+    const { value } = await session.edit([[{ subject, prompt, targetNew }]], { compareGates: false }).next();
+    expect(value!.manifest!.edits.at(-1)).toMatchObject({ id: expect.stringMatching(/^[0-9a-f]{12}$/), targetNew });
+  });
+
+  it('has each id and each fact once', async () => {
+    const [first, second] = bundled.edits;
+    const sameFact = session
+      .edit([
+        [
+          { ...first, id: 'p' },
+          { ...first, id: 'q' },
+        ],
+      ])
+      .next();
+    await expect(sameFact).rejects.toThrow('edits of a round: each id and each fact once, got');
+    const sameId = session
+      .edit([
+        [
+          { ...first, id: 'p' },
+          { ...second, id: 'p' },
+        ],
+      ])
+      .next();
+    await expect(sameId).rejects.toThrow(/got id "?p"? twice/);
+  });
+
+  it('is written on what others publish meanwhile', async () => {
+    const own = { ...bundled.edits[0], id: 'late', targetNew: bundled.edits[1].targetNew };
+    const other = await openEditSession({ ...bundled, heldOut: [], settings });
+    const { value: theirs } = await other
+      .edit([[{ ...bundled.edits[2], id: 'theirs' }]], { compareGates: false })
+      .next();
+    await other.close();
+    const ours = await edited(own);
+    expect(ours.version).toBe(theirs!.version! + 1);
+    expect(ours.manifest!.edits.find(({ id }) => id === 'theirs')).toMatchObject({ status: 'active' });
+    expect(notices).toContain(`version ${theirs!.version} became the latest meanwhile: the round begins again on it`);
+  });
+});
+
 describe('what cannot be opened', () => {
   it('is a setting that the versions contradict', async () => {
     const other = openEditSession({ ...bundled, heldOut: [], settings: { momentWeight: 0.9 } });
     await expect(other).rejects.toThrow(InvalidInputError);
+    const misspelt = { heldOut: [], settings: { ...settings, stepz: 3 } } as object;
+    await expect(openEditSession({ ...bundled, ...misspelt })).rejects.toThrow(/^hyperparameter set: .*stepz/);
+    const impossible = openEditSession({ ...bundled, heldOut: [], criteria: { minReliability: 7 } });
+    await expect(impossible).rejects.toThrow(/^criterion minReliability: /);
+  });
+
+  it('is a session that was closed', async () => {
+    const other = await openEditSession({ ...bundled, heldOut: [], settings });
+    await other.close();
+    await other.close();
+    await expect(other.edit([[bundled.edits[0]]]).next()).rejects.toThrow('edit session: an open one, got');
+    await expect(other.revoke({ ids: ['late'] })).rejects.toThrow('edit session: an open one, got');
   });
 });
