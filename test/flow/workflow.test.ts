@@ -151,6 +151,13 @@ describe('the workflow on the bundled model', () => {
     });
   });
 
+  it('knows the only model of a store again in whatever folder it lies', async () => {
+    const { modelId } = await jsonOf<{ modelId: string }>(
+      ...['stats', '--model', aldermark('model'), '--corpus', at('corpus.txt')],
+    );
+    expect(modelId).toBe('aldermark');
+  });
+
   it('takes what a registration is made of only beside a model', async () => {
     const { exitCode, errors } = await run('run', '--batch', at('four.jsonl'), '--set', 'steps=1');
     expect({ exitCode, errors: errors.trim() }).toEqual({

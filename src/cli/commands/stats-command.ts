@@ -123,7 +123,8 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
   const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
   const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
-  const { statedModelId } = await import('../options/open-versions.js');
+  const { modelIdOf } = await import('../options/open-versions.js');
+  const store = openStore(options.store);
   const model = await loadModel(options.model);
   const preset = (await presetFor(model)).settings;
   onProgress?.({ stage: 'digest', done: 0, total: 1, unit: 'models' });
@@ -135,8 +136,8 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
     digest,
     layers: options.layers ?? preset.layers,
     seed: options.seed ?? preset.seed ?? 0,
-    store: openStore(options.store),
-    modelId: statedModelId(options)!,
+    store,
+    modelId: await modelIdOf(store, options),
   };
 }
 

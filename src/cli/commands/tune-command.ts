@@ -93,14 +93,15 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const { heldOutSequences, tune } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
-  const { statedModelId } = await import('../options/open-versions.js');
+  const { modelIdOf } = await import('../options/open-versions.js');
   const { corpus, maxTokens, layers } = options;
+  const store = openStore(options.store);
   const tokenizer = await loadTokenizer(options.model);
   const model = await loadModel(options.model);
   const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens);
   const request = {
-    store: openStore(options.store),
-    modelId: statedModelId(options)!,
+    store,
+    modelId: await modelIdOf(store, options),
     model,
     tokenizer,
     edits,

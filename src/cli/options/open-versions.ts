@@ -1,7 +1,14 @@
 /** @file The store and the model of a command, loaded when it runs: nothing here is needed to parse a command line. */
 import { existsSync } from 'node:fs';
 import { InvalidInputError } from '../../errors.js';
-import { checkModelId, modelIdFrom, modelsWithContent, type ObjectStore, openStore } from '../../registry/index.js';
+import {
+  checkModelId,
+  latest,
+  modelIdFrom,
+  modelsWithContent,
+  type ObjectStore,
+  openStore,
+} from '../../registry/index.js';
 import { modelFolderName, type StoreOptions } from './model-options.js';
 
 /** A store and the model in it that a command is about. */
@@ -29,6 +36,26 @@ export async function openVersions(options: StoreOptions): Promise<OpenVersions>
 export function statedModelId({ modelId, model }: Pick<StoreOptions, 'modelId' | 'model'>): string | undefined {
   if (modelId !== undefined) return checkModelId(modelId);
   return model === undefined ? undefined : modelIdFrom(modelFolderName(model));
+}
+
+/**
+ * The id of the model that a command computes with: `--model-id`, else the name of the folder of `--model`. Where the store
+ * lacks that name and holds just one model, and it is this very one by its digest, that model's id.
+ */
+export async function modelIdOf(
+  store: ObjectStore,
+  { modelId, model }: { readonly modelId?: string; readonly model: string },
+): Promise<string> {
+  if (modelId !== undefined) return checkModelId(modelId);
+  const named = modelIdFrom(modelFolderName(model));
+  const ids = await modelsWithContent(store);
+  if (ids.has(named) || ids.size !== 1) return named;
+  const [only] = ids;
+  const { findRegistration } = await import('../../workflow/index.js');
+  const stored = (await latest(store, only))?.manifest ?? (await findRegistration(store, only));
+  if (stored === undefined) return named;
+  const { loadModel, modelDigest } = await import('../../model/index.js');
+  return (await modelDigest(await loadModel(model))) === stored.modelDigest ? only : named;
 }
 
 /** Opens a store that must be there already. @throws {InvalidInputError} */
