@@ -63,7 +63,8 @@ export class BatchMaker {
   /** @param edits how many @param bad how many lines that cannot be taken beside them */
   make(modelId: string, edits: number, bad: number): Batch {
     const facts = this.#someFacts(edits);
-    const good = facts.map((fact) => JSON.stringify({ id: this.#id(facts.length), ...fact }));
+    const ids = this.#someIds(edits);
+    const good = facts.map((fact, f) => JSON.stringify({ id: ids[f], ...fact }));
     const lines = [...good, ...Array.from({ length: bad }, () => this.pick(badLines))];
     // Without edits, too, no two batches are alike.
     const bytes = new TextEncoder().encode(`${lines.join('\n')}\n${' '.repeat(this.#edits++ % 500)}\n`);
@@ -82,6 +83,13 @@ export class BatchMaker {
       chosen.set(`${subject} ${prompt}`, { subject, prompt, targetNew: this.pick(others) });
     }
     return [...chosen.values()];
+  }
+
+  /** Different ones: a batch that bears one twice is rejected. */
+  #someIds(count: number): string[] {
+    const ids = new Set<string>();
+    while (ids.size < count) ids.add(this.#id(count));
+    return [...ids];
   }
 
   /** Now and then one that an earlier batch used for another fact. */
