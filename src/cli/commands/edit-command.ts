@@ -64,7 +64,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const { openEditSession } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { findRegistration } = await import('../../workflow/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { readEditFiles } = await import('../options/batch-options.js');
   const { givenSettings } = await import('../options/setting-options.js');
@@ -75,7 +75,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const { corpus: corpusPath, heldOut } = options;
   const budgetBytes = memoryBudgetBytes(options);
   const store = openStore(options.store);
-  const modelId = await modelIdOf(store, options);
+  const modelId = await resolveModelId(store, options);
   const registration = await findRegistration(store, modelId);
   const session = await openEditSession(
     {

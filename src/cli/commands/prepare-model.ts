@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../../errors.js';
 import { type ObjectStore, openStore, S3ObjectStore } from '../../registry/index.js';
 import { type RegisterModelRequest, type Registration, registeredModels, registerModel } from '../../workflow/index.js';
-import { modelIdOf } from '../options/open-versions.js';
+import { resolveModelId } from '../options/open-versions.js';
 import { givenSettings } from '../options/setting-options.js';
 import type { RegistrationOptions } from '../options/workflow-options.js';
 import { stageProgress } from '../terminal/stage-progress.js';
@@ -24,7 +24,7 @@ export async function prepareModel(terminal: Terminal, options: PreparedModel): 
   const store = openStore(storeLocation(options.store));
   const { model, modelId } = options;
   if (model !== undefined) {
-    const id = await modelIdOf(store, { model, ...(modelId !== undefined && { modelId }) });
+    const id = await resolveModelId(store, { model, ...(modelId !== undefined && { modelId }) });
     await register(terminal, { store, modelId: id, directory: model, options });
     return id;
   }

@@ -123,7 +123,7 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
   const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
   const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const store = openStore(options.store);
   const model = await loadModel(options.model);
   const preset = (await presetFor(model)).settings;
@@ -137,7 +137,7 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
     layers: options.layers ?? preset.layers,
     seed: options.seed ?? preset.seed ?? 0,
     store,
-    modelId: await modelIdOf(store, options),
+    modelId: await resolveModelId(store, options),
   };
 }
 

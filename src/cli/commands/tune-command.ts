@@ -93,7 +93,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const { heldOutSequences, tune } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const { corpus, maxTokens, layers } = options;
   const store = openStore(options.store);
   const tokenizer = await loadTokenizer(options.model);
@@ -101,7 +101,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens);
   const request = {
     store,
-    modelId: await modelIdOf(store, options),
+    modelId: await resolveModelId(store, options),
     model,
     tokenizer,
     edits,

@@ -42,7 +42,7 @@ export function statedModelId({ modelId, model }: Pick<StoreOptions, 'modelId' |
  * The id of the model that a command computes with: `--model-id`, else the name of the folder of `--model`. Where the store
  * lacks that name and holds just one model, and it is this very one by its digest, that model's id.
  */
-export async function modelIdOf(
+export async function resolveModelId(
   store: ObjectStore,
   { modelId, model }: { readonly modelId?: string; readonly model: string },
 ): Promise<string> {
