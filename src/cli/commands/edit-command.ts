@@ -102,7 +102,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
       terminal.note(endText(outcome, `round ${outcomes.length} of ${batches.length}`));
     }
   } catch (error) {
-    // What was published before is told all the same.
+    // Rounds that were published before the failure are still reported below.
     failure = error;
   } finally {
     progress.finish();
@@ -124,7 +124,7 @@ function endText({ outcome, version, reason }: RoundOutcome, which: string): str
   return outcome === 'published' ? `version ${version} published (${which})` : `${which} rejected: ${reason}`;
 }
 
-/** Tells what became of the rounds. */
+/** Reports the outcome of the rounds. */
 function report(
   terminal: Terminal,
   outcomes: readonly RoundOutcome[],

@@ -34,10 +34,10 @@ interface TuneOptions extends ModelOptions, BatchOptions, SettingOptions {
   readonly solver: SolverChoice;
 }
 
-/** Tokens of held-out text that a trial is measured on: drift is wanted to a percent, not to a permille. */
+/** Tokens of held-out text that each trial is measured on. So few suffice, as tuning needs only a rough drift. */
 const heldOutTokens = 2048;
 
-/** `hookline tune`: hyperparameters that fit a model, found on edits that the user gives. */
+/** `hookline tune`: searches for hyperparameters that suit a model, using edits that the user gives. */
 export function tuneCommand(): Command {
   const command = new Command('tune')
     .description(
@@ -118,7 +118,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   return tune(request, listener);
 }
 
-/** Before hours of search, not after them. */
+/** Checks the output folder before the search, which can take hours. */
 function requireFolder(path: string): void {
   if (existsSync(dirname(path))) return;
   throw new InvalidInputError('--output', 'a file in an existing folder', path);
