@@ -18,11 +18,11 @@ async function run(words: readonly string[]): Promise<number> {
   }
 }
 
-// Whoever reads our output may have seen enough, like `head`.
+// The reader of our output may close it early, as `head` does. That is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
-// The SDK of AWS that is pinned here runs on this Node; that later ones will not is nothing to say at every request.
+// The pinned AWS SDK supports this version of Node. Its warning about later SDK versions would only disturb users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 process.exitCode = await run(process.argv);

@@ -32,9 +32,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 /**
- * The program `hookline`. Commands import what they compute with when they run, so that the help is there at once.
+ * Makes the program `hookline`. Commands import heavy modules only when they run, so that the help shows at once.
  *
- * @param name the command that is asked for: where it is one, no other is loaded
+ * @param name the requested command; if it exists, only that command is loaded
  */
 export async function hooklineProgram(name?: string): Promise<Command> {
   const program = new Command('hookline')

@@ -6,7 +6,7 @@ interface Waiter {
   readonly admit: () => void;
 }
 
-/** Who is computed now and who waits: first come, first served, and whoever finds the queue full is sent away. */
+/** Limits how many choices are computed at once. Other requests wait in order of arrival; a full queue refuses more. */
 export class Admission {
   readonly #queue: Waiter[] = [];
   #active = 0;
@@ -16,12 +16,12 @@ export class Admission {
     this.#limits = limits;
   }
 
-  /** Choices that are computed now. */
+  /** Number of choices that are being computed. */
   get active(): number {
     return this.#active;
   }
 
-  /** Requests that wait. */
+  /** Number of requests that wait for their turn. */
   get queued(): number {
     return this.#queue.length;
   }
@@ -29,8 +29,8 @@ export class Admission {
   /**
    * Waits until a request's choices may be computed.
    * @param choices at most `maxConcurrency`
-   * @returns to be called when they are done
-   * @throws {HTTPException} 429 if too many wait already; the signal's reason if it is set off first
+   * @returns a function to call when the choices are done
+   * @throws {HTTPException} 429 if too many requests wait already; the signal's reason if it aborts first
    */
   async enter(choices: number, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
@@ -68,7 +68,7 @@ export class Admission {
     });
   }
 
-  /** Nobody overtakes: a large request would wait for ever. */
+  /** Admits strictly in order. If small requests could overtake, a large one might wait for ever. */
   #admit(): void {
     while (this.#queue.length > 0 && this.#fits(this.#queue[0].choices)) {
       const { choices, admit } = this.#queue.shift()!;

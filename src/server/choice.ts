@@ -4,7 +4,7 @@ import type { CompletionCall } from './completion-call.js';
 import type { Answering } from './served-models.js';
 import type { ServiceMetrics } from './service-metrics.js';
 
-/** One completion of one prompt, begun: what is wrong with the request has shown by now. */
+/** One completion of one prompt, computed up to its first token. An invalid prompt has already been refused by then. */
 export class Choice {
   readonly #firstTokenAt = performance.now();
   readonly #stream: AsyncGenerator<string, Completion>;
@@ -34,7 +34,7 @@ export class Choice {
     return new Choice(index, request.prompt, stream, await stream.next(), startedAt);
   }
 
-  /** Runs it to its end. @param onPiece told of the text as it comes */
+  /** Computes the rest of the completion. @param onPiece called with each piece of text as it is produced */
   async finish(onPiece: (text: string) => Promise<void> | void = () => {}): Promise<Completion> {
     let next = this.#first;
     while (!next.done) {
@@ -44,7 +44,7 @@ export class Choice {
     return next.value;
   }
 
-  /** Counts it, once it is done. */
+  /** Adds the finished choice to the metrics. */
   count(metrics: ServiceMetrics, modelId: string, { promptTokens, tokenIds, firings }: Completion): void {
     metrics.completed(modelId, {
       promptTokens,
@@ -57,8 +57,8 @@ export class Choice {
 }
 
 /**
- * Begins every choice of a call, in the order of their indices: `n` choices of the first prompt, then of the next. Choices
- * draw from seeds that count up from the call's, or from one that nobody knows.
+ * Begins every choice of a call, in the order of their indices: `n` choices of the first prompt, then of the next. Each
+ * choice has its own seed. The seeds count up from the call's seed, or from a random one if the call has none.
  */
 export function beginChoices(
   edited: EditedModel,

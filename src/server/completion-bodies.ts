@@ -6,14 +6,14 @@ import type { CompletionCall } from './completion-call.js';
 import { explanationOf } from './explanation.js';
 import type { Answering } from './served-models.js';
 
-/** Tokens as OpenAI counts them: a prompt once, however many choices it has. */
+/** Token counts as OpenAI defines them: a prompt counts once, however many choices it has. */
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
 }
 
-/** What a call is answered with, in OpenAI's form. */
+/** Builds the answers to a call in OpenAI's format. */
 export class CompletionBodies {
   readonly #head: object;
   readonly #call: CompletionCall;
@@ -40,12 +40,12 @@ export class CompletionBodies {
     return this.#chunk([this.#choice(choice, text)]);
   }
 
-  /** The prompt, where it is asked for. */
+  /** The prompt as the first chunk, if the request asked for `echo`. */
   echoChunks(choice: Choice): object[] {
     return this.#call.echoes ? [this.textChunk(choice, this.#promptText(choice))] : [];
   }
 
-  /** Why a choice ends; all its text is out. */
+  /** The chunk after all text of a choice: it gives the finish reason. */
   lastChunk(choice: Choice, completion: Completion): object {
     return this.#chunk([{ ...this.#choice(choice, ''), ...this.#ending(choice, completion) }]);
   }

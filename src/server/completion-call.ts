@@ -1,14 +1,14 @@
-/** @file The body of `POST /v1/completions`: what of OpenAI's parameters this service takes, and what it refuses. */
+/** @file The body of `POST /v1/completions`: which of OpenAI's parameters this service accepts and which it refuses. */
 import * as z from 'zod';
 import { refusal } from './refusal.js';
 import type { ServiceLimits } from './service-limits.js';
 
-/** A request for completions, checked, with every default filled in. */
+/** A validated request for completions, with every default filled in. */
 export interface CompletionCall {
-  /** As the request names it. */
+  /** The model's name as the request gives it. */
   readonly model: string;
   readonly prompts: readonly (string | readonly number[])[];
-  /** Choices for each prompt. */
+  /** Number of choices for each prompt. */
   readonly choicesPerPrompt: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -32,7 +32,7 @@ const stop = z.union([z.string().min(1), z.array(z.string().min(1)).max(4)], {
   error: 'a text, or up to four texts, none empty',
 });
 
-/** A parameter of OpenAI's that this service lacks; clients that send what it means anyway are not turned away. */
+/** A parameter that this service does not support. Clients may still send a value that changes nothing. */
 const only = (...neutral: readonly unknown[]) =>
   z
     .unknown()
@@ -66,8 +66,8 @@ const bodySchema = z.strictObject({
 type Body = z.infer<typeof bodySchema>;
 
 /**
- * Checks the body of a request. As with OpenAI, 16 tokens are made at temperature 1 unless it says otherwise.
- * @throws {HTTPException} 400 naming the parameter
+ * Checks the body of a request. The defaults are OpenAI's: 16 tokens at temperature 1.
+ * @throws {HTTPException} 400 that names the parameter at fault
  */
 export function parseCompletionCall(text: string, limits: ServiceLimits): CompletionCall {
   const parsed = bodySchema.safeParse(parseJson(text));

@@ -1,4 +1,4 @@
-/** @file `POST /v1/completions`, whole and streamed. */
+/** @file `POST /v1/completions`, answered in one piece or as a stream. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
@@ -16,7 +16,7 @@ import { type Answering, type ServedModels, versionHeader } from './served-model
 import type { ServiceLimits } from './service-limits.js';
 import type { ServiceMetrics } from './service-metrics.js';
 
-/** What completions are made with. */
+/** The parts of the service that answering completions needs. */
 export interface CompletionParts {
   readonly models: ServedModels;
   readonly limits: ServiceLimits;
@@ -33,11 +33,10 @@ interface Answer {
   readonly request: RequestUnderWay;
   readonly trace: RequestTrace;
   readonly metrics: ServiceMetrics;
-  /** Makes room for others: nothing more is computed. */
+  /** Call this when nothing more is computed, so that waiting requests get their turn. */
   readonly exit: () => void;
 }
 
-/** Answers one request. */
 export async function completions(parts: CompletionParts, context: Context<ServiceEnvironment>): Promise<Response> {
   const call = parseCompletionCall(await context.req.text(), parts.limits);
   parts.models.check(call.model);
@@ -53,8 +52,8 @@ export async function completions(parts: CompletionParts, context: Context<Servi
 }
 
 /**
- * Waits for its turn, then for the first token of every choice: what is wrong with the request is known before the answer
- * begins.
+ * Waits for the request's turn, then for the first token of every choice. Waiting for the first tokens finds invalid
+ * prompts while the answer can still have an error status.
  */
 async function begin(
   { models, admission, underWay, metrics }: CompletionParts,
@@ -75,7 +74,7 @@ async function begin(
     request.abort(error);
     exit?.();
     request.end();
-    // All else was checked before.
+    // The prompt is the only part of the request that has not been checked before.
     if (error instanceof InvalidInputError) throw refusal(400, `prompt: ${error.message}`, { param: 'prompt' });
     throw error;
   }
@@ -99,11 +98,14 @@ async function whole({ answering, choices, bodies, request, trace, metrics, exit
   }
 }
 
-/** What a stream that has begun fails with, it says in its last event: its status is out already. @returns for the log */
+/**
+ * Writes the stream. Its status has already been sent, so an error is reported in the last event.
+ * @returns the status for the log
+ */
 async function streamed(answer: Answer, stream: SSEStreamingApi): Promise<number> {
   const { choices, bodies, request, trace, exit } = answer;
   const send = (data: string) => stream.writeSSE({ data });
-  // Who does not read keeps its place until its time is up, no longer.
+  // A client that does not read blocks the write, so a write also ends when the request times out.
   const write = (body: object) => Promise.race([send(JSON.stringify(body)), request.aborted]);
   try {
     const completed = await Promise.all(choices.map((choice) => streamChoice(answer, choice, write)));
@@ -126,7 +128,7 @@ async function streamed(answer: Answer, stream: SSEStreamingApi): Promise<number
   }
 }
 
-/** How long a client that does not read may take to hear why its stream ends. */
+/** How long to wait for the client to read the last event, which says why its stream failed. */
 const lastWordMilliseconds = 1000;
 
 async function streamChoice(
@@ -151,5 +153,5 @@ async function finish(
   return completion;
 }
 
-/** What a client is told of an error that nobody foresaw. */
+/** The message for an unexpected error. It shows only the request's id; the cause is in the log under that id. */
 export const internal = ({ id }: RequestTrace): string => `service: an answer, got an internal error with id ${id}`;

@@ -4,21 +4,21 @@ import type { ManifestEdit } from '../registry/index.js';
 import type { Completion, Firing } from '../serving/index.js';
 import type { Answering } from './served-models.js';
 
-/** A gate that an edit opened. */
+/** One firing: an edit's gate opened at a token. */
 export interface ExplainedFiring {
   readonly edit: string | null;
   readonly token: string;
   readonly tokenIndex: number;
   readonly layer: number;
   readonly strength: number | null;
-  /** The text that the token is in: the request's prompt, or the completion without it. */
+  /** Which text the token is in: the request's prompt, or the completion (which excludes the prompt). */
   readonly text: 'prompt' | 'completion';
-  /** Where the token is in that text, [start, end) in UTF-16 units. */
+  /** The token's position in that text: [start, end) in UTF-16 code units. */
   readonly start: number;
   readonly end: number;
 }
 
-/** What a request with `hookline: { explain: true }` is told of each choice. */
+/** The explanation of one choice, for requests with `hookline: { explain: true }`. */
 export interface Explanation {
   /** Null for the base model. */
   readonly version: number | null;
@@ -61,7 +61,7 @@ function firingOf(
     return { ...what, text: 'prompt', start, end };
   }
   const [start, end] = spanOf(tokenizer, tokenIds, tokenIndex - promptTokens);
-  // A stop text may have cut it off.
+  // A stop text may have cut the completion before this token ends.
   return { ...what, text: 'completion', start: Math.min(start, text.length), end: Math.min(end, text.length) };
 }
 

@@ -1,4 +1,4 @@
-/** @file Who may ask: the checks before any route. */
+/** @file Access checks that run before any route. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
 import { refusal } from './refusal.js';
@@ -10,8 +10,8 @@ export const isLoopback = (host: string): boolean =>
   loopbackNames.has(host) || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 
 /**
- * A service on loopback answers to loopback names only: a page on the internet whose name was made to point here (DNS
- * rebinding) shows in the `Host` header.
+ * Lets a service on loopback answer to loopback names only. This stops DNS rebinding, where a website's name is made to
+ * point at this machine: the `Host` header then holds the website's name.
  */
 export const requireLoopbackName: MiddlewareHandler = async (context, next) => {
   const { hostname } = new URL(context.req.url);
@@ -21,7 +21,7 @@ export const requireLoopbackName: MiddlewareHandler = async (context, next) => {
   await next();
 };
 
-/** A page of another site can send forms to this service, but no JSON. */
+/** Requires JSON bodies. Without CORS, a page of another site can send forms to this service, but no JSON. */
 export const requireJson: MiddlewareHandler = async (context, next) => {
   const type = context.req.header('content-type') ?? 'none';
   if (!/^application\/json\s*(;|$)/i.test(type)) {
@@ -31,8 +31,8 @@ export const requireJson: MiddlewareHandler = async (context, next) => {
 };
 
 /**
- * Lets in who knows the key: programs as `Authorization: Bearer <key>`, browsers as the password of any user, which they ask
- * for themselves.
+ * Requires the API key. Programs send it as `Authorization: Bearer <key>`. Browsers send it as the password of HTTP
+ * Basic authentication, for which they show their own dialog; the user name is ignored.
  */
 export function requireKey(key: string): MiddlewareHandler {
   const expected = digest(key);
@@ -57,5 +57,5 @@ function keyOf(authorization: string): string | undefined {
   return text.slice(text.indexOf(':') + 1);
 }
 
-/** Of one length whatever the key is. */
+/** Digests have equal lengths, which `timingSafeEqual` requires. */
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -3,7 +3,7 @@ import type { ServiceEnvironment } from './request-trace.js';
 import type { ServedModels } from './served-models.js';
 import type { ServiceMetrics } from './service-metrics.js';
 
-/** `GET /healthz`, `/readyz` and `/metrics`. @param isStopping whether no new requests are wanted */
+/** `GET /healthz`, `/readyz` and `/metrics`. @param isStopping whether the service refuses new requests */
 export function addHealthRoutes(
   app: Hono<ServiceEnvironment>,
   models: ServedModels,

@@ -1,4 +1,4 @@
-/** @file The HTTP service's face. */
+/** @file The public exports of the HTTP service. */
 
 export { isLoopback } from './guards.js';
 export { loadServedModel } from './load-served-model.js';

@@ -12,7 +12,7 @@ import { refusal } from './refusal.js';
 import type { ServiceLog } from './service-event.js';
 import type { ServiceMetrics } from './service-metrics.js';
 
-/** Whose versions are served, and who hears of it. */
+/** The model whose versions are served, and what they are served with. */
 export interface LineageOptions {
   readonly edited: EditedModel;
   readonly store: ObjectStore;
@@ -20,21 +20,21 @@ export interface LineageOptions {
   readonly cache?: ContentCache;
   readonly metrics: ServiceMetrics;
   readonly log: ServiceLog;
-  /** Told of every version that becomes current. */
+  /** Called with every version that becomes the current one. */
   readonly onSwitch?: (version: VersionHooks) => void;
 }
 
-/** Versions that are kept prepared beside the current one. */
+/** How many of the most recently used versions stay prepared. */
 const maxPrepared = 4;
 
-/** The versions of one model id as they are served: the latest one, which is watched, and others by their number. */
+/** The served versions of one model id. It follows the latest version, and prepares others by number on request. */
 export class Lineage {
   readonly modelId: string;
   readonly #versions: ModelVersions;
-  /** By number, the one asked for longest ago first. */
+  /** Prepared versions by number, the least recently used first. */
   readonly #prepared = new Map<number, Promise<VersionHooks>>();
   #current: VersionHooks | undefined;
-  /** Whether the store was seen to hold no version yet. */
+  /** Whether the store held no version at the last look. */
   #isEmpty = false;
   #trouble: string | undefined;
   readonly #options: LineageOptions;
@@ -46,23 +46,23 @@ export class Lineage {
     this.#versions = new ModelVersions({ store, modelId, modelDigest: edited.modelDigest, ...(cache && { cache }) });
   }
 
-  /** The version that is served as the latest; undefined while there is none, or none that is ready. */
+  /** The version that is served as the latest; undefined while none is published or none is ready. */
   get current(): VersionHooks | undefined {
     return this.#current;
   }
 
-  /** Why the last look at the store brought no version, if it did not. */
+  /** The error of the last look at the store; undefined if it went well. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
 
-  /** Whether requests that name no version are answered: by the latest one, or the base model where there is none yet. */
+  /** Whether requests without a version can be answered: by the latest one, or by the base model if none exists. */
   get isReady(): boolean {
     return this.#current !== undefined || this.#isEmpty;
   }
 
   /**
-   * What answers requests that name no version; undefined is the base model, for a model without versions.
+   * The version that answers requests which name none. Undefined stands for the base model, if no version exists yet.
    * @throws {HTTPException} 503 while its first version is not ready
    */
   latest(): VersionHooks | undefined {
@@ -72,9 +72,9 @@ export class Lineage {
   }
 
   /**
-   * A version by its number, prepared if it is not yet.
+   * Finds a version by its number, and prepares it if needed.
    * @throws {InvalidInputError} if there is no such published version
-   * @throws {HooklineError} if it is refused, or the store does not answer
+   * @throws {HooklineError} if the version is refused (as for another model), or the store does not answer
    */
   async version(version: number): Promise<VersionHooks> {
     if (this.#current?.manifest.version === version) return this.#current;
@@ -93,7 +93,7 @@ export class Lineage {
     return file && this.#versions.content(file);
   }
 
-  /** Switches to every version that `latest` comes to name, until the signal says to stop. */
+  /** Switches to each new version that the store's `latest` names, until the signal aborts. */
   watch(intervalSeconds: number, signal: AbortSignal): Promise<void> {
     const watched = { pullLatest: () => this.#look() };
     return watchVersions(watched, {
@@ -134,7 +134,7 @@ export class Lineage {
     log({ event: 'switched', modelId, from, to, seconds });
   }
 
-  /** Once per reason: the watch looks again and again. */
+  /** Logs an error once, not at every look at the store that repeats it. */
   #hearOf(error: unknown): void {
     const { modelId } = this;
     const message = error instanceof Error ? error.message : String(error);
@@ -151,7 +151,7 @@ export class Lineage {
     this.#prepared.delete(version);
     this.#prepared.set(version, prepared);
     const forget = () => this.#prepared.get(version) === prepared && this.#prepared.delete(version);
-    // Whoever asked for it hears why; the next one tries again.
+    // A failure is not kept, so that the next request tries again. The caller gets the error from `prepared` itself.
     prepared.catch(forget);
     if (this.#prepared.size > maxPrepared) this.#prepared.delete(this.#prepared.keys().next().value!);
     return prepared;

@@ -11,8 +11,8 @@ interface FirstVersion {
 }
 
 /**
- * Loads a model for a service. With the latest version of a model id it is compiled once; where that one is refused, the
- * base model is, and the service's watch tries again.
+ * Loads a model together with the latest version of a model id, so that it is compiled only once. If that version is
+ * refused, the base model is loaded alone and the service's watch tries the version again.
  *
  * @throws {DigestMismatchError} if the version is for another base model
  */

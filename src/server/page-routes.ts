@@ -7,7 +7,7 @@ import type { ServiceEnvironment } from './request-trace.js';
 import type { ServedModels } from './served-models.js';
 import type { ServiceLimits } from './service-limits.js';
 
-/** `GET /`, and what it fetches anew when the version changes. */
+/** `GET /`, and the part of the page that it fetches again when the version changes. */
 export function addPageRoutes(
   app: Hono<ServiceEnvironment>,
   models: ServedModels,
@@ -32,7 +32,7 @@ export function addPageRoutes(
   });
 }
 
-/** Style attributes are the charts'; nothing is loaded from anywhere else. */
+/** Allows style attributes, which the charts use. Nothing may be loaded from other sites. */
 const pagePolicy = (nonce: string): string =>
   `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; style-src-attr 'unsafe-inline'; ` +
   `img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -1,20 +1,20 @@
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-/** Statuses that this service refuses requests with; 499 is for the log, of a client that left. */
+/** The statuses of refused requests. 499 appears only in the log: the client closed the connection. */
 export type RefusalStatus = 400 | 401 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
 
-/** The fields of OpenAI's error object beside its message, and headers. */
+/** What a refusal has besides its message: fields of OpenAI's error object, and headers. */
 export interface RefusalDetails {
-  /** The request's parameter that is at fault. */
+  /** The request parameter at fault. */
   readonly param?: string;
-  /** A name for programs, such as `model_not_found`. */
+  /** An error name for programs, such as `model_not_found`. */
   readonly code?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * An error that a request ends with, in OpenAI's form: `{ error: { message, type, param, code } }`.
+ * Makes the error that refuses a request, in OpenAI's format: `{ error: { message, type, param, code } }`.
  * @param message `what: requirement, got value`
  */
 export function refusal(status: RefusalStatus, message: string, details: RefusalDetails = {}): HTTPException {
@@ -23,7 +23,7 @@ export function refusal(status: RefusalStatus, message: string, details: Refusal
   return new HTTPException(status as ContentfulStatusCode, { message, res });
 }
 
-/** The body of an error. */
+/** The JSON body of an error response. */
 export function errorBody(status: RefusalStatus, message: string, { param, code }: RefusalDetails = {}) {
   return { error: { message, type: typeOf(status), param: param ?? null, code: code ?? null } };
 }

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { Usage } from './completion-bodies.js';
 import type { ServiceLog } from './service-event.js';
 
-/** What is known of one request while it is answered, for its line in the log. */
+/** Collects what the log line of one request will say. */
 export class RequestTrace {
   readonly id = randomUUID();
-  /** What answers it: `<model id>@<version>` or `base`. */
+  /** The name of the model that answers: `<model id>@<version>` or `base`. */
   model: string | undefined;
-  /** Whether it is not over when its handler has returned. */
+  /** Whether the answer is a stream, which goes on after the handler has returned. */
   isStreaming = false;
   #tokens: { readonly promptTokens?: number; readonly completionTokens?: number } = {};
   readonly #startedAt = performance.now();
@@ -28,7 +28,7 @@ export class RequestTrace {
     this.#tokens = { promptTokens, completionTokens };
   }
 
-  /** Something nobody foresaw. */
+  /** Logs an unexpected error. */
   fail(cause: unknown): void {
     const message = cause instanceof Error ? cause.message : String(cause);
     this.#log({ event: 'failed', id: this.id, message, cause });
@@ -51,7 +51,7 @@ export class RequestTrace {
   }
 }
 
-/** What handlers find in their context. */
+/** The variables that handlers find in Hono's context. */
 export interface ServiceEnvironment {
   Variables: { trace: RequestTrace };
 }

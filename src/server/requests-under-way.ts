@@ -2,19 +2,19 @@ import { refusal } from './refusal.js';
 
 /** A request that is being answered. */
 export interface RequestUnderWay {
-  /** Set off when its client left, its time is up, or the service waits no longer; the reason is what it is refused with. */
+  /** Aborts when the client leaves, time runs out or the service stops. Its reason is the error to refuse with. */
   readonly signal: AbortSignal;
-  /** Rejects with that reason: what waits for a client waits no longer than this. */
+  /** Rejects with the same reason. Race it against a wait for the client, so that the wait ends in time. */
   readonly aborted: Promise<never>;
-  /** Gives up. */
+  /** Aborts the request. */
   abort(reason: unknown): void;
-  /** Gives up since its client left. */
+  /** Aborts the request because its client has left. */
   leave(): void;
-  /** To be called when it is answered. */
+  /** Must be called once the request is over. */
   end(): void;
 }
 
-/** The requests that computing goes on for, so that they can be ended and waited for. */
+/** Keeps track of the requests that are being answered, so that a stopping service can wait for them or abort them. */
 export class RequestsUnderWay {
   readonly #controllers = new Set<AbortController>();
   #onIdle: (() => void) | undefined;
@@ -31,7 +31,7 @@ export class RequestsUnderWay {
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
-    // Nobody may be waiting.
+    // Without a handler, a rejection that nothing waits for would end the process.
     aborted.catch(() => undefined);
     const abort = (reason: unknown) => controller.abort(reason);
     const leave = () => abort(clientLeft());
@@ -49,14 +49,14 @@ export class RequestsUnderWay {
     return { signal, aborted, abort, leave, end };
   }
 
-  /** Waits for all of them; those that take longer are ended. */
+  /** Waits until all requests are over. Those that take longer than `seconds` are aborted. */
   async drain(seconds: number): Promise<void> {
     if (this.#controllers.size === 0) return;
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
     const abortAll = () => {
-      for (const controller of this.#controllers) controller.abort(stopping());
+      for (const controller of this.#controllers) controller.abort(stoppingRefusal());
     };
     const timer = setTimeout(abortAll, 1000 * seconds);
     await idle;
@@ -64,12 +64,12 @@ export class RequestsUnderWay {
   }
 }
 
-/** What a request is refused with while the service stops. */
-export const stopping = () =>
+/** The refusal of requests while the service stops. */
+export const stoppingRefusal = () =>
   refusal(503, 'service: running, got one that stops', { code: 'stopping', headers: { 'retry-after': '5' } });
 
 const timedOut = (seconds: number) =>
   refusal(504, `request: an answer within ${seconds} seconds, got none`, { code: 'timeout' });
 
-/** Nobody reads it. */
+/** Appears only in the log, as the client is gone. */
 const clientLeft = () => refusal(499, 'client: one that waits, got one that left', { code: 'client_left' });

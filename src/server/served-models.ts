@@ -4,33 +4,33 @@ import type { EditedModel, VersionHooks } from '../serving/index.js';
 import { Lineage, type LineageOptions } from './lineage.js';
 import { refusal } from './refusal.js';
 
-/** The name of the base model among those of the edited ones. */
+/** The name by which requests ask for the base model. */
 export const baseName = 'base';
 
-/** What answers a request. */
+/** The model and version that answer a request. */
 export interface Answering {
   /** `<model id>@<version>` or `base`. */
   readonly name: string;
-  /** For metrics: a model id or `base`. */
+  /** The label in metrics: a model id or `base`. */
   readonly modelId: string;
-  /** As a completion request names it. */
+  /** In the form that a completion request takes. */
   readonly version: VersionHooks | typeof baseName;
 }
 
-/** A name taken apart. */
+/** A parsed model name. */
 interface ModelName {
   readonly lineage: Lineage | undefined;
   readonly version: number | undefined;
 }
 
-/** Everything that a request may name as its model: the base model, model ids, and versions of them. */
+/** All models that a request can name: the base model, each model id, and each version of one. */
 export class ServedModels {
   readonly edited: EditedModel;
   readonly #lineages: ReadonlyMap<string, Lineage>;
 
   /**
    * @param modelIds the first one is the default
-   * @throws {InvalidInputError} if there is none, one is named twice, or one is no model id
+   * @throws {InvalidInputError} if the list is empty, repeats an id, or holds an invalid one
    */
   constructor(modelIds: readonly string[], options: Omit<LineageOptions, 'modelId' | 'onSwitch'>) {
     const ids = modelIds.map(checkModelId);
@@ -42,7 +42,7 @@ export class ServedModels {
       );
     }
     this.edited = options.edited;
-    // The base model is computed as the current version is: the same arithmetic, and one compilation.
+    // The base model runs in the program of the current version: its arithmetic is the same, and it compiles once.
     const onSwitch = (version: VersionHooks) => this.edited.switchTo(version);
     this.#lineages = new Map(
       ids.map((modelId, index) => [modelId, new Lineage({ ...options, modelId, ...(index === 0 && { onSwitch }) })]),
@@ -60,12 +60,12 @@ export class ServedModels {
     return lineage;
   }
 
-  /** Refuses a name that nothing has, before anything is computed. @throws {HTTPException} 404 */
+  /** Refuses an unknown name before anything is computed. @throws {HTTPException} 404 */
   check(name: string): void {
     this.#parse(name);
   }
 
-  /** What answers a request that names this model, ready. @throws {HTTPException} 404, or 503 if it is not ready */
+  /** Finds and prepares the version that a name stands for. @throws {HTTPException} 404, or 503 if it is not ready */
   async resolve(name: string): Promise<Answering> {
     const { lineage, version } = this.#parse(name);
     if (lineage === undefined) return baseAnswers;
@@ -105,6 +105,6 @@ function answering(version: VersionHooks | undefined): Answering {
   return { name: `${modelId}@${number}`, modelId, version };
 }
 
-/** The version as `x-hookline-version` names it: its number, or `base`. */
+/** The value of the header `x-hookline-version`: the version's number, or `base`. */
 export const versionHeader = (version: VersionHooks | typeof baseName | undefined): string =>
   version === undefined || version === baseName ? baseName : String(version.manifest.version);

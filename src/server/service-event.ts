@@ -1,4 +1,4 @@
-/** What the service tells whoever runs it; plain JSON but for an error's cause. */
+/** An event for the service's log. It is plain JSON, except for the cause of an error. */
 export type ServiceEvent =
   | {
       readonly event: 'request';
@@ -7,7 +7,7 @@ export type ServiceEvent =
       readonly path: string;
       readonly status: number;
       readonly milliseconds: number;
-      /** Of a completion: what answered, as `<model id>@<version>` or `base`. */
+      /** For completions: the model that answered, as `<model id>@<version>` or `base`. */
       readonly model?: string;
       readonly promptTokens?: number;
       readonly completionTokens?: number;
@@ -17,18 +17,18 @@ export type ServiceEvent =
       readonly modelId: string;
       readonly from: number | null;
       readonly to: number;
-      /** Beyond the download. */
+      /** The time to prepare the version, without its download. */
       readonly seconds: number;
     }
-  /** A look at the store failed, or what it found is refused; what was served before goes on. */
+  /** The store did not answer, or its latest version was refused. The version served before stays in service. */
   | {
       readonly event: 'refused' | 'unreachable';
       readonly modelId: string;
       readonly serving: number | null;
       readonly message: string;
     }
-  /** Nobody foresaw it; the request with this id got a 500. */
+  /** An unexpected error; the request with this id was answered with status 500. */
   | { readonly event: 'failed'; readonly id: string; readonly message: string; readonly cause: unknown };
 
-/** Hears what the service tells. */
+/** Receives the service's events. */
 export type ServiceLog = (event: ServiceEvent) => void;

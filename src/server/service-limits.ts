@@ -1,16 +1,16 @@
-/** How much of this machine the service gives away. */
+/** Limits on what requests can use of this machine. */
 export interface ServiceLimits {
-  /** Of a request's body. */
+  /** The largest request body. */
   readonly maxBodyBytes: number;
-  /** Most new tokens of one choice. */
+  /** The most new tokens of one choice. */
   readonly maxTokens: number;
-  /** Choices computed at the same time, of all requests together; a request may ask for as many. */
+  /** The most choices computed at once, over all requests. It is also the most that one request can ask for. */
   readonly maxConcurrency: number;
-  /** Requests that wait for their turn; the next one is refused. */
+  /** The most requests that wait for their turn; any more are refused. */
   readonly maxQueue: number;
-  /** From a request's arrival to the last token of its answer, waiting included. */
+  /** The longest time from a request's arrival to the last token of its answer, including the wait. */
   readonly requestTimeoutSeconds: number;
-  /** What requests under way get to end in when the service stops. */
+  /** How long requests under way can still take when the service stops. */
   readonly drainSeconds: number;
 }
 

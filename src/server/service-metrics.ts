@@ -1,12 +1,12 @@
-/** @file What the service counts, for Prometheus. */
+/** @file The service's metrics for Prometheus. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What a finished choice is counted by. */
+/** The figures of a finished choice. */
 export interface ChoiceTimes {
   readonly promptTokens: number;
   readonly completionTokens: number;
   readonly firings: number;
-  /** From the moment that computing began. */
+  /** Measured from the start of computation, so without the wait in the queue. */
   readonly firstTokenSeconds: number;
   readonly totalSeconds: number;
 }
@@ -14,7 +14,10 @@ export interface ChoiceTimes {
 const stepBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const waitBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** A registry of its own: several services in one process do not mix. Labels are bounded: routes, statuses, model ids. */
+/**
+ * The metrics of one service. It has its own registry, so that several services in one process stay apart. Labels are
+ * only routes, statuses and model ids, so that the number of time series stays bounded.
+ */
 export class ServiceMetrics {
   readonly #registry = new Registry();
   readonly #requests = this.#counter('requests_total', 'Requests answered', ['route', 'status']);
@@ -39,7 +42,7 @@ export class ServiceMetrics {
   readonly #perToken = this.#histogram('time_per_token_seconds', 'Between tokens of a choice, its mean', stepBuckets);
   readonly #switchSeconds = this.#histogram('switch_seconds', 'Preparing a version, beyond its download', waitBuckets);
 
-  /** @param load the gauges that are read when they are asked for */
+  /** @param load functions that give the current load; they are called whenever the metrics are read */
   constructor(
     modelIds: readonly string[],
     load: { readonly activeChoices: () => number; readonly queuedRequests: () => number },
@@ -52,12 +55,12 @@ export class ServiceMetrics {
     }
   }
 
-  /** Adds the process's own: memory, time, event loop. */
+  /** Adds the metrics of the process: memory, CPU time, event loop. */
   collectProcess(): void {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** @param route as it is declared, such as `/versions/:version/report` */
+  /** Counts an answered request. @param route the route's pattern, such as `/versions/:version/report` */
   answered(route: string, status: number): void {
     this.#requests.inc({ route, status });
   }
@@ -80,7 +83,7 @@ export class ServiceMetrics {
     this.#refusals.inc({ model });
   }
 
-  /** In the text format of Prometheus. */
+  /** All metrics in the text format of Prometheus. */
   async text(): Promise<{ readonly contentType: string; readonly body: string }> {
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }

@@ -17,43 +17,43 @@ import { addHealthRoutes } from './health-routes.js';
 import { addPageRoutes } from './page-routes.js';
 import { refusal } from './refusal.js';
 import { RequestTrace, type ServiceEnvironment } from './request-trace.js';
-import { RequestsUnderWay, stopping } from './requests-under-way.js';
+import { RequestsUnderWay, stoppingRefusal } from './requests-under-way.js';
 import { ServedModels, versionHeader } from './served-models.js';
 import type { ServiceLog } from './service-event.js';
 import { defaultLimits, type ServiceLimits } from './service-limits.js';
 import { ServiceMetrics } from './service-metrics.js';
 import { addVersionRoutes } from './version-routes.js';
 
-/** What is served, where and how. */
+/** The options of a service. */
 export interface ServiceOptions {
-  /** Disposed of by whoever made it. */
+  /** The caller keeps ownership and has to dispose of it. */
   readonly edited: EditedModel;
   readonly store: ObjectStore;
-  /** Each with its own versions on the same base model; the first one is the default. */
+  /** Each id has its own versions on the same base model. The first id is the default. */
   readonly modelIds: readonly string[];
-  /** Where versions' contents are kept; memory unless said otherwise. */
+  /** Where the contents of versions are cached; memory by default. */
   readonly cache?: ContentCache;
-  /** Mean time between two looks at the store; 10 unless said otherwise. */
+  /** Mean time between two looks at the store; 10 by default. */
   readonly intervalSeconds?: number;
   readonly limits?: Partial<ServiceLimits>;
-  /** 127.0.0.1 unless said otherwise: this machine only. */
+  /** 127.0.0.1 by default, which only this machine can reach. */
   readonly host?: string;
-  /** 8080 unless said otherwise; 0 is any free one. */
+  /** 8080 by default; 0 picks any free port. */
   readonly port?: number;
-  /** What clients have to know; nobody is asked without it. */
+  /** The key that clients must send. Without this option no key is required. */
   readonly apiKey?: string;
-  /** The other site whose pages may ask. */
+  /** Another site whose pages can call this service. */
   readonly corsOrigin?: string;
   readonly log: ServiceLog;
 }
 
-/** How long a slow client may read on when the service stops. */
+/** How long slow clients can still read their answers when the service stops. */
 const lastReadMilliseconds = 5000;
 
-/** What a key opens; whether the service lives and is ready, anybody may ask. */
+/** The paths that require the API key. Liveness and readiness stay open to health checkers, which have no key. */
 const guardedPaths = ['/', '/page/*', '/v1/*', '/versions/*', '/metrics'];
 
-/** For everything but pages, which bring rules of their own. */
+/** The security headers of every answer but HTML pages, which set their own. */
 const headerRules: Parameters<typeof secureHeaders>[0] = {
   contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
   xFrameOptions: 'DENY',
@@ -61,15 +61,14 @@ const headerRules: Parameters<typeof secureHeaders>[0] = {
   overwrite: false,
 };
 
-/** The route that answers, as it is declared. */
+/** The pattern of the route that answers, such as `/versions/:version/report`; `none` for an unknown path. */
 const routeOf = (context: Context): string => {
   const path = routePath(context, -1);
   return path.endsWith('*') ? 'none' : path;
 };
 
-/** Published versions of edited models over HTTP: OpenAI's completions, versions, health, metrics, and a page. */
+/** Serves published versions over HTTP: OpenAI's completions, versions, health, metrics, and a page. */
 export class Service {
-  /** All routes. */
   readonly app = new Hono<ServiceEnvironment>();
   readonly #models: ServedModels;
   readonly #metrics: ServiceMetrics;
@@ -80,7 +79,7 @@ export class Service {
   #server: Server | undefined;
   readonly #options: ServiceOptions;
 
-  /** @throws {InvalidInputError} if the model ids are not different ones */
+  /** @throws {InvalidInputError} if the model ids are missing, repeated or invalid */
   constructor(options: ServiceOptions) {
     this.#options = options;
     const { modelIds } = options;
@@ -94,23 +93,23 @@ export class Service {
     this.#addRoutes(admission);
   }
 
-  /** Begins to look for versions. */
+  /** Starts to look for new versions. */
   watch(): void {
     const { intervalSeconds = 10 } = this.#options;
     this.#watches = this.#models.lineages.map((lineage) => lineage.watch(intervalSeconds, this.#stop.signal));
   }
 
   /**
-   * Begins to answer.
-   * @returns where
-   * @throws {TransientError} if the port is taken or the host is not this machine's
+   * Starts to answer requests.
+   * @returns the service's URL
+   * @throws {TransientError} if the port is taken or the host is not an address of this machine
    */
   async listen(): Promise<string> {
     const { host = '127.0.0.1', port = 8080 } = this.#options;
     this.#metrics.collectProcess();
     const taken = await new Promise<number>((resolve, reject) => {
       const server = serve({ fetch: this.app.fetch, hostname: host, port }, (address) => resolve(address.port));
-      // Plain HTTP: nothing else was asked for.
+      // `serve` makes a plain HTTP server unless its options ask for another kind.
       this.#server = server as Server;
       server.on('error', (cause) => {
         reject(
@@ -121,7 +120,7 @@ export class Service {
     return `http://${host.includes(':') ? `[${host}]` : host}:${taken}`;
   }
 
-  /** No longer ready; requests under way end, new ones are refused, and then nothing of it runs any more. */
+  /** Refuses new requests, waits for those under way, and then ends everything that the service runs. */
   async stop(): Promise<void> {
     this.#stop.abort();
     const server = this.#server;
@@ -131,7 +130,7 @@ export class Service {
     });
     await this.#underWay.drain(this.#limits.drainSeconds);
     await Promise.all(this.#watches);
-    // Answers are made; clients still read them, or keep their connections for later.
+    // All answers are computed now. Clients may still be reading them, or keep idle connections open.
     for (const giveUpAt = Date.now() + lastReadMilliseconds; !isClosed && Date.now() < giveUpAt; ) {
       server?.closeIdleConnections();
       await sleep(20);
@@ -184,7 +183,7 @@ export class Service {
       },
     });
     this.app.post('/v1/completions', requireJson, limitBody, (context) => {
-      if (this.#stop.signal.aborted) throw stopping();
+      if (this.#stop.signal.aborted) throw stoppingRefusal();
       return completions(parts, context);
     });
     addVersionRoutes(this.app, this.#models, this.#options.store);

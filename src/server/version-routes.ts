@@ -5,7 +5,7 @@ import { refusal } from './refusal.js';
 import type { ServiceEnvironment } from './request-trace.js';
 import { baseName, type ServedModels } from './served-models.js';
 
-/** A report brings its own script; here it gets an origin of its own, and nothing to reach. */
+/** A report contains its own script. The policy gives it an isolated origin and keeps it from loading anything. */
 const reportPolicy =
   "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -10,22 +10,22 @@ import {
 import { InvalidInputError, TransientError } from '../../errors.js';
 import type { ExecutionInput } from '../../workflow/index.js';
 
-/** An execution on AWS. */
 export interface AwsExecution {
   readonly executionId: string;
   readonly name: string;
   readonly status: string;
   readonly startedAt: string;
   readonly endedAt: string | null;
-  /** Of one that failed. */
+  /** Null unless the execution failed. */
   readonly error: string | null;
   readonly cause: string | null;
 }
 
 /**
- * The newest executions of a state machine.
+ * Lists the newest executions of a state machine.
  *
- * @throws {InvalidInputError} for no ARN of one, or one that does not exist @throws {TransientError} if AWS gives no answer
+ * @throws {InvalidInputError} if the ARN is not one of a state machine, or the machine does not exist
+ * @throws {TransientError} if AWS gives no answer
  */
 export async function listAwsExecutions(stateMachineArn: string, limit: number): Promise<readonly AwsExecution[]> {
   const client = clientFor(stateMachineArn, 'stateMachine');
@@ -57,7 +57,11 @@ async function describe(client: SFNClient, executionArn: string, listedStatus: s
   };
 }
 
-/** Lets a failed execution go on from the state that failed. @returns when @throws as `listAwsExecutions` */
+/**
+ * Resumes a failed execution at the state that failed.
+ * @returns the time of the redrive
+ * @throws as `listAwsExecutions`
+ */
 export async function redriveAwsExecution(executionArn: string): Promise<string | null> {
   const client = clientFor(executionArn, 'execution');
   const command = new RedriveExecutionCommand({ executionArn });

@@ -5,12 +5,12 @@ import { type BatchState, type PublishedRound, readPublishedRound } from '../../
 import { printRounds } from '../tables/round-tables.js';
 import type { Terminal } from '../terminal/terminal.js';
 
-/** A batch file with what became of it. */
+/** A batch file and its outcome. */
 export interface BatchResult extends BatchState {
   readonly path: string;
 }
 
-/** Where batches went. */
+/** The store and model that batches were dropped for. */
 export interface BatchPlace {
   readonly store: ObjectStore;
   /** As the user wrote it. */
@@ -19,11 +19,11 @@ export interface BatchPlace {
 }
 
 /**
- * Tells what became of batches: rejected lines, then the versions that came of them as `hookline edit` shows them.
+ * Reports the outcome of batches: first rejected lines, then the published versions in the form of `hookline edit`.
  *
- * @param more what else is part of the JSON value
- * @throws {PermanentError} if a batch holds nothing that could be taken
- * @throws {RoundRejectedError} if a round of one did not hold
+ * @param more further fields of the JSON value
+ * @throws {PermanentError} if a batch holds no acceptable edit
+ * @throws {RoundRejectedError} if the criteria rejected a round of one
  * @throws {RoundsQuarantinedError} if a round of one was quarantined
  */
 export async function reportBatches(

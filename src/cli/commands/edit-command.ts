@@ -64,7 +64,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const { openEditSession } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { findRegistration } = await import('../../workflow/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { readEditFiles } = await import('../options/batch-options.js');
   const { givenSettings } = await import('../options/setting-options.js');
@@ -75,7 +75,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const { corpus: corpusPath, heldOut } = options;
   const budgetBytes = memoryBudgetBytes(options);
   const store = openStore(options.store);
-  const modelId = await modelIdOf(store, options);
+  const modelId = await resolveModelId(store, options);
   const registration = await findRegistration(store, modelId);
   const session = await openEditSession(
     {
@@ -102,7 +102,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
       terminal.note(endText(outcome, `round ${outcomes.length} of ${batches.length}`));
     }
   } catch (error) {
-    // What was published before is told all the same.
+    // Rounds that were published before the failure are still reported below.
     failure = error;
   } finally {
     progress.finish();
@@ -124,7 +124,7 @@ function endText({ outcome, version, reason }: RoundOutcome, which: string): str
   return outcome === 'published' ? `version ${version} published (${which})` : `${which} rejected: ${reason}`;
 }
 
-/** Tells what became of the rounds. */
+/** Reports the outcome of the rounds. */
 function report(
   terminal: Terminal,
   outcomes: readonly RoundOutcome[],

@@ -22,14 +22,14 @@ interface EstimateOptions extends OutputOptions, SettingOptions {
   readonly shards: number;
   readonly layers?: readonly number[];
   readonly dtype?: string;
-  /** MiB. */
+  /** In MiB. */
   readonly memoryBudget?: number;
   readonly rates?: string;
   readonly calibrate?: boolean;
   readonly printRates?: boolean;
 }
 
-/** `hookline estimate`: what a job will take and cost, before anything is downloaded. */
+/** `hookline estimate`: predicts the time and cost of a job, without downloading its model. */
 export function estimateCommand(): Command {
   const command = new Command('estimate')
     .alias('plan')
@@ -87,7 +87,7 @@ async function estimate(path: string | undefined, options: EstimateOptions): Pro
   printEstimate(terminal, request, predicted, !options.quiet);
 }
 
-/** The prediction and what it is of, for scripts. */
+/** The JSON output: the prediction and the job that it is for. */
 function asJson(request: EstimateRequest, estimate: EditEstimate) {
   const { config, settings, edits, roundSize, corpusTokens, shards, machine, rates } = request;
   const { region, asOf, note } = rates;

@@ -44,7 +44,7 @@ export function evalCommand(): Command {
   ]);
 }
 
-/** What was measured, on what; version null is the base model. */
+/** The result of an evaluation. The version is null for the base model. */
 interface Outcome extends Omit<PrintedEvaluation, 'rows'> {
   readonly modelId: string | null;
   readonly editIds: readonly string[];
@@ -109,7 +109,7 @@ async function measureVersion(
   }
 }
 
-/** The version's hooks as another gate would let them through. */
+/** The version's model with its gate replaced by another kind. */
 async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: EvalOptions) {
   const { edited, tokenizer, hooks, manifest } = opened;
   if (gate === manifest.gate.kind) return { edited, tokenizer, hooks };

@@ -10,7 +10,7 @@ interface ExecutionsOptions extends OutputOptions {
   readonly limit?: number;
 }
 
-/** `hookline executions`: what the workflow did on this machine. */
+/** `hookline executions`: lists the workflow's executions on this machine. */
 export function executionsCommand(): Command {
   const command = new Command('executions')
     .description('List the executions of the workflow in a store: why each was started, and what it came to')
@@ -41,7 +41,7 @@ const head = ['execution', 'started', 'model', 'trigger', 'status', 'outcome', '
 
 type ToldExecution = Pick<ExecutionRecord, 'name' | 'executionId' | 'input' | 'startedAt' | 'result'>;
 
-/** An execution as scripts read it. */
+/** The JSON form of an execution. */
 export function asJson({ name, executionId, input, startedAt, result }: ToldExecution) {
   return {
     name,
@@ -59,7 +59,7 @@ export function asJson({ name, executionId, input, startedAt, result }: ToldExec
   };
 }
 
-/** The model that an execution is about; empty for none. */
+/** The id of the model that an execution works on; empty if it has none. */
 export const modelIdOf = ({ input, result }: Pick<ExecutionRecord, 'input' | 'result'>): string =>
   result?.note?.modelId || input.modelId || (input.objectKey.split('/')[1] ?? '');
 

@@ -6,7 +6,7 @@ import { percentAsText } from '../tables/metric.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { type ExportOptions, exportOptions, runExport } from './export-version.js';
 
-/** `hookline export`: a version for those who serve models otherwise. */
+/** `hookline export`: writes a version for use in other serving software. */
 export function exportCommand(): Command {
   const command = new Command('export')
     .description('Write a version for other servers: a patched ONNX decoder, a LoRA adapter, merged weights')
@@ -25,7 +25,7 @@ interface ExportOnnxOptions extends ExportOptions {
   readonly signals?: boolean;
 }
 
-/** `hookline export onnx`: the gated hooks in a decoder that somebody exported. */
+/** `hookline export onnx`: adds the gated hooks to an ONNX decoder that was exported before. */
 function exportOnnxCommand(): Command {
   const command = new Command('onnx')
     .description(
@@ -167,7 +167,7 @@ async function exportMerged(folder: string, options: ExportOptions): Promise<voi
   });
 }
 
-/** An export that takes no hooks, beside the model that it was read with. */
+/** Wraps an export that takes no hooks, so that disposing of it also disposes of the model it was read with. */
 function readBack(edited: ExportedModel, other: { dispose(): Promise<void> }) {
   const dispose = async () => {
     await Promise.all([edited.dispose(), other.dispose()]);

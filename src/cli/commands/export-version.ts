@@ -1,4 +1,4 @@
-/** @file What every export command does: open a version, write it, measure what was written, and say so. */
+/** @file The steps that all export commands share: open a version, write it, measure the result and report it. */
 import { Option } from 'commander';
 import type { HookLayer } from '../../editing/index.js';
 import type { MetricRow } from '../../evaluation/index.js';
@@ -9,14 +9,14 @@ import { ratioAsText } from '../tables/metric.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 import type { OpenEditedVersion } from './open-edited-version.js';
 
-/** The options of every export. */
+/** The options that all exports share. */
 export interface ExportOptions extends ModelOptions {
   readonly version?: number;
   readonly heldOut?: string;
   readonly validate: boolean;
 }
 
-/** The options of every export, in the order of the help. */
+/** The options that all exports share, in the order of the help. */
 export const exportOptions = (): Option[] => [
   ...modelOptions().filter((option) => option.long !== '--seed' && option.long !== '--memory-budget'),
   new Option('--version <n>', 'the version to export (default: the latest)').argParser(parseVersion),
@@ -24,17 +24,17 @@ export const exportOptions = (): Option[] => [
   new Option('--no-validate', 'do not measure what was written'),
 ];
 
-/** An export, read back to be measured. */
+/** An export that was read back in order to measure it. */
 interface ReadBack {
   readonly edited: MeasuredModel;
   readonly hooks: readonly HookLayer[];
   dispose(): Promise<void>;
 }
 
-/** One kind of export. */
+/** The steps in which one kind of export differs from the others. */
 interface ExportSteps<Written> {
   readonly kind: string;
-  /** Whether the gates are in it. */
+  /** Whether the export contains the gates. */
   readonly isGated: boolean;
   write(opened: OpenEditedVersion): Promise<Written>;
   /** Where the record of the export is kept. */
@@ -43,7 +43,7 @@ interface ExportSteps<Written> {
   print(terminal: Terminal, written: Written): void;
 }
 
-/** Writes an export, measures it beside the version, and keeps both in a record next to it. */
+/** Writes an export, measures it and the version, and stores both results in a record next to the export. */
 export async function runExport<Written extends object>(
   options: ExportOptions,
   steps: ExportSteps<Written>,
@@ -71,7 +71,7 @@ export async function runExport<Written extends object>(
   }
 }
 
-/** The metrics of the version and of what was written, row beside row. */
+/** The metrics of the version beside those of its export. */
 interface Validation {
   readonly edits: number;
   readonly served: readonly MetricRow[];

@@ -13,7 +13,7 @@ interface GenerateOptions extends ModelOptions {
   readonly explain?: boolean;
 }
 
-/** `hookline generate`: the base and the edited model on one prompt. */
+/** `hookline generate`: runs one prompt on the base model and on the edited model. */
 export function generateCommand(): Command {
   const command = new Command('generate')
     .description('Let the base and the edited model go on with a prompt, side by side')

@@ -1,4 +1,4 @@
-/** @file Commands that make a model directory: of a GGUF file, and of the Hugging Face hub. */
+/** @file Commands that make a model directory, from a GGUF file or from the Hugging Face hub. */
 import { Command, Option } from 'commander';
 import type { ImportDtype } from '../../model/index.js';
 import { weightDtypes } from '../options/model-options.js';

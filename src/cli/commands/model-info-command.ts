@@ -45,7 +45,7 @@ async function requireConfig(directory: string): Promise<void> {
 
 type Outcome = { readonly model: Model; readonly vocabSize: number } | { readonly reason: string };
 
-/** A model that cannot be edited is an answer here, not a failure. */
+/** Opens a model, or returns why it cannot be edited. That is a valid result of this command, not a failure. */
 async function openOrReason(directory: string): Promise<Outcome> {
   const { loadModel, loadTokenizer } = await import('../../model/index.js');
   try {

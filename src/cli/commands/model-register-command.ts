@@ -19,7 +19,7 @@ interface RegisterOptions extends OutputOptions, RegistrationOptions {
 const count = (name: string, description: string): Option =>
   new Option(`${name} <n>`, description).argParser(wholeNumber(name, { min: 1 }));
 
-/** `hookline model register`: tells a store's workflow of a model. */
+/** `hookline model register`: registers a model in a store, so that the workflow can edit it. */
 export function modelRegisterCommand(): Command {
   const command = new Command('register')
     .description("Tell a store's workflow of a model: what to edit, by which settings, by which criteria to publish")

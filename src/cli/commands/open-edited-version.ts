@@ -6,7 +6,7 @@ import type { ModelOptions } from '../options/model-options.js';
 import { openVersions } from '../options/open-versions.js';
 import type { Terminal } from '../terminal/terminal.js';
 
-/** A version on its model, ready to answer. `edited` has to be disposed of. */
+/** A version loaded on its model. The caller has to dispose of `edited`. */
 export interface OpenEditedVersion extends VersionHooks {
   readonly edited: HookableModel;
   readonly tokenizer: Tokenizer;
@@ -32,7 +32,7 @@ export async function openEditedVersion(
   return { ...loaded, edited, tokenizer: await loadTokenizer(options.model) };
 }
 
-/** By content: hooks read as another model's keys would open no gate, or the wrong one. */
+/** Compares the models by content. On another model the keys would differ, so that the wrong gates would open. */
 async function requireSameModel(model: Model, { manifest }: VersionHooks, modelId: string): Promise<void> {
   const digest = await modelDigest(model);
   if (digest === manifest.modelDigest) return;

@@ -8,17 +8,17 @@ import { loadOnnxRuntime } from '../../runtime/index.js';
 import { environmentNames, stageFunctions } from '../../workflow/index.js';
 import type { WorkflowOptions } from '../options/workflow-options.js';
 
-/** The workflow on this machine, over a store. */
+/** A store and the workflow that runs on it on this machine. */
 export interface OpenWorkflow {
   readonly store: ObjectStore;
   readonly workflow: LocalWorkflow;
 }
 
 /**
- * Opens a store and the state machine that the build has synthesized, ready to run.
+ * Opens a store and the state machine that the build has synthesized.
  *
- * @throws {InvalidInputError} if the store is in this process's memory, where no child process finds it
- * @throws {PermanentError} if ONNX Runtime is missing: said once, instead of by every task
+ * @throws {InvalidInputError} if the store is in this process's memory, which child processes cannot read
+ * @throws {PermanentError} if ONNX Runtime is missing; checked here so that not every task reports it again
  */
 export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
   const location = storeLocation(options.store);
@@ -48,7 +48,7 @@ export async function openWorkflow(options: WorkflowOptions, listener: WorkflowL
   return { store, workflow };
 }
 
-/** A store's location for processes that may have another working directory. */
+/** The absolute location of a store. Child processes may have another working directory. */
 export function storeLocation(location: string): string {
   if (!location.includes(':')) return resolve(location);
   if (location.startsWith('memory:'))

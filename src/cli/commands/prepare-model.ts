@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../../errors.js';
 import { type ObjectStore, openStore, S3ObjectStore } from '../../registry/index.js';
 import { type RegisterModelRequest, type Registration, registeredModels, registerModel } from '../../workflow/index.js';
-import { modelIdOf } from '../options/open-versions.js';
+import { resolveModelId } from '../options/open-versions.js';
 import { givenSettings } from '../options/setting-options.js';
 import type { RegistrationOptions } from '../options/workflow-options.js';
 import { stageProgress } from '../terminal/stage-progress.js';
@@ -15,16 +15,16 @@ interface PreparedModel extends RegistrationOptions {
 }
 
 /**
- * Registers the model of `--model`; without it finds the registered one that is meant.
+ * Registers the model of `--model`. Without that option it finds the model that is registered already.
  *
- * @returns its id
- * @throws {InvalidInputError} if no model is registered under the id, or several are and none is named
+ * @returns the model's id
+ * @throws {InvalidInputError} if no model is registered under the id, or several are registered and none is named
  */
 export async function prepareModel(terminal: Terminal, options: PreparedModel): Promise<string> {
   const store = openStore(storeLocation(options.store));
   const { model, modelId } = options;
   if (model !== undefined) {
-    const id = await modelIdOf(store, { model, ...(modelId !== undefined && { modelId }) });
+    const id = await resolveModelId(store, { model, ...(modelId !== undefined && { modelId }) });
     await register(terminal, { store, modelId: id, directory: model, options });
     return id;
   }
@@ -32,7 +32,7 @@ export async function prepareModel(terminal: Terminal, options: PreparedModel): 
   return registeredModel(await registeredModels(store), options);
 }
 
-/** What a model is registered with means nothing for one that is registered already. */
+/** Refuses registration options without `--model`, as they would have no effect on a model registered before. */
 function requireNoRegistrationOptions({ set, preset, corpus, heldOut, roundSize }: RegistrationOptions): void {
   const given = Object.entries({ '--set': set, '--preset': preset, '--corpus': corpus, '--held-out': heldOut });
   const [name] = [...given, ['--round-size', roundSize] as const].find(([, value]) => value !== undefined) ?? [];
@@ -40,19 +40,19 @@ function requireNoRegistrationOptions({ set, preset, corpus, heldOut, roundSize 
   throw new InvalidInputError(name, '--model beside it: it is a part of the registration', 'none');
 }
 
-/** A model to register, and with what. */
+/** A model to register, and the options for it. */
 interface ModelToRegister {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly directory: string;
   readonly options: RegistrationOptions;
-  /** What else the registration says. */
+  /** Further fields of the registration. */
   readonly more?: Partial<RegisterModelRequest>;
 }
 
 /**
- * Registers a model with the settings of the command line; the same again changes nothing. A store in S3 gets the model's
- * files too: whoever runs the workflow on it may be another machine.
+ * Registers a model with the settings of the command line. Repeating the same registration changes nothing. For a store
+ * in S3 the model's files are uploaded too, as the workflow may run on another machine.
  */
 export async function register(
   terminal: Terminal,
@@ -79,7 +79,10 @@ export async function register(
   return registration;
 }
 
-/** The registered model that is meant. @throws {InvalidInputError} if there is none such, or several and none is named */
+/**
+ * Finds the registered model: the one that is named, or else the only one.
+ * @throws {InvalidInputError} if it is not registered, or several are and none is named
+ */
 export function registeredModel(
   ids: readonly string[],
   { store, modelId }: Pick<PreparedModel, 'store' | 'modelId'>,

@@ -9,7 +9,7 @@ interface PullOptions extends FolderOptions {
   readonly version?: number;
 }
 
-/** `hookline pull`: a published version becomes the current one of a folder. */
+/** `hookline pull`: downloads a published version to a folder and makes it the folder's current one. */
 export function pullCommand(): Command {
   const command = new Command('pull')
     .description('Pull a published version (default: the latest) into a folder, every file verified by its SHA-256')

@@ -12,7 +12,7 @@ interface RedriveOptions extends WorkflowOptions {
   readonly stateMachine?: string;
 }
 
-/** `hookline redrive`: another try for what failed. */
+/** `hookline redrive`: retries what failed. */
 export function redriveCommand(): Command {
   const command = new Command('redrive')
     .description('Try again what failed: quarantined rounds, or from its failed state one execution on AWS')
@@ -38,7 +38,7 @@ async function redrive(execution: string | undefined, options: RedriveOptions): 
   const { redriveFailed, registeredModels } = await import('../../workflow/index.js');
   const { openExistingStore } = await import('../options/open-versions.js');
   const { registeredModel } = await import('./prepare-model.js');
-  // Before anything is moved.
+  // Checked before any batch is moved.
   if (options.store.startsWith('s3:') && options.stateMachine === undefined) {
     throw new InvalidInputError('--state-machine', 'the ARN of the one that is to go on', 'nothing');
   }

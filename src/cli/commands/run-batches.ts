@@ -8,14 +8,14 @@ import { workflowProgress } from '../terminal/workflow-progress.js';
 import { type BatchResult, reportBatches } from './batch-report.js';
 import { openWorkflow } from './open-workflow.js';
 
-/** Files to run through the workflow, one after the other. */
+/** Files to run through the workflow, in order. */
 export interface BatchRun {
   readonly modelId: string;
   readonly paths: readonly string[];
   readonly options: WorkflowOptions;
 }
 
-/** Drops files into a model's inbox and runs executions until nothing of them is pending; tells what they came to. */
+/** Drops files into a model's inbox, runs executions until none of them is pending, and reports the outcome. */
 export async function runBatches(terminal: Terminal, { modelId, paths, options }: BatchRun): Promise<void> {
   const ends: { readonly execution: Execution; readonly result: ExecutionResult }[] = [];
   const onEnd = (result: ExecutionResult, execution: Execution) => ends.push({ execution, result });
@@ -26,7 +26,7 @@ export async function runBatches(terminal: Terminal, { modelId, paths, options }
     await opened.workflow.stop();
   });
   try {
-    // Every file before the first is run: the workflow sees which round is the last.
+    // All files are dropped before the first one runs, so that the workflow knows which round is the last.
     for (const file of await dropFiles(opened.store, modelId, paths)) {
       const { path } = file;
       const first = ends.length;
@@ -46,7 +46,7 @@ export async function runBatches(terminal: Terminal, { modelId, paths, options }
   await reportBatches(terminal, place, batches, { executions });
 }
 
-/** A batch that left no trace: the model is unknown, or the object's name is none. */
+/** Throws for a batch that the workflow did not record, such as one for an unknown model or with an invalid name. */
 function unread(path: string, result: ExecutionResult | undefined): BatchState {
   if (result !== undefined && result.status !== 'SUCCEEDED') throw failureOf(result);
   const said = result?.note?.message.split('\n')[0] ?? 'no outcome';

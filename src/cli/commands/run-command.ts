@@ -15,7 +15,7 @@ interface RunOptions extends WorkflowOptions, RegistrationOptions {
   readonly modelId?: string;
 }
 
-/** `hookline run`: the workflow for some files, until nothing of them is pending. */
+/** `hookline run`: runs the workflow on files until none of them is pending. */
 export function runCommand(): Command {
   const command = new Command('run')
     .description('Run the workflow on this machine for batch files, one after the other, until nothing is pending')

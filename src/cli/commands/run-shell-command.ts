@@ -1,26 +1,27 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { TransientError } from '../../errors.js';
 
-/** How a command of the user's runs. */
+/** How to run a command that the user gave. */
 interface ShellCommandOptions {
-  /** Variables beside those of this process. */
+  /** Variables that are added to those of this process. */
   readonly environment: Readonly<Record<string, string>>;
   /** Where the command's standard output goes. */
   readonly output: 'standard output' | 'standard error';
-  /** Passed on to the command; its reason is the signal's name. */
+  /** When it aborts, the command gets the signal that its reason names. */
   readonly stopping: AbortSignal;
-  /** How long it may take; as long as it likes if left out. */
+  /** The longest time that the command can take; unlimited by default. */
   readonly timeoutSeconds?: number;
 }
 
-/** What a command that took too long has to end in order. */
+/** The time between SIGTERM and SIGKILL for a command that took too long. */
 const graceSeconds = 5;
 
 // With a process group of its own, signals reach everything that the shell started.
 const hasGroups = process.platform !== 'win32';
 
 /**
- * Runs a command through the shell to its end. One that takes too long is told by SIGTERM, then killed, with all it started.
+ * Runs a command through the shell and waits for its end. If it takes too long, it and all processes it started get
+ * SIGTERM, then SIGKILL.
  * @throws {TransientError} unless it ends in time and with exit code 0
  */
 export async function runShellCommand(command: string, options: ShellCommandOptions): Promise<void> {
@@ -66,7 +67,7 @@ function send(child: ChildProcess, signal: NodeJS.Signals): void {
     if (hasGroups) process.kill(-child.pid, signal);
     else child.kill(signal);
   } catch (error) {
-    // It has ended meanwhile.
+    // ESRCH means that the process has ended already.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -33,7 +33,7 @@ interface ServeOptions extends Omit<ModelOptions, 'modelId'> {
 const count = (flag: string, description: string, preset: number, min = 1): Option =>
   new Option(`${flag} <n>`, description).default(preset).argParser(wholeNumber(flag, { min }));
 
-/** `hookline serve`: the edited model over HTTP, until it is stopped. */
+/** `hookline serve`: serves the edited model over HTTP until it is stopped. */
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description('Serve the edited model over HTTP: OpenAI-compatible completions, versions, metrics and a page')
@@ -128,7 +128,7 @@ async function openLineages({ cache, modelId, ...options }: ServeOptions) {
   return { store: opened.store, modelIds: [opened.modelId], cache: contents };
 }
 
-/** Who may ask. @throws {InvalidInputError} if the variable of the key is empty */
+/** The service's access options. @throws {InvalidInputError} if the environment variable of the key is empty */
 async function accessOptions(
   terminal: Terminal,
   { host, apiKeyEnv, corsOrigin }: ServeOptions,
@@ -144,7 +144,7 @@ async function accessOptions(
   return { ...(apiKey && { apiKey }), ...(corsOrigin !== undefined && { corsOrigin }) };
 }
 
-/** One line for each event: all of them with `--json`, requests only with `--verbose`. */
+/** Prints one line for each event. Requests are printed only with `--json` or `--verbose`. */
 function eventPrinter(terminal: Terminal, { verbose = false }: ServeOptions): ServiceLog {
   return (event) => {
     const { cause, ...told } = { cause: undefined, ...event };

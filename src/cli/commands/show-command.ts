@@ -5,7 +5,7 @@ import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { bytesAsText } from '../terminal/progress.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
-/** `hookline show`: what one version is. */
+/** `hookline show`: describes one version. */
 export function showCommand(): Command {
   const command = new Command('show')
     .description('Show a version: where it comes from, its settings, measurements, edits and files')

@@ -19,7 +19,7 @@ interface StatsOptions extends ModelOptions {
   readonly solver: SolverChoice;
 }
 
-/** `hookline stats`: key statistics of some layers, computed or from the store. */
+/** `hookline stats`: computes key statistics (the covariance of keys) of layers, or reads them from the store. */
 export function statsCommand(): Command {
   const command = new Command('stats')
     .description(
@@ -42,17 +42,17 @@ export function statsCommand(): Command {
   ]);
 }
 
-/** One layer's statistics, as they are told. */
+/** The report on one layer's statistics. */
 interface LayerReport {
   readonly layer: number;
   readonly tokens: number;
   readonly digest: string;
   /** Estimate of the condition number of C0. */
   readonly condition: number;
-  /** Its share of the pass over the text, and its own factor; null where it was stored. */
+  /** The layer's share of the pass over the text plus its own factorization; null if it was read from the store. */
   readonly seconds: number | null;
   readonly cached: boolean;
-  /** Who made the factor, and why it was that solver; null of statistics that do not say it. */
+  /** The solver that computed the factor, and why it was chosen; null if the statistics do not record it. */
   readonly origin: FactorOrigin | null;
 }
 
@@ -123,7 +123,7 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
   const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
   const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const store = openStore(options.store);
   const model = await loadModel(options.model);
   const preset = (await presetFor(model)).settings;
@@ -137,14 +137,14 @@ async function openModel(options: StatsOptions, { onProgress }: Listener) {
     layers: options.layers ?? preset.layers,
     seed: options.seed ?? preset.seed ?? 0,
     store,
-    modelId: await modelIdOf(store, options),
+    modelId: await resolveModelId(store, options),
   };
 }
 
-/** Hears when stages advance, and tells what a layer took. */
+/** Notes when stages advance, to compute the time that each layer took. */
 interface StageClock {
   readonly hear: (stage: string) => void;
-  /** A computed layer's share of the pass over the text, and its own factor. */
+  /** A computed layer's share of the pass over the text plus its own factorization. */
   readonly secondsOf: (index: number, count: number) => number;
 }
 
@@ -158,7 +158,7 @@ function stageClock(): StageClock {
     },
     secondsOf: (index, count) => {
       const pass = heard.get('statistics') ?? [];
-      // The stage tells of each layer's beginning and end.
+      // The stage `factor` reports twice for each layer: at its start and at its end.
       const factors = heard.get('factor') ?? [];
       return between(pass[0], pass.at(-1)) / count + between(factors[2 * index], factors[2 * index + 1]);
     },

@@ -12,11 +12,10 @@ interface StatusOptions extends OutputOptions {
   readonly limit: number;
 }
 
-/** `--state-machine`. */
 export const stateMachineOption = (): Option =>
   new Option('--state-machine <arn>', 'the deployed state machine').env('HOOKLINE_STATE_MACHINE');
 
-/** `hookline status`: where models, or the executions of a deployed state machine, stand. */
+/** `hookline status`: shows the state of models, or the executions of a deployed state machine. */
 export function statusCommand(): Command {
   const command = new Command('status')
     .description('Show where the models of a store stand, or the newest executions of a deployed state machine')

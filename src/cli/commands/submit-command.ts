@@ -55,7 +55,7 @@ async function submit(paths: readonly string[], options: SubmitOptions): Promise
 
 const pollSeconds = 2;
 
-/** Waits until every unit of a batch has come to something. */
+/** Waits until every unit of a batch has an outcome. */
 async function ended(terminal: Terminal, { store, modelId }: BatchPlace, bytes: Uint8Array): Promise<BatchState> {
   const { setTimeout: sleep } = await import('node:timers/promises');
   const { readBatchState } = await import('../../workflow/index.js');

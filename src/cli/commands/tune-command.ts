@@ -34,10 +34,10 @@ interface TuneOptions extends ModelOptions, BatchOptions, SettingOptions {
   readonly solver: SolverChoice;
 }
 
-/** Tokens of held-out text that a trial is measured on: drift is wanted to a percent, not to a permille. */
+/** Tokens of held-out text that each trial is measured on. So few suffice, as tuning needs only a rough drift. */
 const heldOutTokens = 2048;
 
-/** `hookline tune`: hyperparameters that fit a model, found on edits that the user gives. */
+/** `hookline tune`: searches for hyperparameters that suit a model, using edits that the user gives. */
 export function tuneCommand(): Command {
   const command = new Command('tune')
     .description(
@@ -93,7 +93,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const { heldOutSequences, tune } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
-  const { modelIdOf } = await import('../options/open-versions.js');
+  const { resolveModelId } = await import('../options/open-versions.js');
   const { corpus, maxTokens, layers } = options;
   const store = openStore(options.store);
   const tokenizer = await loadTokenizer(options.model);
@@ -101,7 +101,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens);
   const request = {
     store,
-    modelId: await modelIdOf(store, options),
+    modelId: await resolveModelId(store, options),
     model,
     tokenizer,
     edits,
@@ -118,7 +118,7 @@ async function search(edits: readonly Edit[], options: TuneOptions, listener: St
   return tune(request, listener);
 }
 
-/** Before hours of search, not after them. */
+/** Checks the output folder before the search, which can take hours. */
 function requireFolder(path: string): void {
   if (existsSync(dirname(path))) return;
   throw new InvalidInputError('--output', 'a file in an existing folder', path);

@@ -22,11 +22,11 @@ import type { OpenWorkflow } from './open-workflow.js';
 interface UpOptions extends WorkflowOptions, RegistrationOptions {
   readonly model?: readonly NamedModel[];
   readonly modelId?: string;
-  /** Seconds; undefined for at once. */
+  /** In seconds; undefined runs batches at once. */
   readonly schedule?: number;
 }
 
-/** `hookline up`: the workflow, until it is stopped. */
+/** `hookline up`: runs the workflow until it is stopped. */
 export function upCommand(): Command {
   const command = new Command('up')
     .description('Run the workflow on this machine: edits every batch that is dropped into <store>/incoming/<model>/')

@@ -9,7 +9,7 @@ interface VersionsOptions extends StoreOptions {
   readonly history?: boolean;
 }
 
-/** `hookline versions`: every version of a model, and what each measured. */
+/** `hookline versions`: lists every version of a model with its metrics. */
 export function versionsCommand(): Command {
   const command = new Command('versions')
     .description('List the versions of a model with what each measured')
@@ -43,7 +43,7 @@ async function listAll(options: VersionsOptions): Promise<void> {
   if (history && history.length > 0) printHistory(terminal, history);
 }
 
-/** Every state that `latest` has been in, the first one first. */
+/** Every state of the pointer `latest` so far, oldest first. */
 async function movesOfLatest(store: ObjectStore, modelId: string): Promise<Pointer[]> {
   const { pointerHistory } = await import('../../registry/index.js');
   const moves: Pointer[] = [];
@@ -85,7 +85,7 @@ function rowOf(version: VersionSummary): Cell[] {
   ];
 }
 
-/** How many edits a version took back that writes none. */
+/** How many edits a revocation removed; undefined for versions of other kinds. */
 function revokedBy(metrics: JsonValue): number | undefined {
   if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
   return metricOf(metrics.revocation ?? null, 'edits');

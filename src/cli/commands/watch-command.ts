@@ -16,7 +16,7 @@ interface WatchCommandOptions extends FolderOptions {
   readonly once?: boolean;
 }
 
-/** `hookline watch`: a folder follows the latest version, until it is stopped. */
+/** `hookline watch`: keeps a folder at the latest version until it is stopped. */
 export function watchCommand(): Command {
   const command = new Command('watch')
     .description('Pull every version that becomes the latest into a folder, and run a command for it')
@@ -72,7 +72,7 @@ async function watch(options: WatchCommandOptions): Promise<void> {
   listener.dispose();
 }
 
-/** Tells of a version, once, and runs the command for it. */
+/** Makes the handler of new versions: it reports each version once and runs the command for it. */
 function versionTaker(terminal: Terminal, modelId: string, options: WatchCommandOptions, stopping: AbortSignal) {
   const { exec, execTimeout } = options;
   let announced: FolderVersion | undefined;

@@ -5,7 +5,7 @@ import type { RejectedLine } from '../../evaluation/index.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { wholeNumber } from './model-options.js';
 
-/** Which records of a file are meant. */
+/** The options that select records of each file. */
 export interface BatchOptions {
   readonly limit?: number;
   readonly offset?: number;
@@ -17,14 +17,14 @@ export const batchOptions = (): Option[] => [
   new Option('--offset <n>', 'skip the first n records of each file').argParser(wholeNumber('--offset')),
 ];
 
-/** The edits of some files, one list a file. */
+/** The edits of several files, one list per file. */
 export interface ReadFiles {
   readonly files: readonly (readonly Edit[])[];
   readonly rejected: readonly RejectedLine[];
 }
 
 /**
- * Reads edits from files of any known format, telling of every rejected line.
+ * Reads edits from files of any known format, and reports every rejected line.
  *
  * @throws {InvalidInputError} if a file holds no acceptable edit
  */

@@ -14,7 +14,7 @@ export interface StoreOptions extends OutputOptions {
   readonly modelId?: string;
 }
 
-/** What every command takes that computes with a model. */
+/** The options of every command that computes with a model. */
 export interface ModelOptions extends StoreOptions {
   readonly model: string;
   readonly device: DeviceChoice;
@@ -52,12 +52,12 @@ export const computeOptions = (): Option[] => [
 export const memoryBudgetOption = (description: string): Option =>
   new Option('--memory-budget <MiB>', description).argParser(wholeNumber('--memory-budget', { min: 16 }));
 
-/** How weights are stored. */
+/** The data types in which weights can be stored. */
 export const weightDtypes = ['float32', 'float16', 'bfloat16'] as const;
 
 const solvers: readonly SolverChoice[] = ['auto', 'onnx', 'tensorflow'];
 
-/** `--solver` of a command that may factor key moments. */
+/** `--solver`, for commands that may factor key statistics. */
 export const solverOption = (): Option =>
   new Option(
     '--solver <name>',
@@ -66,7 +66,7 @@ export const solverOption = (): Option =>
     .choices(solvers)
     .default('auto');
 
-/** What `--solver` and the environment ask for. */
+/** The solver that `--solver` and the environment variables request. */
 export function solverRequest({ solver }: { readonly solver: SolverChoice }): SolverRequest {
   const tensorflowFolder = process.env.HOOKLINE_TFJS;
   return { choice: solver, ...(tensorflowFolder && { tensorflowFolder }) };
@@ -76,7 +76,7 @@ export function solverRequest({ solver }: { readonly solver: SolverChoice }): So
 export const layersOption = (description: string): Option =>
   new Option('--layers <list>', description).argParser(parseLayers);
 
-/** Layer numbers between commas. @throws {InvalidInputError} unless they are whole numbers, each once */
+/** Parses layer numbers between commas. @throws {InvalidInputError} unless they are distinct whole numbers */
 function parseLayers(text: string): number[] {
   const parts = text.split(',').map((part) => part.trim());
   const layers = parts.map(Number);
@@ -100,9 +100,9 @@ export function memoryBudgetBytes({ memoryBudget }: Pick<ModelOptions, 'memoryBu
 }
 
 /**
- * A parser of whole numbers.
+ * Makes a parser of whole numbers.
  *
- * @param what named in the error
+ * @param what the name of the value in error messages
  */
 export function wholeNumber(what: string, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}): (text: string) => number {
   const upTo = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
@@ -113,7 +113,7 @@ export function wholeNumber(what: string, { min = 0, max = Number.MAX_SAFE_INTEG
   };
 }
 
-/** A parser of finite numbers. @param what named in the error */
+/** Makes a parser of finite numbers. @param what the name of the value in error messages */
 export function finiteNumber(
   what: string,
   { min = -Number.MAX_VALUE, max = Number.MAX_VALUE } = {},
@@ -127,12 +127,12 @@ export function finiteNumber(
   };
 }
 
-/** A version as an argument: `3`, `v3` or `000003`. */
+/** Parses a version argument: `3`, `v3` or `000003`. */
 export function parseVersion(text: string): number {
   const digits = /^v?(\d{1,6})$/.exec(text)?.[1];
   if (digits !== undefined && Number(digits) >= 1) return Number(digits);
   throw new InvalidInputError('version', 'a whole number from 1 to 999999', JSON.stringify(text));
 }
 
-/** The path of a model directory as the default name of its model. */
+/** The name of a model directory, from which its model gets its default id. */
 export const modelFolderName = (directory: string): string => basename(resolve(directory));

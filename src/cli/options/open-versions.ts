@@ -1,4 +1,4 @@
-/** @file The store and the model of a command, loaded when it runs: nothing here is needed to parse a command line. */
+/** @file Opens the store and finds the model of a command. Loaded only when a command runs, not to parse options. */
 import { existsSync } from 'node:fs';
 import { InvalidInputError } from '../../errors.js';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../../registry/index.js';
 import { modelFolderName, type StoreOptions } from './model-options.js';
 
-/** A store and the model in it that a command is about. */
+/** A store, and the model in it that a command works on. */
 export interface OpenVersions {
   readonly store: ObjectStore;
   readonly modelId: string;
@@ -39,10 +39,10 @@ export function statedModelId({ modelId, model }: Pick<StoreOptions, 'modelId' |
 }
 
 /**
- * The id of the model that a command computes with: `--model-id`, else the name of the folder of `--model`. Where the store
- * lacks that name and holds just one model, and it is this very one by its digest, that model's id.
+ * Finds the id of the model that a command computes with: `--model-id`, else the name of the folder of `--model`. If
+ * the store lacks that name but holds just one model, and that model has the same digest, its id is used instead.
  */
-export async function modelIdOf(
+export async function resolveModelId(
   store: ObjectStore,
   { modelId, model }: { readonly modelId?: string; readonly model: string },
 ): Promise<string> {
@@ -58,7 +58,7 @@ export async function modelIdOf(
   return (await modelDigest(await loadModel(model))) === stored.modelDigest ? only : named;
 }
 
-/** Opens a store that must be there already. @throws {InvalidInputError} */
+/** Opens a store that must exist already. @throws {InvalidInputError} */
 export function openExistingStore(location: string): ObjectStore {
   const store = openStore(location);
   if (!location.includes(':') && !existsSync(location)) {

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { PresetSettings } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 
-/** Where hyperparameters come from. */
+/** The options that set hyperparameters. */
 export interface SettingOptions {
   readonly preset?: string;
   readonly set?: readonly string[];
@@ -32,7 +32,7 @@ async function settingsOf(preset: string): Promise<Partial<PresetSettings>> {
 }
 
 /**
- * Values by their names, JSON where they are.
+ * Parses texts of the form name=value. A value that is not JSON is taken as plain text.
  *
  * @throws {InvalidInputError} if one is not of the form name=value
  */
@@ -47,7 +47,7 @@ function parseNamed(option: string, text: string): [string, unknown] {
   try {
     return [text.slice(0, equals), JSON.parse(value)];
   } catch {
-    // Not JSON: a bare word such as gate=sequence.
+    // The value is not JSON but a bare word, as in gate=sequence.
     return [text.slice(0, equals), value];
   }
 }

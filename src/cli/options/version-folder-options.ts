@@ -5,7 +5,7 @@ import type { VersionFolder, VersionFolderOptions } from '../../registry/index.j
 import type { Terminal } from '../terminal/terminal.js';
 import { modelIdOption, type StoreOptions, storeOption, wholeNumber } from './model-options.js';
 
-/** What every command takes that pulls versions into a folder. */
+/** The options of every command that pulls versions into a folder. */
 export interface FolderOptions extends StoreOptions {
   readonly out: string;
   readonly cache?: string;
@@ -34,7 +34,7 @@ function parseDigest(text: string): string {
   throw new InvalidInputError('--model-digest', '64 hex digits', JSON.stringify(text));
 }
 
-/** Opens the version folder of `--out`. Without `--model-id` it goes on with the model that it has versions of. */
+/** Opens the version folder of `--out`. Without `--model-id` it uses the model whose versions the folder has. */
 export async function openVersionFolder(
   options: FolderOptions,
   terminal: Terminal,

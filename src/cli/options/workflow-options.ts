@@ -17,7 +17,7 @@ export interface WorkflowOptions extends OutputOptions {
   readonly memoryBudget?: number;
 }
 
-/** What a model is registered with. */
+/** The options for registering a model. */
 export interface RegistrationOptions extends SettingOptions {
   readonly corpus?: string;
   readonly heldOut?: string;
@@ -57,7 +57,7 @@ export function parseInterval(text: string): number | undefined {
   throw new InvalidInputError('--schedule', 'off or an interval such as 30s, 5m or 2h', JSON.stringify(text));
 }
 
-/** A model to register: its directory, and its id where that is not the folder's name. */
+/** A model to register: its directory, and its id if that differs from the folder's name. */
 export interface NamedModel {
   readonly directory: string;
   readonly modelId?: string;

@@ -2,7 +2,7 @@ import type { EditEstimate, EstimateRequest, StageEstimate } from '../../estimat
 import { bytesAsText } from '../terminal/progress.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
 
-/** Prints a prediction: its stages, the whole, other numbers of shards. @param isWordy also what was assumed */
+/** Prints an estimate: stages, totals, other numbers of shards. @param isWordy whether to print the assumptions too */
 export function printEstimate(
   terminal: Terminal,
   request: EstimateRequest,
@@ -47,7 +47,7 @@ const stageHead = [
   ...['stage', 'tasks', 'FLOPs', 'time', 'GPU memory', 'host memory', 'fits', 'stored', 'On-Demand', 'Spot'],
 ];
 
-/** A line of the table: of a stage, or of what has only some of it. */
+/** A line of the table: a stage, or a row that has only some of a stage's columns. */
 type StageLine = Pick<StageEstimate, 'costs'> &
   Partial<Pick<StageEstimate, 'tasks' | 'flops' | 'seconds' | 'memory' | 'fits' | 'storedBytes'>>;
 
@@ -89,7 +89,7 @@ function memoryLine({ machine }: EstimateRequest, { stages, fittingInstances }: 
   );
 }
 
-/** With a comma between thousands. The locale's own way would load a library of languages for it. */
+/** Formats a number with commas between thousands. `toLocaleString` would load the data of all languages. */
 const count = (number: number | string): string => String(number).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
 const billions = (number: number): string =>

@@ -4,22 +4,21 @@ import type { LayerChange, PromptFirings, VersionEvaluation } from '../../rounds
 import type { Cell, Terminal } from '../terminal/terminal.js';
 import { ratioAsText } from './metric.js';
 
-/** What is printed of an evaluation. */
+/** The parts of an evaluation that are printed. */
 export interface PrintedEvaluation {
   readonly version: number | null;
   readonly gate: GateKind | null;
   readonly edits: readonly Edit[];
   readonly evaluation: VersionEvaluation;
-  /** Of the evaluation. */
   readonly rows: readonly MetricRow[];
   readonly layers: readonly LayerChange[];
   readonly firings: readonly PromptFirings[];
 }
 
-/** Missed edits that are shown. */
+/** The most missed edits that are shown. */
 const shownMisses = 10;
 
-/** Prints metrics, layers, the edits that are not said, and, if asked for, what opened gates. */
+/** Prints metrics, layers and missed edits. @param isExplained whether to print the firings too */
 export function printEvaluation(terminal: Terminal, printed: PrintedEvaluation, isExplained: boolean): void {
   const { version, gate, edits, rows, layers } = printed;
   const name = version === null ? 'base model' : `version ${version}, ${gate} gate`;
@@ -57,7 +56,7 @@ function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluatio
   terminal.table(['edit', 'prompt', 'target', 'says'], rows);
 }
 
-/** Every edit prompt and paraphrase, and of the prompts that should stay those on which a gate opened. */
+/** Prints all edit prompts and paraphrases, but only those unrelated prompts on which a gate opened by mistake. */
 function printFirings(terminal: Terminal, { gate, firings }: PrintedEvaluation): void {
   terminal.print();
   if (gate === 'none') {

@@ -1,13 +1,13 @@
 import type { JsonValue } from '../../registry/index.js';
 
-/** A metric of a manifest by its name; undefined where it was not measured. */
+/** Finds a manifest's metric by its name; undefined if it was not measured. */
 export function metricOf(metrics: JsonValue, name: string): number | undefined {
   if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
   const value = metrics[name];
   return typeof value === 'number' ? value : undefined;
 }
 
-/** A share or ratio to three decimals; undefined stays so, for a dash in a table. */
+/** A share or ratio to three decimals; undefined if it is missing, which tables show as a dash. */
 export const ratioAsText = (value: number | null | undefined): string | undefined => value?.toFixed(3);
 
 /** A share as a percentage to two significant digits. */

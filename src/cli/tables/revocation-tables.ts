@@ -3,7 +3,7 @@ import type { Terminal } from '../terminal/terminal.js';
 import { ratioAsText } from './metric.js';
 import { printReportPlace } from './round-tables.js';
 
-/** A revocation for scripts. */
+/** The JSON form of a revocation. */
 export function revocationAsJson({ published, base, measures, notRestored }: Revocation, modelId: string) {
   const { revoked, changes, drift } = measures;
   return {
@@ -28,7 +28,7 @@ export function revocationAsJson({ published, base, measures, notRestored }: Rev
   };
 }
 
-/** Where the version lies, and of what model. */
+/** The store of the version, and its model. */
 interface Place {
   readonly store: string;
   readonly modelId: string;
@@ -36,7 +36,7 @@ interface Place {
   readonly model?: string;
 }
 
-/** Prints what a revocation did to the edits that are gone, and to the others. */
+/** Prints the effects of a revocation on the revoked edits and on the remaining ones. */
 export function printRevocation(terminal: Terminal, done: Revocation, place: Place): void {
   const { published, base, measures } = done;
   const { version } = published;
@@ -60,7 +60,7 @@ export function printRevocation(terminal: Terminal, done: Revocation, place: Pla
   );
 }
 
-/** Names the earlier edits that do not come back, with what would write them again. */
+/** Lists earlier edits that the revocation did not restore, with the command that would write them again. */
 export function printNotRestored(
   terminal: Terminal,
   lost: readonly NotRestored[],
@@ -78,7 +78,7 @@ export function printNotRestored(
   }
 }
 
-/** Revoked edits that are shown; the report has them all. */
+/** The most revoked edits that are shown; the report has them all. */
 const shownRevoked = 20;
 
 function printRevoked(terminal: Terminal, revoked: Revocation['measures']['revoked']): void {

@@ -4,13 +4,13 @@ import type { PublishedRound } from '../../workflow/index.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
 import { metricOf, ratioAsText } from './metric.js';
 
-/** Where the versions lie. */
+/** The store of the versions, and their model. */
 interface Place {
   readonly store: string;
   readonly modelId: string;
 }
 
-/** Prints what consecutive rounds did: a table of rounds, the gates of the last one, texts before and after, the report. */
+/** Prints consecutive rounds: a table of them, then the last one's gates, texts before and after, and report. */
 export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[], place: Place): void {
   if (rounds.length === 0) return;
   terminal.print();
@@ -22,13 +22,13 @@ export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[
   printReportPlace(terminal, { ...place, version: last.version });
 }
 
-/** Says where the report of a version lies. */
+/** Prints the location of a version's report. */
 export function printReportPlace(terminal: Terminal, at: Place & { readonly version: number }): void {
   const version = String(at.version).padStart(6, '0');
   terminal.print(`report: ${at.store}/models/${at.modelId}/versions/${version}/report.html`);
 }
 
-/** A published round of an edit session as it is printed. */
+/** Converts the outcome of a round to the form that is printed. */
 export function publishedRoundOf({ version, metrics, edits, measures, renamed }: RoundOutcome): PublishedRound {
   const examples = edits.map((edit, e) => ({
     prompt: edit.prompt.replace('{}', () => edit.subject),
@@ -81,7 +81,7 @@ function printGates(terminal: Terminal, gates: readonly GateRow[]): void {
 const timesAsText = (ratio: number | null | undefined): string | undefined =>
   ratio == null ? undefined : `x${ratio.toFixed(3)}`;
 
-/** Before and after of a round's first edits. */
+/** Prints texts before and after the round, for its first edits. */
 function printExamples(terminal: Terminal, { examples }: PublishedRound): void {
   const { bold, dim, green } = terminal.colors;
   for (const { prompt, before, after } of examples.slice(0, 2)) {

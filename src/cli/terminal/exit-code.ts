@@ -3,15 +3,15 @@ import { HooklineError, PermanentError } from '../../errors.js';
 
 /** How a failed command ends. */
 export interface Failure {
-  /** 64: the same call cannot succeed. 1: anything else. */
+  /** 64 if the same call can never succeed, 1 for any other failure, 0 for no failure. */
   readonly exitCode: 0 | 1 | 64;
-  /** One line; undefined where everything has been said. */
+  /** One line; undefined if there is nothing more to print. */
   readonly message?: string;
-  /** Whether nobody foresaw it, so that its stack may help. */
+  /** Whether the error is unexpected, so that its stack may help. */
   readonly isUnexpected: boolean;
 }
 
-/** What the end of a command means to its caller. */
+/** Converts an error to the exit code and message of the command. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) return usageFailure(error);
   const message = oneLine(error instanceof Error ? error.message : String(error));
@@ -22,12 +22,12 @@ export function failureOf(error: unknown): Failure {
   return { exitCode: 1, message: `unexpected: ${message}`, isUnexpected: true };
 }
 
-/** What the disk says speaks for itself. */
+/** File system errors whose own message is clear enough to print. */
 const filesystemCodes = new Set(['EACCES', 'EPERM', 'ENOENT', 'ENOSPC', 'EROFS', 'EISDIR', 'ENOTDIR', 'EMFILE']);
 
 function usageFailure(error: CommanderError): Failure {
   if (error.exitCode === 0) return { exitCode: 0, isUnexpected: false };
-  // A bare `hookline` has shown its help.
+  // `hookline` without a command has already printed its help.
   if (error.code === 'commander.help') return { exitCode: 64, isUnexpected: false };
   return { exitCode: 64, message: oneLine(error.message.replace(/^error: /, '')), isUnexpected: false };
 }

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 
 /**
- * Gives a command and those below it what all have in common: errors are thrown for `main` to say, and every command
- * that does something takes `--json`, `--quiet` and `--verbose`.
+ * Sets up what all commands share, here and in subcommands: errors are thrown so that `main` prints them, and every
+ * command that does something takes `--json`, `--quiet` and `--verbose`.
  */
 export function frameCommand(command: Command): void {
   command

@@ -1,6 +1,6 @@
-/** @file The only place that writes to the standard streams: lines, and one line at the bottom that is drawn over. */
+/** @file The only place that writes to the standard streams: lines, and one line at the bottom that is redrawn. */
 
-/** As much of `process.stdout` as is needed. */
+/** The part of `process.stdout` that is used here. */
 export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -19,19 +19,19 @@ const clearLine = '\r\u001b[K';
 // Standard output and standard error share one screen, so there is one such line.
 let pinned: { readonly stream: OutputStream; readonly text: string } | undefined;
 
-/** Draws a line over the one drawn before, cut to the screen's width: only for a stream that is a screen. */
+/** Redraws the bottom line, cut to the screen's width. Only for streams that are terminals. */
 export function pinLine(stream: OutputStream, text: string): void {
   stream.write(`${clearLine}${text.slice(0, (stream.columns || 80) - 1)}`);
   pinned = { stream, text };
 }
 
-/** Leaves the drawn line as it is and goes on below it. */
+/** Leaves the bottom line as it is and continues below it. */
 export function unpinLine(): void {
   pinned?.stream.write('\n');
   pinned = undefined;
 }
 
-/** Writes text and a line break, above the drawn line if there is one. */
+/** Writes text and a line break, above the bottom line if there is one. */
 export function writeLine(stream: OutputStream, text: string): void {
   const below = stream.isTTY ? pinned : undefined;
   below?.stream.write(clearLine);

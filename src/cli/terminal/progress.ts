@@ -1,11 +1,11 @@
 import { type OutputStream, pinLine, unpinLine, writeLine } from './output-stream.js';
 
-/** A job whose advance is shown. It is drawn when it is told of, never by a timer: computing blocks the event loop. */
+/** Shows a job's progress. It is drawn on updates, never by a timer, since computation blocks the event loop. */
 export interface ProgressBar {
   /**
-   * @param done  of the total, in its unit
+   * @param done how much of the total is done, in its unit
    * @param detail what is being worked on, in a few words
-   * @param total where it has changed
+   * @param total the new total, if it has changed
    */
   update(done: number, detail?: string, total?: number): void;
   /** Ends the bar, as complete unless `update` said otherwise last. @param summary shown in place of the detail */
@@ -19,7 +19,7 @@ interface ProgressOptions {
   readonly unit: string;
   readonly stream: OutputStream;
   readonly isShown: boolean;
-  /** Milliseconds. */
+  /** The clock, in milliseconds. */
   readonly now: () => number;
 }
 
@@ -37,7 +37,7 @@ export function startProgress(options: ProgressOptions): ProgressBar {
   let done = 0;
   let detail: string | undefined;
   let shownAt = started;
-  /** A job may begin again with other work, of which the rate so far says nothing. It did so when it was last told of. */
+  /** A job may start over with other work, for which the earlier rate means nothing. This is when it last did. */
   let partStarted = started;
   let toldAt = started;
   const show = () => {
@@ -77,7 +77,7 @@ interface Job {
   readonly done: number;
   readonly detail: string | undefined;
   readonly seconds: number;
-  /** Since the job last began again. */
+  /** Time since the job last started over. */
   readonly partSeconds: number;
 }
 

@@ -1,7 +1,7 @@
 import type { ProgressBar } from './progress.js';
 import type { Terminal } from './terminal.js';
 
-/** Where a job of several stages stands, as it is told. */
+/** A report of the progress of a job with several stages. */
 interface StageAdvance {
   readonly stage: string;
   readonly done: number;
@@ -10,7 +10,7 @@ interface StageAdvance {
   readonly detail?: string;
 }
 
-/** The ears of a command: a bar for each stage, one after the other, and remarks between them. */
+/** The listeners of a command: they show one bar after the other for the stages, and remarks between them. */
 export interface StageProgress {
   readonly onProgress: (advance: StageAdvance) => void;
   readonly onNotice: (message: string) => void;

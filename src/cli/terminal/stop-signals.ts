@@ -1,9 +1,9 @@
-/** What listens for Ctrl-C and SIGTERM. */
+/** Listens for Ctrl-C and SIGTERM. */
 export interface StopListener {
   readonly isStopped: () => boolean;
-  /** Resolves with the first signal, after what it set off is done. */
+  /** Resolves once the work that the first signal started is done. */
   readonly stopped: Promise<void>;
-  /** No longer listens. */
+  /** Stops listening. */
   dispose(): void;
 }
 
@@ -17,7 +17,7 @@ export function onStop(stop: (signal: NodeJS.Signals) => Promise<void>): StopLis
   const stopped = new Promise<void>((...both) => {
     [resolve, reject] = both;
   });
-  // Whoever waits hears of a failure.
+  // Callers that await `stopped` get a failure. If none does, the rejection must not end the process.
   stopped.catch(() => undefined);
   const hear = (signal: NodeJS.Signals) => {
     if (isStopped) process.exit(1);

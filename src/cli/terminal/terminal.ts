@@ -5,24 +5,24 @@ import { type ProgressBar, startProgress } from './progress.js';
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
-/** What a cell of a table shows; undefined and null show as a dash. */
+/** The content of a table cell; undefined and null show as a dash. */
 export type Cell = string | number | null | undefined;
 
-/** Where a command's words go: results to standard output, everything about the way there to standard error. */
+/** The output of a command: results go to standard output, remarks and progress to standard error. */
 export interface Terminal {
   /** Whether the caller is a script that wants one JSON value. */
   readonly isJson: boolean;
-  /** Colours of standard output; they do nothing where it is no terminal or `NO_COLOR` is set. */
+  /** Colours of standard output. They have no effect if it is no terminal or `NO_COLOR` is set. */
   readonly colors: Colors;
   /** A line of the result; nothing with `--json`. */
   print(text?: string): void;
   /** A part of the result as a table, columns of numbers flush right; nothing with `--json`. */
   table(head: readonly string[], rows: readonly (readonly Cell[])[]): void;
-  /** The whole result for scripts; nothing without `--json`. To be called once. */
+  /** The whole result for scripts; nothing without `--json`. Call it only once. */
   json(value: unknown): void;
   /** One of several results for scripts, on one line; nothing without `--json`. */
   jsonLine(value: unknown): void;
-  /** A remark on the way, to standard error; nothing with `--json` or `--quiet`. */
+  /** A remark during the work, to standard error; nothing with `--json` or `--quiet`. */
   note(message: string): void;
   /** Something the user must know, to standard error in any case. */
   warn(message: string): void;
@@ -36,12 +36,12 @@ export interface OutputOptions {
   readonly quiet?: boolean;
 }
 
-/** What a terminal writes to and reads its clock from. */
+/** The streams and the clock that a terminal uses. */
 export interface TerminalStreams {
   readonly output: OutputStream;
   readonly errors: OutputStream;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds. */
+  /** The clock, in milliseconds. */
   readonly now: () => number;
 }
 
@@ -81,7 +81,7 @@ export function createTerminal(options: OutputOptions = {}, streams: TerminalStr
   };
 }
 
-/** Writes the one line that says why a command failed, below whatever bar it left. */
+/** Writes the line that says why a command failed, below a bar that may still be shown. */
 export function printFailure(message: string, hint?: string): void {
   unpinLine();
   const { red, dim } = picocolors.createColors(allowsColor(process.stderr, process.env));

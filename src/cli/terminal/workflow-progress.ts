@@ -4,7 +4,7 @@ import type { Terminal } from './terminal.js';
 
 const labelWidth = 15;
 
-/** Shows executions as they run: a line for what a state came to, a bar for what container tasks do. */
+/** Shows executions as they run: a line for the outcome of each state, a bar for the work of container tasks. */
 export function workflowProgress(terminal: Terminal, { showsModel = false } = {}): WorkflowListener {
   const bars = new Map<string, TaskBar>();
   const said = new Set<string>();
@@ -34,7 +34,7 @@ export function workflowProgress(terminal: Terminal, { showsModel = false } = {}
       bar.update(progress, command.join(' '));
     },
     onNotice: (message) => {
-      // Every container task makes the same remarks.
+      // All container tasks make the same remarks, so each is shown once.
       if (!said.has(message)) terminal.note(message);
       said.add(message);
     },
@@ -72,7 +72,7 @@ class TaskBar {
   }
 }
 
-/** What an event comes to in a few words; undefined for what need not be said. */
+/** Describes an event in a few words; undefined if it is not worth a line. */
 export function describeEvent({ type, state, stateType, error, cause, detail }: HistoryEvent): string | undefined {
   // A Fail state only repeats what failed before it.
   if (type === 'StateFailed' && stateType === 'Fail') return undefined;

@@ -22,7 +22,7 @@ export interface ReportData {
   readonly gates: readonly GateRow[];
   readonly gateSeparation?: GateSeparation | null;
   readonly layers: readonly LayerRow[];
-  readonly valueSearch?: ValueSearch | null;
+  readonly valueSearch?: ValueSearchCourse | null;
   readonly edits: readonly EditRow[];
   readonly rejected: readonly RejectedLine[];
   /** Where the version takes edits back and writes none. */
@@ -128,7 +128,7 @@ export interface LayerRow {
 }
 
 /** The value search, one number per edit. */
-export interface ValueSearch {
+export interface ValueSearchCourse {
   readonly steps: readonly number[];
   readonly losses: readonly number[];
 }

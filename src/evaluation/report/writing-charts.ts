@@ -4,7 +4,7 @@ import { drawChart } from './draw-chart.js';
 import { decimal } from './format-number.js';
 import { extent, type Histogram, histogram } from './histogram.js';
 import type { Markup } from './html.js';
-import type { ValueSearch } from './report-data.js';
+import type { ValueSearchCourse } from './report-data.js';
 
 const BINS = 20;
 
@@ -19,7 +19,7 @@ export function writtenShareChart(writtenShares: readonly number[]): Markup {
 }
 
 /** How the value search ended: its final losses, or its steps where no loss is known. */
-export function valueSearchChart({ steps, losses }: ValueSearch): Markup {
+export function valueSearchChart({ steps, losses }: ValueSearchCourse): Markup {
   const work = steps.length > 0 ? `, after ${decimal(Math.round(mean(steps)))} steps on average` : '';
   if (!losses.some(Number.isFinite)) {
     const upper = BINS * Math.max(1, Math.ceil((extent(steps)?.[1] ?? 1) / BINS));

@@ -1,7 +1,7 @@
-/** @file The page's script: asks two models at once, shows what they say as they say it, and follows the version. */
+/** @file The page's script: it sends a prompt to two models, streams both answers, and follows the version. */
 
-/** JavaScript; sets `data-ready` on the root element when it has the versions. */
-export const pageScript = `'use strict';
+/** JavaScript source. It sets `data-ready` on the root element once the versions are loaded. */
+export const servicePageScript = `'use strict';
 const element = (id) => document.getElementById(id);
 const create = (name, className, text) => Object.assign(document.createElement(name), { className, textContent: text });
 const secondsBetweenLooks = 3;

@@ -1,6 +1,5 @@
-/** @file What the page adds to the report's style sheet. */
+/** @file The style rules that the page adds to the report's style sheet. */
 
-/** CSS. */
 export const ownStyle = `
 .facts select,#ask select,#ask input,#ask textarea{font:inherit;font-size:14px;color:var(--text);background:var(--surface);border:1px solid var(--line);border-radius:7px;padding:6px 10px}
 .facts .single{display:none}

@@ -1,19 +1,19 @@
 import { html, Markup, pageStyle } from '../../evaluation/index.js';
-import { pageScript } from './page-script.js';
+import { servicePageScript } from './page-script.js';
 import { ownStyle } from './page-style.js';
 
-/** What the page is told before it asks for anything. */
+/** The data that the page contains from the start. */
 export interface PageData {
-  /** The first one is shown first. */
+  /** The first id is selected when the page opens. */
   readonly modelIds: readonly string[];
   readonly modelDigest: string;
-  /** Most new tokens that can be asked for. */
+  /** Upper limit of new tokens per answer. */
   readonly maxTokens: number;
-  /** Of its policy: only this script and this style run. */
+  /** The nonce of the content security policy, which permits only the page's own script and style. */
   readonly nonce: string;
 }
 
-/** The page as one HTML file that loads nothing but answers of this service. */
+/** Renders the page as one HTML file. It loads nothing but answers of this service. */
 export function renderPage({ modelIds, modelDigest, maxTokens, nonce }: PageData): string {
   return html`<!doctype html>
 <html lang="en">
@@ -42,7 +42,7 @@ ${askForm(maxTokens)}
 <section aria-labelledby="versions-head"><h2 id="versions-head">Versions</h2><div id="listing"></div></section>
 <footer>Answers come from this machine. Shares that were not measured are shown as –.</footer>
 </main>
-<script nonce="${nonce}">${new Markup(pageScript)}</script>
+<script nonce="${nonce}">${new Markup(servicePageScript)}</script>
 </body>
 </html>
 `.text;

@@ -3,10 +3,10 @@ import { decimal, html, type Markup, percent, type RoundRow, ratio, roundCharts 
 import type { Manifest, VersionListing, VersionSummary } from '../../registry/index.js';
 import { versionRow } from '../../rounds/index.js';
 
-/** Prompts that are offered, of the newest edits. */
+/** How many prompts the page suggests; they come from the newest edits. */
 const promptsShown = 5;
 
-/** HTML that the page puts in its place. @param current the version that is served */
+/** Renders the section as HTML, which the page's script inserts. @param current the version that is served */
 export async function renderVersions(
   modelId: string,
   listing: VersionListing,
@@ -31,7 +31,7 @@ function prompts(current: Manifest | undefined): Markup {
   return html`<div id="prompts" aria-label="Prompts of edits">${active.map(button)}</div>`;
 }
 
-/** A column: its head, and its cell. */
+/** A table column: its heading, and a function that makes its cell. */
 type Column = readonly [string, (version: VersionSummary, row: RoundRow) => string | number | Markup];
 
 function versionsTable(
