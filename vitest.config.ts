@@ -14,6 +14,7 @@ const projects: Readonly<Record<string, readonly string[]>> = {
   process: [
     'test/unit/workflow/stages/control-plane.test.ts',
     'test/unit/local/local-workflow.test.ts',
+    'test/unit/cli/stop-signals.test.ts',
     'test/unit/registry/processes.test.ts',
     'test/unit/registry/version-folder.test.ts',
   ],

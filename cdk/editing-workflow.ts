@@ -81,7 +81,7 @@ export class EditingWorkflow extends Construct {
         trigger: text('$.trigger'),
         objectKey: text('$.objectKey'),
         modelId: text('$.modelId'),
-        ingest: { modelId: text('$.modelId') },
+        ingest: { modelId: text('$.modelId'), reason: '' },
         lease: { acquired: false, fence: 0 },
         plan: { roundId: '' },
         replans: { count: 0 },

@@ -78,7 +78,8 @@ export class WorkflowStates {
 
   /** Records the outcome of the execution. @param said the fields that are not empty */
   notify(name: string, comment: string, said: Partial<Payload<'notify'>>): LambdaInvoke {
-    const empty = { roundId: '', version: 0, stage: '', error: '', cause: '' };
+    const rejectedFiles = JsonPath.stringAt('$.ingest.reason');
+    const empty = { roundId: '', version: 0, stage: '', error: '', cause: '', rejectedFiles };
     return this.call(name, 'notify', { outcome: '', executionId, modelId, ...empty, ...said }, '$.note', comment);
   }
 

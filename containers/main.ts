@@ -1,11 +1,11 @@
 /** @file Entry point of the container: one task, `<stage> --plan <key> --shard <index> --attempt <number>`. */
 
 import { defaultMemoryBudgetBytes } from '../src/editing/index.js';
-import { HooklineError, PermanentError, TransientError } from '../src/errors.js';
+import { HooklineError, TransientError } from '../src/errors.js';
 import type { Progress } from '../src/progress.js';
 import { openStore } from '../src/registry/index.js';
 import { exitCodes } from '../src/workflow/contract.js';
-import { runTask } from '../src/workflow/index.js';
+import { exitCodeOf, runTask } from '../src/workflow/index.js';
 import { parseEnvironment, parseTask } from './task-arguments.js';
 
 async function run(words: readonly string[]): Promise<number> {
@@ -17,7 +17,8 @@ async function run(words: readonly string[]): Promise<number> {
     const input = parseTask(words);
     const { storeLocation, cacheFolder, device, solver, memoryBudgetBytes } = parseEnvironment(process.env);
     await runTask(input, {
-      store: openStore(storeLocation),
+      // The state machine has read and written it before.
+      store: openStore(storeLocation, { mustExist: true }),
       cacheFolder,
       device,
       solver,
@@ -28,7 +29,7 @@ async function run(words: readonly string[]): Promise<number> {
     return exitCodes.done;
   } catch (error) {
     console.error(JSON.stringify(failureOf(error)));
-    return error instanceof PermanentError ? exitCodes.permanent : exitCodes.retry;
+    return exitCodeOf(error);
   }
 }
 

@@ -14,6 +14,45 @@ export class PermanentError extends HooklineError {}
 /** Trying again later may help: a store that does not answer, a device out of memory. Exit code 1. */
 export class TransientError extends HooklineError {}
 
+/** The place where a store lies cannot be used now: it is full, read-only, gone or broken. It says nothing about the work. */
+export class StoreUnavailableError extends TransientError {
+  /** @param code of the operating system, such as `ENOSPC` */
+  constructor(
+    what: string,
+    readonly code: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${what}: ${systemRequirements[code] ?? 'usable'}, got ${code}`, options);
+  }
+}
+
+/** What is required where the operating system refuses with a code. */
+const systemRequirements: Readonly<Record<string, string>> = {
+  ENOSPC: 'free space on its disk',
+  EDQUOT: 'space within the quota of its disk',
+  EROFS: 'a disk that can be written',
+  EACCES: 'the right to read and write it',
+  EPERM: 'the right to read and write it',
+  EIO: 'a disk that works',
+  ENOENT: 'a folder that is there (was it moved, or is its disk not mounted?)',
+};
+
+const exhaustionCodes: readonly unknown[] = [
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EIO',
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'ESTALE',
+];
+
+/** Whether an error says that this machine lacks something for now, whatever the work is. */
+export const isOfMachine = (error: unknown): boolean =>
+  error instanceof StoreUnavailableError ||
+  exhaustionCodes.includes((error as NodeJS.ErrnoException | undefined)?.code);
+
 /** A value from outside does not meet its requirement. */
 export class InvalidInputError extends PermanentError {
   constructor(

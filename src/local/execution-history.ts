@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { TransientError } from '../errors.js';
+import { PermanentError } from '../errors.js';
 import {
   canonicalJson,
   executionKey,
@@ -96,6 +96,9 @@ export function newExecutionName(now: Date): string {
 
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(`${canonicalJson(value)}\n`);
 
+/** Executions of this process of which something may still run. */
+const runningHere = new Set<string>();
+
 /**
  * The stored files of one execution: `execution.json` is written at its start, `history.json` at every change of state,
  * and `result.json` once at its end.
@@ -106,7 +109,6 @@ export class ExecutionHistory {
   readonly #events: HistoryEvent[] = [];
   #writing: Promise<void> | undefined;
   #isStale = false;
-  #failure: unknown;
 
   private constructor(store: ObjectStore, name: string) {
     this.#store = store;
@@ -118,7 +120,8 @@ export class ExecutionHistory {
     const startedAt = now.toISOString();
     const start = { schemaVersion: 1, executionId: executionIdOf(name), input, startedAt };
     const bytes = encode({ ...start, process: await processIdentity() });
-    await persistently(() => putOnce(store, executionKey(name, 'execution.json'), bytes));
+    await persistently(() => putOnce(store, executionKey(name, 'execution.json'), bytes), maxShortTries);
+    runningHere.add(name);
     return new ExecutionHistory(store, name);
   }
 
@@ -126,47 +129,51 @@ export class ExecutionHistory {
   append(event: HistoryEvent): void {
     this.#events.push(event);
     this.#isStale = true;
-    this.#writing ??= this.#write();
+    // What cannot be written now is written with the next event, or with the end.
+    this.#writing ??= this.#write(maxShortTries).catch(() => {
+      this.#isStale = true;
+    });
   }
 
   /** Events that come during a write go into the next write. */
-  async #write(): Promise<void> {
+  async #write(tries: number): Promise<void> {
     try {
       while (this.#isStale) {
         this.#isStale = false;
-        const events = { schemaVersion: 1, events: this.#events };
-        await persistently(() => this.#store.put(executionKey(this.#name, 'history.json'), encode(events)));
+        const bytes = encode({ schemaVersion: 1, events: this.#events });
+        await persistently(() => this.#store.put(executionKey(this.#name, 'history.json'), bytes), tries);
       }
-    } catch (error) {
-      this.#failure ??= error;
     } finally {
       this.#writing = undefined;
     }
   }
 
-  /**
-   * Writes the end, after all events.
-   * @throws the error of a failed write of the history
-   */
-  async end(result: Omit<ExecutionResult, 'schemaVersion'>): Promise<ExecutionResult> {
+  /** Notes that nothing of the execution runs any more: other executions of this process need not wait for the record. */
+  over(): void {
+    runningHere.delete(this.#name);
+  }
+
+  /** Writes what is missing of the history, and the end. It is tried for as long as this process runs. */
+  async end(result: ExecutionResult): Promise<void> {
     await this.#writing;
-    const whole = { schemaVersion: 1 as const, ...result };
-    await persistently(() => putOnce(this.#store, executionKey(this.#name, 'result.json'), encode(whole)));
-    if (this.#failure !== undefined) throw this.#failure;
-    return whole;
+    await this.#write(Number.POSITIVE_INFINITY);
+    const key = executionKey(this.#name, 'result.json');
+    await persistently(() => putOnce(this.#store, key, encode(result)), Number.POSITIVE_INFINITY);
   }
 }
 
-const pausesSeconds = [0.1, 0.5, 2];
+const pausesSeconds = [0.1, 0.5, 2, 5, 15];
+const maxShortTries = 3;
 
 /** No state machine repeats these writes, and an execution without its end seems to run as long as its process does. */
-async function persistently<T>(write: () => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries++) {
+async function persistently<T>(write: () => Promise<T>, maxTries: number): Promise<T> {
+  for (let tries = 1; ; tries++) {
     try {
       return await write();
     } catch (error) {
-      if (!(error instanceof TransientError) || tries === pausesSeconds.length) throw error;
-      await sleep(pausesSeconds[tries] * 1000);
+      if (error instanceof PermanentError || tries >= maxTries) throw error;
+      // It keeps no process alive.
+      await sleep(1000 * (pausesSeconds[tries - 1] ?? pausesSeconds.at(-1)!), undefined, { ref: false });
     }
   }
 }
@@ -204,8 +211,11 @@ export async function listExecutions(store: ObjectStore): Promise<readonly Execu
 export async function isExecutionRunning(store: ObjectStore, executionId: string): Promise<boolean> {
   const name = localExecutionName(executionId);
   if (name === undefined) return true;
+  if (runningHere.has(name)) return true;
   const record = await readExecution(store, name);
-  return record !== undefined && record.result === undefined && (await mayBeRunning(record.process));
+  if (record === undefined || record.result !== undefined) return false;
+  // Here nothing runs of it, though its end may not be stored yet.
+  return record.process !== (await processIdentity()) && mayBeRunning(record.process);
 }
 
 /**

@@ -37,8 +37,10 @@ export class Execution {
   readonly name: string;
   readonly input: ExecutionInput;
   readonly startedAt: string;
-  /** Resolves when the execution's end is stored and nothing of it runs any more. */
+  /** Resolves when nothing of the execution runs any more. */
   readonly ended: Promise<ExecutionResult>;
+  /** Resolves when its end is stored too, which is tried until it is. */
+  readonly stored: Promise<void>;
   readonly #request: ExecutionRequest;
   readonly #whole = new AbortController();
   /** The current run of each Map, by its name. */
@@ -59,6 +61,7 @@ export class Execution {
     this.#mapOf = mapsOfStates(request.workflow);
     setMaxListeners(0, this.#whole.signal);
     this.ended = this.#run(machine);
+    this.stored = this.ended.then((result) => request.history.end(result));
   }
 
   /** Aborts the execution: no further state is entered, and processes are terminated. Wait for {@link ended}. */
@@ -87,7 +90,8 @@ export class Execution {
     await listening;
     this.#whole.abort(new Error('the execution has ended'));
     await Promise.allSettled(this.#calls);
-    return history.end({ ...end, endedAt: this.#request.now().toISOString(), note: this.#note });
+    history.over();
+    return { schemaVersion: 1, ...end, endedAt: this.#request.now().toISOString(), note: this.#note };
   }
 
   async #listen(events: AsyncIterable<InterpreterEvent>): Promise<void> {

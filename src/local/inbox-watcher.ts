@@ -1,73 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { basename, join, relative, resolve, sep } from 'node:path';
-import { type ContentDigest, digestOfFile, inboxPrefix } from '../registry/index.js';
-import type { ExecutionInput } from '../workflow/index.js';
-import { InboxScan, isHidden } from './inbox-scan.js';
+import type { Arrival, ObjectStore } from '../registry/index.js';
+import { inboxPrefix, modelIdOfIncomingKey } from '../registry/index.js';
+import { type ExecutionInput, refusalOf, registeredModels, stateOf } from '../workflow/index.js';
+import { Backoff } from './backoff.js';
 
-/** The event that S3 sends to EventBridge for a new object, with the fields that are known here. */
-export interface ObjectCreatedEvent {
-  readonly version: '0';
-  readonly id: string;
-  readonly 'detail-type': 'Object Created';
-  readonly source: 'aws.s3';
-  readonly account: string;
-  readonly time: string;
-  readonly region: string;
-  readonly resources: readonly string[];
-  readonly detail: {
-    readonly version: '0';
-    readonly bucket: { readonly name: string };
-    readonly object: { readonly key: string; readonly size: number; readonly etag: string; readonly sequencer: string };
-    readonly 'request-id': string;
-    readonly requester: string;
-    readonly reason: string;
-  };
+/** An execution that was started for dropped files. */
+export interface StartedExecution {
+  /** Resolves when nothing of it runs any more. */
+  readonly ended: Promise<unknown>;
 }
-
-/** The event of a file that was dropped into a store's folder. */
-export function objectCreated(storeRoot: string, key: string, content: ContentDigest, at: Date): ObjectCreatedEvent {
-  const bucket = basename(resolve(storeRoot));
-  return {
-    version: '0',
-    id: randomUUID(),
-    'detail-type': 'Object Created',
-    source: 'aws.s3',
-    account: '000000000000',
-    time: at.toISOString(),
-    region: 'local',
-    resources: [`arn:aws:s3:::${bucket}`],
-    detail: {
-      version: '0',
-      bucket: { name: bucket },
-      object: {
-        key,
-        size: content.sizeBytes,
-        etag: content.sha256,
-        sequencer: at.getTime().toString(16).toUpperCase().padStart(16, '0'),
-      },
-      'request-id': randomUUID(),
-      requester: 'local',
-      reason: 'PutObject',
-    },
-  };
-}
-
-/** The input of an execution, made from the event as by the rule's input transformer. */
-export const executionInputOf = (event: ObjectCreatedEvent): ExecutionInput => ({
-  trigger: 'drop',
-  objectKey: event.detail.object.key,
-  modelId: '',
-});
 
 export interface InboxWatcherOptions {
-  /** The store's folder. */
-  readonly storeRoot: string;
-  readonly onObject: (event: ObjectCreatedEvent) => void;
-  readonly onError: (error: Error) => void;
-  /** A file is complete when its size has not changed for this long. */
-  readonly stableMilliseconds?: number;
-  /** Pause between two looks for files that the system did not report; 5 by default. */
+  /** A store in a folder. */
+  readonly store: ObjectStore;
+  /** Starts an execution that ingests an object and all that arrived before it. */
+  readonly start: (input: ExecutionInput) => Promise<StartedExecution>;
+  /** Is told once of each file that cannot be taken, and of each failure, in one line. */
+  readonly onProblem: (message: string) => void;
+  /** Pause between two looks into the inboxes; half a second by default. */
   readonly scanSeconds?: number;
 }
 
@@ -76,51 +25,148 @@ export interface InboxWatcher {
   close(): Promise<void>;
 }
 
+/** Between two looks at what was written to files after they had been taken. */
+const lateWriteSeconds = 5;
+
 /**
- * Watches `<store>/incoming/` and reports every file there, old or new, once it is complete. Hidden files and links are
- * ignored.
+ * Looks into the inboxes again and again, and starts an execution for what waits there. What still waits when its execution
+ * has ended, or could not be started, is tried again, after growing pauses. The looking never ends by itself.
  */
-export async function watchInbox(options: InboxWatcherOptions): Promise<InboxWatcher> {
-  const { watch } = await import('chokidar');
-  const folder = join(resolve(options.storeRoot), inboxPrefix);
-  await mkdir(folder, { recursive: true });
-  const stabilityThreshold = options.stableMilliseconds ?? 300;
-  const watcher = watch(folder, {
-    awaitWriteFinish: { stabilityThreshold, pollInterval: Math.max(10, stabilityThreshold / 5) },
-    followSymlinks: false,
-    ignored: (path) => isHidden(folder, path),
-  });
-  const scan = new InboxScan(folder);
-  const fail = (error: unknown) => options.onError(error as Error);
-  const tell = (path: string) => {
-    scan
-      .tell(path)
-      .then(() => announce(path, options))
-      .catch(fail);
+export function watchInboxes(options: InboxWatcherOptions): InboxWatcher {
+  const watch = new InboxWatch(options);
+  const pauseMilliseconds = 1000 * (options.scanSeconds ?? 0.5);
+  let timer: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  let looking: Promise<void>;
+  const look = () => {
+    looking = watch.look().then(() => {
+      if (!isClosed) timer = setTimeout(look, pauseMilliseconds);
+    });
   };
-  watcher.on('add', tell).on('change', tell);
-  watcher.on('error', fail);
-  await new Promise<void>((resolveReady) => watcher.once('ready', () => resolveReady()));
-  const scans = setInterval(
-    () => {
-      scan.missed().then((paths) => paths.forEach(tell), fail);
-    },
-    1000 * (options.scanSeconds ?? 5),
-  );
+  look();
   return {
-    close: () => {
-      clearInterval(scans);
-      return watcher.close();
+    close: async () => {
+      isClosed = true;
+      clearTimeout(timer);
+      await looking;
     },
   };
 }
 
-async function announce(path: string, { storeRoot, onObject }: InboxWatcherOptions): Promise<void> {
-  const key = relative(resolve(storeRoot), path).split(sep).join('/');
-  try {
-    onObject(objectCreated(storeRoot, key, await digestOfFile(path), new Date()));
-  } catch (error) {
-    // An execution that was started in another way has taken it already.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+/** A file that was tried. */
+interface Trial {
+  isUnderWay: boolean;
+  readonly backoff: Backoff;
+}
+
+/** What is known of the inboxes between two looks. */
+class InboxWatch {
+  readonly #options: InboxWatcherOptions;
+  /** By what names a file's state. */
+  readonly #trials = new Map<string, Trial>();
+  readonly #refused = new Set<string>();
+  readonly #told = new Set<string>();
+  #failure = '';
+  #lateWritesAt = 0;
+
+  constructor(options: InboxWatcherOptions) {
+    this.#options = options;
   }
+
+  /** Looks once. Whatever fails is told, and tried again with the next look. */
+  async look(): Promise<void> {
+    try {
+      await this.#dropLateWrites();
+      const { store } = this.#options;
+      const arrivals = await store.arrivals(inboxPrefix);
+      const registered = new Set(arrivals.length === 0 ? [] : await registeredModels(store));
+      const waiting = new Map<string, Arrival[]>();
+      for (const arrival of arrivals) {
+        const modelId = modelIdOfIncomingKey(arrival.key);
+        const problem = problemOf(arrival, modelId, registered);
+        if (problem !== undefined) this.#tellOnce(arrival, problem);
+        else if (modelId !== undefined && (await this.#isWaiting(modelId, arrival)))
+          waiting.set(modelId, [...(waiting.get(modelId) ?? []), arrival]);
+      }
+      this.#forgetAllBut(arrivals);
+      for (const [modelId, files] of waiting) this.#startFor(modelId, files);
+      this.#failure = '';
+    } catch (error) {
+      this.#tellFailure(error);
+    }
+  }
+
+  async #dropLateWrites(): Promise<void> {
+    const now = performance.now();
+    if (now < this.#lateWritesAt) return;
+    this.#lateWritesAt = now + 1000 * lateWriteSeconds;
+    await this.#options.store.dropLateWrites();
+  }
+
+  async #isWaiting(modelId: string, arrival: Arrival): Promise<boolean> {
+    if (stateOf(arrival).state !== 'waiting') return false;
+    const name = nameOf(arrival);
+    if (this.#refused.has(name)) return false;
+    // It is refused by the execution that reads it.
+    const wasTried = this.#trials.get(name)?.isUnderWay !== true;
+    if (wasTried && (await refusalOf(this.#options.store, modelId, arrival)) !== undefined) this.#refused.add(name);
+    return !this.#refused.has(name);
+  }
+
+  #startFor(modelId: string, files: readonly Arrival[]): void {
+    const due = files.filter((file) => this.#trialOf(file).backoff.isDue && !this.#trialOf(file).isUnderWay);
+    const last = due.at(-1);
+    if (last === undefined) return;
+    const trials = due.map((file) => this.#trialOf(file));
+    for (const trial of trials) trial.isUnderWay = true;
+    this.#options
+      .start({ trigger: 'drop', objectKey: last.key, modelId: '' })
+      .then(({ ended }) => ended)
+      .catch((error: unknown) => this.#tellFailure(error, `inbox of ${modelId}: `))
+      .finally(() => {
+        for (const trial of trials) {
+          trial.isUnderWay = false;
+          trial.backoff.failed();
+        }
+      });
+  }
+
+  #trialOf(arrival: Arrival): Trial {
+    const name = nameOf(arrival);
+    const trial = this.#trials.get(name) ?? { isUnderWay: false, backoff: new Backoff() };
+    this.#trials.set(name, trial);
+    return trial;
+  }
+
+  #tellOnce(arrival: Arrival, problem: string): void {
+    const name = `${nameOf(arrival)} ${problem}`;
+    if (!this.#told.has(name)) this.#options.onProblem(`${arrival.key}: ${problem}`);
+    this.#told.add(name);
+  }
+
+  #tellFailure(error: unknown, what = ''): void {
+    const message = `${what}${error instanceof Error ? error.message : String(error)}`;
+    if (message !== this.#failure) this.#options.onProblem(message);
+    this.#failure = message;
+  }
+
+  /** Files that are gone or have changed are not remembered. */
+  #forgetAllBut(arrivals: readonly Arrival[]): void {
+    const names = new Set(arrivals.map(nameOf));
+    for (const [name, { isUnderWay }] of this.#trials) if (!names.has(name) && !isUnderWay) this.#trials.delete(name);
+    for (const name of this.#refused) if (!names.has(name)) this.#refused.delete(name);
+  }
+}
+
+const nameOf = ({ key, stamp }: Arrival): string => `${stamp} ${key}`;
+
+/** Why a file is of no use; undefined if it may be taken, now or later. */
+function problemOf(arrival: Arrival, modelId: string | undefined, registered: ReadonlySet<string>): string | undefined {
+  const { state, reason } = stateOf(arrival);
+  if (state === 'passed over') return undefined;
+  if (state === 'unreadable') return `left where it is: ${reason}`;
+  if (modelId === undefined) return `left where it is: a file in incoming/<model id>/, got ${arrival.key}`;
+  return registered.has(modelId)
+    ? undefined
+    : `left where it is: a model that is registered, got ${modelId} (hookline model register, or hookline up --model)`;
 }

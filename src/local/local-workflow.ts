@@ -27,6 +27,9 @@ import {
 import type { Workflow, WorkflowTask } from './load-workflow.js';
 import { runTaskProcess, type TaskHost, type TaskProgress } from './run-task-process.js';
 
+/** How long is waited for the ends of executions to be stored. */
+const storingSeconds = 3;
+
 /** A stage that runs in this process. */
 export type StageFunction = (input: unknown) => Promise<unknown>;
 
@@ -58,6 +61,8 @@ export class LocalWorkflow implements Executions {
   readonly #now: () => Date;
   readonly #handlers: Readonly<Record<string, StateHandler>>;
   readonly #running = new Map<string, Execution>();
+  readonly #unstored = new Set<Execution>();
+  #failures = 0;
   #machine: Promise<StateMachine> | undefined;
   readonly #stages: Readonly<Record<FunctionStage, StageFunction>>;
   #isStopped = false;
@@ -92,29 +97,50 @@ export class LocalWorkflow implements Executions {
       { name, input: parsed, workflow, handlers: this.#handlers, history, now: this.#now, ...(onEvent && { onEvent }) },
       machine,
     );
-    this.#running.set(execution.id, execution);
     if (this.#isStopped) execution.abort();
     this.#watch(execution);
     return execution;
   }
 
-  /** Only those who wait for the execution get the error if its end cannot be written. */
   #watch(execution: Execution): void {
-    const forget = () => this.#running.delete(execution.id);
-    execution.ended.then((result) => {
-      forget();
-      this.#options.listener?.onEnd?.(result, execution);
-    }, forget);
+    this.#running.set(execution.id, execution);
+    this.#unstored.add(execution);
+    execution.stored.finally(() => this.#unstored.delete(execution)).catch(this.#tellFailure(execution));
+    execution.ended
+      .finally(() => this.#running.delete(execution.id))
+      .then((result) => {
+        if (result.status !== 'SUCCEEDED' && result.status !== 'ABORTED') this.#failures++;
+        this.#options.listener?.onEnd?.(result, execution);
+      })
+      .catch(this.#tellFailure(execution));
+  }
+
+  #tellFailure({ name }: Execution) {
+    return (error: unknown) =>
+      this.#options.listener?.onNotice?.(`execution ${name}: ${error instanceof Error ? error.message : error}`);
   }
 
   /** Whether an execution runs, in this process or in another. */
   async isRunning(executionId: string): Promise<boolean> {
-    return this.#running.has(executionId) || isExecutionRunning(this.#options.store, executionId);
+    return isExecutionRunning(this.#options.store, executionId);
   }
 
-  /** Waits until no execution runs. An execution starts the next one before it ends. */
+  /**
+   * Waits until no execution runs. An execution starts the next one before it ends. Where the store takes no writes, the ends
+   * of executions may not be stored by then.
+   */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all([...this.#running.values()].map((execution) => execution.ended));
+    const late = new AbortController();
+    const stored = Promise.all([...this.#unstored].map((execution) => execution.stored));
+    const isLate = sleep(1000 * storingSeconds, true, { signal: late.signal }).catch(() => true);
+    await Promise.race([stored, isLate]);
+    late.abort();
+  }
+
+  /** How many executions have failed so far. */
+  get failures(): number {
+    return this.#failures;
   }
 
   /** Whether `stop` was called. */

@@ -1,7 +1,7 @@
 /** @file The status of a store's models. */
 
 import { failedPrefix, latest, leaseHolder, type ObjectStore } from '../registry/index.js';
-import { findCurrentRound, pendingNames, unitNamesBelow, waitingKeys } from '../workflow/index.js';
+import { findCurrentRound, type InboxEntry, pendingNames, readInbox, unitNamesBelow } from '../workflow/index.js';
 import { isExecutionRunning } from './execution-history.js';
 
 /** The status of a registered model. */
@@ -11,6 +11,8 @@ export interface ModelStatus {
   readonly latest: number | null;
   /** Objects in the inbox that were not ingested yet. */
   readonly waiting: number;
+  /** What lies in the inbox and does not wait, and why. */
+  readonly held: readonly Pick<InboxEntry, 'key' | 'state' | 'reason'>[];
   /** Units that wait for a round. */
   readonly pending: number;
   /** Quarantined units. */
@@ -23,10 +25,13 @@ export interface ModelStatus {
 
 export async function readModelStatus(store: ObjectStore, modelId: string): Promise<ModelStatus> {
   const holder = await leaseHolder(store, modelId);
+  const inbox = await readInbox(store, modelId);
+  const held = inbox.filter(({ state }) => state !== 'waiting');
   return {
     modelId,
     latest: (await latest(store, modelId))?.version ?? null,
-    waiting: (await waitingKeys(store, modelId)).length,
+    waiting: inbox.length - held.length,
+    held: held.map(({ key, state, reason }) => ({ key, state, reason })),
     pending: (await pendingNames(store, modelId)).length,
     failed: (await unitNamesBelow(store, failedPrefix(modelId))).length,
     roundId: (await findCurrentRound(store, modelId))?.roundId ?? null,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { errorNames } from '../workflow/index.js';
+import { errorNames, exitCodes } from '../workflow/index.js';
 import type { WorkflowTask } from './load-workflow.js';
 import type { Slots } from './slots.js';
 import { StateError } from './state-error.js';
@@ -59,8 +59,8 @@ const timedOut = 'States.Timeout';
 /**
  * Runs the container's entry point as a process, and again if it fails, like the retry strategy of AWS Batch.
  *
- * @throws {StateError} named `PermanentError` for an exit code that rules out another attempt, or `States.Timeout` or
- *   `States.TaskFailed` if all attempts failed; with the last line of the process's standard error
+ * @throws {StateError} named `PermanentError` for an exit code that rules out another attempt, or `States.Timeout`,
+ *   `MachineError` or `States.TaskFailed` if all attempts failed; with the last line of the process's standard error
  * @throws the signal's reason if it is aborted, after the process has ended
  */
 export async function runTaskProcess(host: TaskHost, run: TaskRun): Promise<void> {
@@ -96,7 +96,8 @@ async function runAttempt(host: TaskHost, run: TaskRun): Promise<Error | undefin
     return new StateError(timedOut, `${task.stage}: ended within ${task.timeoutSeconds} s, got more`);
   const end = killedBy === null ? `exit code ${code}` : `signal ${killedBy}`;
   const isPermanent = code !== null && task.permanentExitCodes.includes(code);
-  return new StateError(isPermanent ? errorNames.permanent : taskFailed, said || `${task.stage}: ${end}`);
+  const other = code === exitCodes.machine ? errorNames.machine : taskFailed;
+  return new StateError(isPermanent ? errorNames.permanent : other, said || `${task.stage}: ${end}`);
 }
 
 /** Passes progress and notices on. Returns other lines, which may be the reason of a failure. */

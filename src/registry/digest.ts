@@ -14,10 +14,14 @@ export interface ContentDigest {
 /**
  * SHA-256 and size of a file, read as a stream. Both belong to the same content even if the file is replaced meanwhile.
  */
-export async function digestOfFile(path: string): Promise<ContentDigest> {
+export const digestOfFile = (path: string): Promise<ContentDigest> =>
+  digestOfStream(createReadStream(path, { highWaterMark: 1 << 20 }));
+
+/** SHA-256 and size of all that a stream gives. */
+export async function digestOfStream(stream: AsyncIterable<Uint8Array>): Promise<ContentDigest> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+  for await (const chunk of stream) {
     hash.update(chunk);
     sizeBytes += chunk.length;
   }

@@ -1,14 +1,25 @@
-import { type Dirent, existsSync } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
-import { ConflictError, InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../errors.js';
-import { digestOf, digestOfFile } from './digest.js';
+import { type Dirent, existsSync, type Stats } from 'node:fs';
+import { access, constants, lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import {
+  ConflictError,
+  HooklineError,
+  InvalidInputError,
+  NoSuchKeyError,
+  PreconditionFailedError,
+  StoreUnavailableError,
+} from '../errors.js';
+import { digestOf } from './digest.js';
+import { absentAsUndefined, makeFolder, syncFolder } from './directory-files.js';
 import { sweepDrafts, writeDraft } from './draft-file.js';
+import { FileRest, observed, stampOf } from './file-rest.js';
 import { checkKeyPrefix, checkObjectKey, reservedFolder } from './keys.js';
 import { LockTimeout, withLock } from './lock-file.js';
 import {
+  type Arrival,
   checkPutCondition,
   type DeleteCondition,
+  inOrderOfArrival,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -16,11 +27,16 @@ import {
   sortKeys,
   violation,
 } from './object-store.js';
-import { mayBeRunning, processIdentity } from './process-identity.js';
+import { digestOfRegularFile, readRegularFile } from './regular-file.js';
+import { TakenFiles } from './taken-files.js';
 
 export interface DirectoryObjectStoreOptions {
   /** How long a write waits for other writers of the same key before it fails with a conflict. */
   readonly lockTimeoutSeconds?: number;
+  /** How long a file of another program must be unchanged before it counts as complete; 1 by default. */
+  readonly settleSeconds?: number;
+  /** Whether the folder must be there already; by default the first write creates it. */
+  readonly mustExist?: boolean;
 }
 
 /**
@@ -30,25 +46,44 @@ export interface DirectoryObjectStoreOptions {
  * - A lock file puts the writes of one key in order, so a condition still holds when its write happens.
  * - A write is on the disk before it is acknowledged: file and folder are synchronised.
  * - The ETag is the quoted SHA-256 of the content, so files of other programs are objects too.
- * - Symbolic links below the root are not followed. Their targets are not in the store.
+ * - A file of another program that is removed with `ifMatch` is moved aside and looked after: see {@link TakenFiles}.
+ * - Only regular files are opened. Symbolic links below the root are not followed. Their targets are not in the store.
+ * - A folder that was there once is not created again: it was moved, or its disk is not mounted.
+ *
+ * Every method throws {StoreUnavailableError} if the operating system refuses.
  *
  * Unlike in S3, no key may lie below another object's key (`a` and `a/b`).
  */
 export class DirectoryObjectStore implements ObjectStore {
   readonly root: string;
   readonly #lockTimeoutSeconds: number;
+  readonly #rest: FileRest;
+  readonly #taken: TakenFiles;
+  #wasThere: boolean;
   #swept: Promise<void> | undefined;
 
   /** @param root the folder; the first write creates it */
   constructor(root: string, options: DirectoryObjectStoreOptions = {}) {
     this.root = resolve(root);
     this.#lockTimeoutSeconds = options.lockTimeoutSeconds ?? 30;
+    this.#rest = new FileRest(options.settleSeconds ?? 1);
+    this.#wasThere = options.mustExist ?? false;
+    this.#taken = new TakenFiles({
+      root: this.root,
+      folder: this.#own('taken'),
+      draftFolder: this.#own('drafts'),
+      rest: this.#rest,
+      putIfAbsent: (key, bytes) => this.#putIfAbsent(key, bytes),
+      exclusively: (name, work) => this.#alone(name, work),
+    });
   }
 
-  async get(key: string): Promise<StoredObject> {
-    const bytes = await this.#read(checkObjectKey(key), (path) => readFile(path));
-    if (bytes === undefined) throw new NoSuchKeyError(key);
-    return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), etag: `"${digestOf(bytes)}"` };
+  get(key: string): Promise<StoredObject> {
+    return this.#guarded(async () => {
+      const bytes = await this.#read(checkObjectKey(key), readRegularFile);
+      if (bytes === undefined) throw new NoSuchKeyError(key);
+      return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), etag: `"${digestOf(bytes)}"` };
+    });
   }
 
   async getIfChanged(key: string, etag: string): Promise<StoredObject | undefined> {
@@ -56,9 +91,11 @@ export class DirectoryObjectStore implements ObjectStore {
     return object.etag === etag ? undefined : object;
   }
 
-  async head(key: string): Promise<ObjectHead | undefined> {
-    const digest = await this.#read(checkObjectKey(key), digestOfFile);
-    return digest && { etag: `"${digest.sha256}"`, sizeBytes: digest.sizeBytes };
+  head(key: string): Promise<ObjectHead | undefined> {
+    return this.#guarded(async () => {
+      const digest = await this.#read(checkObjectKey(key), digestOfRegularFile);
+      return digest && { etag: `"${digest.sha256}"`, sizeBytes: digest.sizeBytes };
+    });
   }
 
   async put(key: string, bytes: Uint8Array, condition: PutCondition = {}): Promise<{ readonly etag: string }> {
@@ -72,74 +109,68 @@ export class DirectoryObjectStore implements ObjectStore {
     });
   }
 
-  async list(prefix: string): Promise<readonly string[]> {
-    const folder = checkKeyPrefix(prefix).slice(0, prefix.lastIndexOf('/') + 1);
-    const keys: string[] = [];
-    if (await this.#isInside(this.#pathOf(folder))) await this.#collect(folder, prefix, keys);
-    return sortKeys(keys);
+  async #putIfAbsent(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#exclusively(key, async () => {
+      if ((await this.head(key)) === undefined) await this.#replace(key, bytes);
+    });
+  }
+
+  list(prefix: string): Promise<readonly string[]> {
+    return this.#guarded(async () => {
+      const folder = checkKeyPrefix(prefix).slice(0, prefix.lastIndexOf('/') + 1);
+      const keys: string[] = [];
+      if (await this.#isInside(this.#pathOf(folder))) await this.#collect(folder, prefix, keys);
+      return sortKeys(keys);
+    });
+  }
+
+  arrivals(prefix: string): Promise<readonly Arrival[]> {
+    return this.#guarded(async () => {
+      const found: FoundFile[] = [];
+      const isThere = await this.#isInside(this.#pathOf(checkKeyPrefix(prefix)));
+      if (isThere) await this.#find(prefix, found);
+      const files = found
+        .filter(({ problem }) => problem === undefined)
+        .map(({ path, stats }) => observed(path, stats));
+      const growing = await this.#rest.growing(files);
+      return inOrderOfArrival(
+        found.map(({ key, path, stats, problem }) => ({
+          key,
+          arrivedAt: stats.mtimeMs,
+          sizeBytes: stats.size,
+          stamp: stampOf(observed(path, stats)),
+          isGrowing: growing.has(path),
+          problem,
+        })),
+      );
+    });
+  }
+
+  dropLateWrites(): Promise<readonly string[]> {
+    return this.#guarded(() => this.#taken.dropLateWrites());
   }
 
   async delete(key: string, condition: DeleteCondition = {}): Promise<void> {
     checkObjectKey(key);
-    if (!existsSync(this.root)) return;
+    if (!existsSync(this.root) && !this.#wasThere) return;
     await this.#exclusively(key, async () => {
       const path = this.#pathOf(key);
-      const found = (await this.#isInside(path)) ? await absentAsUndefined(() => stat(path)) : undefined;
+      const found = (await this.#isInside(path)) ? await absentAsUndefined(() => lstat(path)) : undefined;
       if (!found?.isFile()) return;
-      if (condition.ifMatch === undefined) await rm(path, { force: true });
-      else await this.#removeOnly(key, condition);
+      if (condition.ifMatch !== undefined) return this.#takeOut(key, condition);
+      await rm(path, { force: true });
       await syncFolder(dirname(path));
     });
   }
 
-  /**
-   * Moves the file aside and then compares it, because programs without locks may replace it at any time. If it is not
-   * the one to remove, it is put back.
-   */
-  async #removeOnly(key: string, condition: DeleteCondition): Promise<void> {
-    const aside = join(this.#own('aside'), `${await processIdentity()}.${crypto.randomUUID()}`, ...key.split('/'));
-    await mkdir(dirname(aside), { recursive: true });
-    const isMoved = await absentAsUndefined(() => rename(this.#pathOf(key), aside).then(() => true));
-    const violated = isMoved ? violation(condition, `"${(await digestOfFile(aside)).sha256}"`) : undefined;
-    if (violated !== undefined) await this.#putBack(key, aside);
-    await rm(this.#asideOf(aside), { recursive: true });
-    if (violated !== undefined) throw new PreconditionFailedError(key, violated);
-  }
-
-  /**
-   * Puts back by a link, because a move would replace a newer file. If there is one, both stay, under different names.
-   */
-  async #putBack(key: string, aside: string): Promise<void> {
+  /** Other programs, which take no lock, may replace or go on writing the file at any time. */
+  async #takeOut(key: string, condition: DeleteCondition): Promise<void> {
     const path = this.#pathOf(key);
-    await makeFolder(dirname(path));
-    await link(aside, path).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-      await link(aside, `${path}~${crypto.randomUUID().slice(0, 8)}`);
-    });
-    await syncFolder(dirname(path));
-  }
-
-  /** Puts back files that killed processes had moved aside and not yet compared. */
-  async #recover(): Promise<void> {
-    const folder = this.#own('aside');
-    for (const name of (await absentAsUndefined(() => readdir(folder))) ?? []) {
-      if (await mayBeRunning(name.slice(0, name.lastIndexOf('.')))) continue;
-      // Only one process takes it over. If that is killed too, the next one does.
-      const taken = join(folder, `${await processIdentity()}.${crypto.randomUUID()}`);
-      if (!(await absentAsUndefined(() => rename(join(folder, name), taken).then(() => true)))) continue;
-      const left = await readdir(taken, { recursive: true, withFileTypes: true });
-      for (const file of left.filter((entry) => entry.isFile())) {
-        const aside = join(file.parentPath, file.name);
-        await this.#putBack(relative(taken, aside).split(sep).join('/'), aside);
-      }
-      await rm(taken, { recursive: true });
-    }
-  }
-
-  /** The folder of one deletion, from a path in it. */
-  #asideOf(path: string): string {
-    const folder = this.#own('aside');
-    return join(folder, relative(folder, path).split(sep)[0]);
+    const content = await absentAsUndefined(() => digestOfRegularFile(path));
+    if (content === undefined) return;
+    const violated = violation(condition, `"${content.sha256}"`);
+    if (violated !== undefined) throw new PreconditionFailedError(key, violated);
+    await this.#taken.take(path, key, content);
   }
 
   #pathOf(key: string): string {
@@ -157,17 +188,41 @@ export class DirectoryObjectStore implements ObjectStore {
     return (await this.#isInside(path)) ? absentAsUndefined(() => read(path)) : undefined;
   }
 
-  async #exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
+  #exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#guarded(() => this.#alone(checkObjectKey(key), work));
+  }
+
+  async #alone<T>(name: string, work: () => Promise<T>): Promise<T> {
     const draftFolder = this.#own('drafts');
     const options = { draftFolder, timeoutSeconds: this.#lockTimeoutSeconds };
-    await mkdir(draftFolder, { recursive: true });
-    this.#swept ??= sweepDrafts(draftFolder).then(() => this.#recover());
+    await this.#prepare(draftFolder);
+    this.#swept ??= sweepDrafts(draftFolder);
     await this.#swept;
     try {
-      return await withLock(this.#own('locks'), digestOf(checkObjectKey(key)), options, work);
+      return await withLock(this.#own('locks'), digestOf(name), options, work);
     } catch (error) {
-      if (error instanceof LockTimeout) throw new ConflictError(key, { cause: error });
+      if (error instanceof LockTimeout) throw new ConflictError(name, { cause: error });
       throw error;
+    }
+  }
+
+  async #prepare(draftFolder: string): Promise<void> {
+    if (!this.#wasThere) await mkdir(this.root, { recursive: true });
+    this.#wasThere = true;
+    for (const folder of [draftFolder, this.#own('locks')]) await makeFolder(folder, this.root);
+  }
+
+  /** What the operating system refuses says something about the folder, and nothing about the work. */
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    const isThere = existsSync(this.root);
+    if (this.#wasThere && !isThere) throw new StoreUnavailableError(`store ${this.root}`, 'ENOENT');
+    this.#wasThere ||= isThere;
+    try {
+      return await work();
+    } catch (error) {
+      const { code, syscall } = error as NodeJS.ErrnoException;
+      if (error instanceof HooklineError || code === undefined || syscall === undefined) throw error;
+      throw new StoreUnavailableError(`store ${this.root}`, code, { cause: error });
     }
   }
 
@@ -179,7 +234,7 @@ export class DirectoryObjectStore implements ObjectStore {
     const path = this.#pathOf(key);
     const draft = await writeDraft(this.#own('drafts'), bytes, 'durable');
     try {
-      await makeFolder(dirname(path));
+      await makeFolder(dirname(path), this.root);
       if (!(await this.#isInside(dirname(path)))) throw new PathTaken();
       await rename(draft, path);
     } catch (error) {
@@ -201,6 +256,42 @@ export class DirectoryObjectStore implements ObjectStore {
       if (entry.isFile() && key.startsWith(prefix) && isObjectKey(key)) keys.push(key);
     }
   }
+
+  /** Everything in a folder and those below it, without the store's own. */
+  async #find(folder: string, found: FoundFile[]): Promise<void> {
+    const entries: Dirent[] =
+      (await absentAsUndefined(() => readdir(this.#pathOf(folder), { withFileTypes: true }))) ?? [];
+    for (const entry of entries) {
+      const key = folder + entry.name;
+      if (key === reservedFolder) continue;
+      const path = this.#pathOf(key);
+      const stats = await absentAsUndefined(() => lstat(path));
+      if (stats === undefined) continue;
+      const problem = await problemOf(key, path, stats);
+      if (stats.isDirectory() && problem === undefined) await this.#find(`${key}/`, found);
+      else found.push({ key, path, stats, problem });
+    }
+  }
+}
+
+/** What lies in a folder of the store, and why it cannot be read. */
+interface FoundFile {
+  readonly key: string;
+  readonly path: string;
+  readonly stats: Stats;
+  readonly problem: string | undefined;
+}
+
+async function problemOf(key: string, path: string, stats: Stats): Promise<string | undefined> {
+  if (!isObjectKey(key)) return 'a name that an object can have, got another one';
+  if (!stats.isFile() && !stats.isDirectory())
+    return `a regular file, got ${stats.isSymbolicLink() ? 'a symbolic link' : 'a pipe, socket or device'}`;
+  try {
+    await access(path, stats.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
+    return undefined;
+  } catch (error) {
+    return `the right to read it, got ${(error as NodeJS.ErrnoException).code}`;
+  }
 }
 
 class PathTaken extends Error {}
@@ -217,35 +308,5 @@ function isObjectKey(name: string): boolean {
   } catch (error) {
     if (error instanceof InvalidInputError) return false;
     throw error;
-  }
-}
-
-async function absentAsUndefined<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR') return undefined;
-    throw error;
-  }
-}
-
-/** Creates a folder and those above it, and synchronises each folder that gets a new entry. */
-async function makeFolder(path: string): Promise<void> {
-  const firstCreated = await mkdir(path, { recursive: true });
-  if (firstCreated === undefined) return;
-  for (let created = path; created.length >= firstCreated.length; created = dirname(created)) {
-    await syncFolder(dirname(created));
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open folders, and it records a rename without a synchronisation.
-  if (sep === '\\') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -2,7 +2,7 @@
 
 export { type ContentCache, DirectoryContentCache, MemoryContentCache } from './content-cache.js';
 export { type Change, diffVersions, type VersionDiff } from './diff-versions.js';
-export { type ContentDigest, canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
+export { canonicalJson, contentKey, digestOf, digestOfFile } from './digest.js';
 export {
   batchKey,
   checkModelId,
@@ -18,6 +18,7 @@ export {
   inboxPrefix,
   incomingKey,
   incomingPrefix,
+  isPassedOver,
   modelIdFrom,
   modelIdOfIncomingKey,
   modelPrefix,
@@ -31,11 +32,12 @@ export {
   valuesKey,
   versionFileKey,
 } from './keys.js';
+export { keyOfLateWrite } from './late-write.js';
 export { acquireLease, leaseHolder, releaseLease } from './lease.js';
 export type { Base, JsonValue, Manifest, ManifestEdit, Pointer } from './manifest.js';
 export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
 export { modelsWithContent } from './models-with-content.js';
-export type { ObjectStore } from './object-store.js';
+export type { Arrival, ObjectStore } from './object-store.js';
 export { openStore } from './open-store.js';
 export { pointerHistory } from './pointer.js';
 export { mayBeRunning, processIdentity } from './process-identity.js';

@@ -87,6 +87,16 @@ export const incomingPrefix = (modelId: string): string => `${inboxPrefix}${chec
 /** A dropped object. @param name one or more segments */
 export const incomingKey = (modelId: string, name: string): string => checkObjectKey(incomingPrefix(modelId) + name);
 
+// Of editors (swap, backup, lock and test files), of browsers, and of programs that copy.
+const temporaryName = /^4913$|^#.*#$|^~\$|~$|\.(?:tmp|temp|part|partial|filepart|crdownload|download|sw[a-z]|bak)$/i;
+
+/**
+ * Whether a dropped object is passed over: one below a hidden folder or with a hidden name, or with one of the names that
+ * programs give to what they have not finished writing.
+ */
+export const isPassedOver = (key: string): boolean =>
+  key.split('/').some((segment) => segment.startsWith('.') || temporaryName.test(segment));
+
 /** The model id in `incoming/<modelId>/<one or more segments>`, or undefined for anything else. */
 export function modelIdOfIncomingKey(key: string): string | undefined {
   const modelId = /^incoming\/([^/]+)\/./su.exec(key)?.[1];

@@ -2,8 +2,10 @@ import { NoSuchKeyError, PreconditionFailedError } from '../errors.js';
 import { digestOf } from './digest.js';
 import { checkKeyPrefix, checkObjectKey } from './keys.js';
 import {
+  type Arrival,
   checkPutCondition,
   type DeleteCondition,
+  inOrderOfArrival,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -14,7 +16,8 @@ import {
 
 /** A store in this process's memory. Callers never share bytes with it. */
 export class MemoryObjectStore implements ObjectStore {
-  readonly #objects = new Map<string, StoredObject>();
+  readonly #objects = new Map<string, StoredObject & { readonly arrivedAt: number }>();
+  #lastArrival = 0;
 
   async get(key: string): Promise<StoredObject> {
     const object = this.#objects.get(checkObjectKey(key));
@@ -37,13 +40,27 @@ export class MemoryObjectStore implements ObjectStore {
     const violated = violation(condition, this.#objects.get(checkObjectKey(key))?.etag);
     if (violated !== undefined) throw new PreconditionFailedError(key, violated);
     const etag = `"${digestOf(bytes)}"`;
-    this.#objects.set(key, { bytes: Uint8Array.from(bytes), etag });
+    this.#lastArrival = Math.max(Date.now(), this.#lastArrival + 1);
+    this.#objects.set(key, { bytes: Uint8Array.from(bytes), etag, arrivedAt: this.#lastArrival });
     return { etag };
   }
 
   async list(prefix: string): Promise<readonly string[]> {
     checkKeyPrefix(prefix);
     return sortKeys([...this.#objects.keys()].filter((key) => key.startsWith(prefix)));
+  }
+
+  async arrivals(prefix: string): Promise<readonly Arrival[]> {
+    const keys = await this.list(prefix);
+    const arrivals = keys.map((key): Arrival => {
+      const { bytes, etag, arrivedAt } = this.#objects.get(key)!;
+      return { key, arrivedAt, sizeBytes: bytes.length, stamp: etag, isGrowing: false, problem: undefined };
+    });
+    return inOrderOfArrival(arrivals);
+  }
+
+  async dropLateWrites(): Promise<readonly string[]> {
+    return [];
   }
 
   async delete(key: string, condition: DeleteCondition = {}): Promise<void> {

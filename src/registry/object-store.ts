@@ -12,6 +12,20 @@ export interface ObjectHead {
   readonly sizeBytes: number;
 }
 
+/** What lies where other programs drop objects. */
+export interface Arrival {
+  readonly key: string;
+  /** When it was written last, in milliseconds since the epoch. */
+  readonly arrivedAt: number;
+  readonly sizeBytes: number;
+  /** Names its present state: another one after every change. */
+  readonly stamp: string;
+  /** Whether another program may still be writing it. */
+  readonly isGrowing: boolean;
+  /** Why it cannot be read, as `requirement, got value`; undefined if it can. */
+  readonly problem: string | undefined;
+}
+
 /** At most one of the two. An absent object fulfils no `ifMatch`. */
 export interface PutCondition {
   /** Replace only the content with this ETag. */
@@ -20,7 +34,7 @@ export interface PutCondition {
   readonly ifNoneMatch?: '*';
 }
 
-/** The condition under which an object is removed. */
+/** The condition under which an object is removed: it is for objects that other programs write. */
 export type DeleteCondition = Pick<PutCondition, 'ifMatch'>;
 
 /**
@@ -45,6 +59,13 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array, condition?: PutCondition): Promise<{ readonly etag: string }>;
   /** All keys that begin with `prefix` (any string, not only a folder), in the order of their UTF-8 bytes. */
   list(prefix: string): Promise<readonly string[]>;
+  /** What lies below a folder's prefix, in the order of its arrival: by the time of the last write, then by key. */
+  arrivals(prefix: string): Promise<readonly Arrival[]>;
+  /**
+   * Drops anew what other programs wrote to objects after these were removed with `ifMatch`.
+   * @returns the keys of the new objects
+   */
+  dropLateWrites(): Promise<readonly string[]>;
   /**
    * Removes the object. It is no error if there is none.
    * @throws {PreconditionFailedError} if the object has another ETag than `ifMatch`, and then it stays
@@ -66,6 +87,13 @@ export function violation(condition: PutCondition, etag: string | undefined): st
   if (condition.ifMatch !== undefined && condition.ifMatch !== etag) return `ETag ${condition.ifMatch}`;
   return undefined;
 }
+
+/** Sorts what arrived by its time, then by its key. */
+export const inOrderOfArrival = (arrivals: Iterable<Arrival>): Arrival[] =>
+  [...arrivals].sort(
+    (first, second) =>
+      first.arrivedAt - second.arrivedAt || Buffer.compare(Buffer.from(first.key), Buffer.from(second.key)),
+  );
 
 /** Sorts keys by their UTF-8 bytes, as S3 lists them. */
 export const sortKeys = (keys: Iterable<string>): string[] =>

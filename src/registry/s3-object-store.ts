@@ -2,8 +2,10 @@ import type { PutObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { InvalidInputError, NoSuchKeyError, PreconditionFailedError, TransientError } from '../errors.js';
 import { checkKeyPrefix, checkObjectKey } from './keys.js';
 import {
+  type Arrival,
   checkPutCondition,
   type DeleteCondition,
+  inOrderOfArrival,
   type ObjectHead,
   type ObjectStore,
   type PutCondition,
@@ -122,22 +124,38 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async list(prefix: string): Promise<readonly string[]> {
+    return sortKeys((await this.#listed(prefix)).map(({ key }) => key));
+  }
+
+  async arrivals(prefix: string): Promise<readonly Arrival[]> {
+    return inOrderOfArrival(await this.#listed(prefix));
+  }
+
+  /** S3 shows an object only once it is complete. */
+  async dropLateWrites(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async #listed(prefix: string): Promise<readonly Arrival[]> {
     const Prefix = this.prefix + checkKeyPrefix(prefix);
-    const keys: string[] = [];
+    const listed: Arrival[] = [];
     try {
       const { sdk, client } = await this.#open();
       // XML cannot hold all characters that a key may have.
       const pages = sdk.paginateListObjectsV2({ client }, { Bucket: this.bucket, Prefix, EncodingType: 'url' });
       for await (const page of pages) {
-        for (const { Key = '' } of page.Contents ?? []) {
-          const key = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key;
-          keys.push(key.slice(this.prefix.length));
+        for (const { Key = '', LastModified, Size = 0, ETag = '' } of page.Contents ?? []) {
+          const fullKey = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key;
+          const key = fullKey.slice(this.prefix.length);
+          const arrivedAt = LastModified?.getTime() ?? 0;
+          if (isObjectKey(key))
+            listed.push({ key, arrivedAt, sizeBytes: Size, stamp: ETag, isGrowing: false, problem: undefined });
         }
       }
     } catch (error) {
       throw this.#raised(error, 'list', prefix, 's3:ListBucket');
     }
-    return sortKeys(keys.filter(isObjectKey));
+    return listed;
   }
 
   async delete(key: string, { ifMatch }: DeleteCondition = {}): Promise<void> {

@@ -30,8 +30,11 @@ export const environmentNames = {
   stateMachine: 'HOOKLINE_STATE_MACHINE',
 } as const;
 
-/** Exit codes of container tasks. A task that ends with 64 is never retried. */
-export const exitCodes = { done: 0, retry: 1, permanent: 64 } as const;
+/**
+ * Exit codes of container tasks. A task that ends with 64 is never retried. With 75 it says that its machine lacks something
+ * for now.
+ */
+export const exitCodes = { done: 0, retry: 1, permanent: 64, machine: 75 } as const;
 
 const count = z.int().nonnegative();
 const modelId = z.string();
@@ -41,7 +44,7 @@ const executionId = z.string().min(1);
 export const triggers = ['drop', 'schedule', 'next', 'run'] as const;
 
 /**
- * Input of an execution; `ingest` gets it with the execution's id. An object key names the one object to ingest. Without it,
+ * Input of an execution; `ingest` gets it with the execution's id. An object key names the last object to ingest. Without it,
  * everything in the model's inbox is ingested.
  */
 export const executionInputSchema = z.strictObject({
@@ -67,7 +70,7 @@ export const payloads = {
       rejected: count,
       /** How many pending units were made. */
       units: count,
-      /** One line; empty unless rejected. */
+      /** Why dropped files were rejected, in one line; empty if none was. */
       reason: z.string(),
       /** Key of the rejected lines; empty where there are none. */
       reportKey: z.string(),
@@ -151,6 +154,8 @@ export const payloads = {
       error: z.string(),
       /** Its cause, or the reason of a rejection. */
       cause: z.string(),
+      /** Why dropped files were rejected; empty if none was. */
+      rejectedFiles: z.string(),
     }),
     output: z.strictObject({
       outcome: z.string(),
@@ -188,4 +193,6 @@ export const errorNames = {
   permanent: 'PermanentError',
   /** Trying again may help. */
   transient: 'TransientError',
+  /** This machine lacks something for now, such as free space on its disk. It does not count against the round. */
+  machine: 'MachineError',
 } as const;

@@ -12,10 +12,11 @@ export {
   taskStages,
 } from './contract.js';
 export type { Executions, StageDependencies } from './executions.js';
+export { exitCodeOf } from './exit-code.js';
 export { type PublishedRound, readPublishedRound } from './plan/published-round.js';
 export { type BatchState, readBatchState } from './queue/batch-outcome.js';
 export { findCurrentRound, redriveFailed } from './queue/current-round.js';
-export { waitingKeys } from './queue/inbox.js';
+export { type InboxEntry, readInbox, refusalOf, stateOf } from './queue/inbox.js';
 export { pendingNames, unitNamesBelow } from './queue/pending-units.js';
 export { type RegisterModelRequest, registerModel } from './register-model.js';
 export type { Registration } from './registration.js';

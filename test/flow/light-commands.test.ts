@@ -25,7 +25,7 @@ afterAll(() => {
 
 /** What only computing, serving, running the workflow or a store in S3 needs. */
 const heavy =
-  /^(onnxruntime|echarts|zrender|@aws-sdk|@smithy|hono|@hono|prom-client|chokidar|aws-local-stepfunctions|ml-matrix|onnx-buf|@bufbuild|@huggingface|@tensorflow)|^dist\/onnxruntime/;
+  /^(onnxruntime|echarts|zrender|@aws-sdk|@smithy|hono|@hono|prom-client|aws-local-stepfunctions|ml-matrix|onnx-buf|@bufbuild|@huggingface|@tensorflow)|^dist\/onnxruntime/;
 
 const isOwn = (file: string) => file.startsWith('dist/');
 

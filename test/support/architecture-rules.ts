@@ -54,7 +54,7 @@ const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^@huggingface\/hub(\/|$)/, where: /^src\/model\/hub\// },
   { what: /^@aws-sdk\//, where: /^(src\/(registry\/s3-|cli\/commands\/aws-executions\.ts$)|functions\/)/ },
   { what: /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/, where: /^cdk\// },
-  { what: /^(aws-local-stepfunctions|chokidar)(\/|$)/, where: /^src\/local\// },
+  { what: /^aws-local-stepfunctions(\/|$)/, where: /^src\/local\// },
   { what: /^@tensorflow\//, where: /^src\/linalg\/tensorflow-kernels\.ts$/ },
   { what: /^ml-matrix(\/|$)/, where: /^src\/linalg\/singular-values\.ts$/ },
   { what: /^(hono|@hono|prom-client)(\/|$)/, where: /^src\/server\// },

@@ -143,9 +143,11 @@ export async function execute(
   const dependencies = { store, executions, now };
   const ingested = await ingestStage({ ...input, executionId }, dependencies);
   const call = { executionId, modelId: ingested.modelId };
+  const rejectedFiles = ingested.reason;
   const end = async (ended: Ended, roundId = ''): Promise<Ended> => {
     const { outcome, version, reason: cause } = ended;
-    await notifyStage({ ...call, outcome, version, roundId, stage: '', error: '', cause }, dependencies);
+    const told = { outcome, version, roundId, stage: '', error: '', cause, rejectedFiles };
+    await notifyStage({ ...call, ...told }, dependencies);
     if (outcome !== 'PENDING') await collectStage({ trigger: 'next', modelId: call.modelId }, dependencies);
     return ended;
   };

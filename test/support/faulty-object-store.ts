@@ -18,6 +18,8 @@ export function intercepted(
     getIfChanged: (key, etag) => through(() => store.getIfChanged(key, etag), 'getIfChanged', key),
     head: (key) => through(() => store.head(key), 'head', key),
     list: (prefix) => through(() => store.list(prefix), 'list', prefix),
+    arrivals: (prefix) => through(() => store.arrivals(prefix), 'arrivals', prefix),
+    dropLateWrites: () => through(() => store.dropLateWrites(), 'dropLateWrites', ''),
     delete: (key, condition) => through(() => store.delete(key, condition), 'delete', key),
     put: (key, bytes, condition) => through(() => store.put(key, bytes, condition), 'put', key),
   };

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { projectFolder } from './program-bundle.js';
 
 const source = new URL('../../src/', import.meta.url).pathname;
 
@@ -17,11 +17,15 @@ export interface RunningScript {
 
 /** Compiled copies of some source folders, in which scripts can be run as Node processes of their own. */
 export class ScriptFolder {
-  readonly path = mkdtempSync(join(tmpdir(), 'hookline-scripts-'));
+  readonly path: string;
   #count = 0;
 
   /** @param folders folders of `src` that the scripts import, as './<folder>/<file>.js' */
   constructor(folders: readonly string[]) {
+    // Inside the project, so that the scripts find its packages.
+    const cache = join(projectFolder, 'node_modules/.cache');
+    mkdirSync(cache, { recursive: true });
+    this.path = mkdtempSync(join(cache, 'hookline-scripts-'));
     writeFileSync(join(this.path, 'package.json'), '{"type":"module"}');
     for (const folder of ['.', ...folders]) this.#compile(folder);
   }

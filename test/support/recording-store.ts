@@ -28,6 +28,14 @@ export class RecordingStore implements ObjectStore {
     return this.#told(prefix).list(prefix);
   }
 
+  async arrivals(prefix: string) {
+    return this.#told(prefix).arrivals(prefix);
+  }
+
+  async dropLateWrites() {
+    return this.inner.dropLateWrites();
+  }
+
   async delete(key: string, condition: DeleteCondition = {}) {
     return this.#told(key).delete(key, condition);
   }

@@ -23,7 +23,7 @@ export interface OpenWorkflow {
 export async function openWorkflow(options: WorkflowOptions, listener: WorkflowListener): Promise<OpenWorkflow> {
   const location = storeLocation(options.store);
   await loadOnnxRuntime();
-  const store = openStore(location);
+  const store = openStore(location, { settleSeconds: options.settle });
   await reapExecutions(store);
   const { tasks, device, solver, memoryBudget } = options;
   const environment = {

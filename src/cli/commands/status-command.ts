@@ -57,6 +57,9 @@ async function status({ store: location, stateMachine, limit, ...output }: Statu
       ['model', 'latest', 'in inbox', 'pending', 'quarantined', 'round in work', 'held by'],
       models.map(modelRow),
     );
+  for (const { key, state, reason } of models.flatMap(({ held }) => held)) {
+    terminal.print(`${key}: ${state}: ${reason}`);
+  }
 }
 
 const modelRow = (model: ModelStatus): Cell[] => [

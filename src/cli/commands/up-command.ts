@@ -78,8 +78,8 @@ async function up(options: UpOptions): Promise<void> {
   const places = ids.map((id) => `${options.store.replace(/\/$/, '')}/incoming/${id}`);
   if (isFolder) for (const id of ids) await mkdir(join(location, 'incoming', id), { recursive: true });
   terminal.note(ids.length === 0 ? 'no model is registered (--model <dir>)' : `drop edits into ${places.join(' or ')}`);
-  const onError = (error: unknown) => terminal.warn(error instanceof Error ? error.message : String(error));
-  const sources = await startSources(workflow, { storeRoot: location, schedule: options.schedule, onError });
+  const onProblem = (message: string) => terminal.warn(message);
+  const sources = await startSources(workflow, { store, schedule: options.schedule, onProblem });
   const stop = onStop(async () => {
     terminal.note('stopping; what is not published stays pending');
     await sources.close();

@@ -11,6 +11,8 @@ import { type SettingOptions, settingOptions } from './setting-options.js';
 export interface WorkflowOptions extends OutputOptions {
   readonly store: string;
   readonly tasks: number;
+  /** Seconds. */
+  readonly settle: number;
   readonly device: DeviceChoice;
   readonly solver: SolverChoice;
   /** MiB. */
@@ -27,12 +29,15 @@ export interface RegistrationOptions extends SettingOptions {
 
 const defaultTasks = Math.max(1, Math.floor(availableParallelism() / 2));
 
-/** `--store`, `--tasks`, `--device`, `--seed`, `--memory-budget` and `--solver`. */
+/** `--store`, `--tasks`, `--settle`, `--device`, `--seed`, `--memory-budget` and `--solver`. */
 export const workflowOptions = (): Option[] => [
   storeOption(),
   new Option('--tasks <n>', 'container tasks that may run at once')
     .default(defaultTasks)
     .argParser(wholeNumber('--tasks', { min: 1, max: 256 })),
+  new Option('--settle <seconds>', 'how long a dropped file must be unchanged before it is taken')
+    .default(1)
+    .argParser(wholeNumber('--settle', { min: 0, max: 86_400 })),
   ...computeOptions(),
   solverOption(),
 ];

@@ -9,8 +9,16 @@ export interface StopListener {
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
-/** Calls `stop` with the first signal; the second one ends the process at once. */
-export function onStop(stop: (signal: NodeJS.Signals) => Promise<void>): StopListener {
+/** Longer than tasks may take to store what they have finished. */
+const defaultGraceSeconds = 30;
+
+/**
+ * Calls `stop` with the first signal. The second one ends the process at once, and so does the end of the grace time.
+ */
+export function onStop(
+  stop: (signal: NodeJS.Signals) => Promise<void>,
+  graceSeconds = defaultGraceSeconds,
+): StopListener {
   let isStopped = false;
   let resolve: () => void;
   let reject: (error: unknown) => void;
@@ -22,6 +30,8 @@ export function onStop(stop: (signal: NodeJS.Signals) => Promise<void>): StopLis
   const hear = (signal: NodeJS.Signals) => {
     if (isStopped) process.exit(1);
     isStopped = true;
+    // A call of the operating system that never returns would keep the process from ending in any other way.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1000 * graceSeconds).unref();
     stop(signal).then(resolve, reject);
   };
   for (const signal of signals) process.on(signal, hear);

@@ -1,6 +1,15 @@
 /** @file The objects in a model's inbox, and which of them were refused. */
 import { z } from 'zod';
-import { batchKey, contentKey, findStored, incomingPrefix, type ObjectStore, storeOnce } from '../../registry/index.js';
+import {
+  type Arrival,
+  batchKey,
+  contentKey,
+  findStored,
+  incomingPrefix,
+  isPassedOver,
+  type ObjectStore,
+  storeOnce,
+} from '../../registry/index.js';
 
 const refusalForm = {
   what: 'the refusal of a dropped object',
@@ -8,34 +17,71 @@ const refusalForm = {
 };
 
 /** A dropped object in its present state. */
-export interface DroppedObject {
-  readonly modelId: string;
-  readonly objectKey: string;
-  readonly etag: string;
-}
+export type DroppedObject = Pick<Arrival, 'key' | 'stamp'>;
 
 /** Stores why an object stays in the inbox. It is not read again unless it is replaced. */
-export async function refuse(store: ObjectStore, dropped: DroppedObject, reason: string): Promise<void> {
-  const { objectKey, etag } = dropped;
-  await storeOnce(store, refusalKeyOf(dropped), refusalForm, { objectKey, etag, reason });
+export async function refuse(
+  store: ObjectStore,
+  modelId: string,
+  dropped: DroppedObject,
+  reason: string,
+): Promise<void> {
+  const refusal = { objectKey: dropped.key, etag: dropped.stamp, reason };
+  await storeOnce(store, refusalKeyOf(modelId, dropped), refusalForm, refusal);
 }
 
 /** Why the object was refused, if it was. */
-export async function refusalOf(store: ObjectStore, dropped: DroppedObject): Promise<string | undefined> {
-  return (await findStored(store, refusalKeyOf(dropped), refusalForm))?.reason;
+export async function refusalOf(
+  store: ObjectStore,
+  modelId: string,
+  dropped: DroppedObject,
+): Promise<string | undefined> {
+  return (await findStored(store, refusalKeyOf(modelId, dropped), refusalForm))?.reason;
 }
 
-const refusalKeyOf = ({ modelId, objectKey, etag }: DroppedObject): string =>
+const refusalKeyOf = (modelId: string, { key: objectKey, stamp: etag }: DroppedObject): string =>
   batchKey(modelId, contentKey({ objectKey, etag }), 'refusal.json');
 
-/** Keys of the objects that wait in the inbox, in their order, without refused ones. */
-export async function waitingKeys(store: ObjectStore, modelId: string): Promise<string[]> {
-  const waiting: string[] = [];
-  for (const objectKey of await store.list(incomingPrefix(modelId))) {
-    const head = await store.head(objectKey);
-    if (head === undefined) continue;
-    const refusal = await refusalOf(store, { modelId, objectKey, etag: head.etag });
-    if (refusal === undefined) waiting.push(objectKey);
+/**
+ * Where an object in an inbox stands. `waiting`: it is ingested next. `growing`: it may still be being written. `refused`: it
+ * stays until it is replaced. `unreadable`: it is looked at again until it can be read. `passed over`: it is none to ingest.
+ */
+export type InboxState = 'waiting' | 'growing' | 'refused' | 'unreadable' | 'passed over';
+
+/** An object in an inbox. */
+export interface InboxEntry extends Arrival {
+  readonly state: InboxState;
+  /** Why it does not wait; empty if it does. */
+  readonly reason: string;
+}
+
+/** What lies in a model's inbox, in the order of its arrival. */
+export async function readInbox(store: ObjectStore, modelId: string): Promise<readonly InboxEntry[]> {
+  const entries: InboxEntry[] = [];
+  for await (const entry of inboxEntries(store, modelId)) entries.push(entry);
+  return entries;
+}
+
+/** Whether anything waits in a model's inbox. */
+export async function isAnyWaiting(store: ObjectStore, modelId: string): Promise<boolean> {
+  for await (const { state } of inboxEntries(store, modelId)) if (state === 'waiting') return true;
+  return false;
+}
+
+/** What lies in a model's inbox, one after the other as {@link readInbox}. */
+export async function* inboxEntries(store: ObjectStore, modelId: string): AsyncGenerator<InboxEntry> {
+  for (const arrival of await store.arrivals(incomingPrefix(modelId))) {
+    const seen = stateOf(arrival);
+    const refusal = seen.state === 'waiting' ? await refusalOf(store, modelId, arrival) : undefined;
+    yield { ...arrival, ...(refusal === undefined ? seen : { state: 'refused', reason: refusal }) };
   }
-  return waiting;
+}
+
+/** The state of an object, as far as it can be seen without looking for a refusal. */
+export function stateOf({ key, problem, isGrowing, sizeBytes }: Arrival): Pick<InboxEntry, 'state' | 'reason'> {
+  if (isPassedOver(key)) return { state: 'passed over', reason: 'a hidden or temporary name' };
+  if (problem !== undefined) return { state: 'unreadable', reason: problem };
+  // Browsers make an empty file first, and move what they have loaded over it.
+  if (sizeBytes === 0) return { state: 'passed over', reason: 'empty' };
+  return isGrowing ? { state: 'growing', reason: 'it may still be being written' } : { state: 'waiting', reason: '' };
 }

@@ -1,7 +1,8 @@
 /** @file Makes pending units of a dropped object. Every step can be repeated after any failure. */
-import { InvalidInputError, PermanentError, PreconditionFailedError } from '../../errors.js';
+import { InvalidInputError, PermanentError, PreconditionFailedError, StoreUnavailableError } from '../../errors.js';
 import { type BatchReading, parseBatch } from '../../evaluation/index.js';
 import {
+  type Arrival,
   batchKey,
   digestOf,
   encodeCanonical,
@@ -32,8 +33,12 @@ export interface Ingestion {
   readonly modelId: string;
   readonly roundSize: number;
   readonly executionId: string;
+  /** The earliest time at which it may count as received: later than what was received before it. */
   readonly receivedAt: Date;
 }
+
+/** A dropped object to ingest. */
+export type Dropped = Pick<Arrival, 'key' | 'stamp' | 'sizeBytes'>;
 
 /** An outcome without edits. */
 export const nothingOf = (outcome: Ingested['outcome'], reason = ''): Ingested => ({
@@ -49,41 +54,55 @@ export const nothingOf = (outcome: Ingested['outcome'], reason = ''): Ingested =
  * Ingests an object and removes it from the inbox. Its bytes are kept as the batch's `source`. An object that cannot be read
  * as a batch is refused and stays in the inbox.
  */
-export async function ingestObject(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
+export async function ingestObject(ingestion: Ingestion, dropped: Dropped): Promise<Ingested> {
   const { store, modelId } = ingestion;
-  const head = await store.head(objectKey);
-  if (head === undefined) return nothingOf('nothing');
-  const dropped = { modelId, objectKey, etag: head.etag };
-  const earlier = await refusalOf(store, dropped);
+  const earlier = await refusalOf(store, modelId, dropped);
   if (earlier !== undefined) return nothingOf('rejected', earlier);
   try {
-    checkSize(objectKey, head.sizeBytes);
-    return await ingestContent(ingestion, objectKey);
+    checkSize(dropped);
+    return await ingestContent(ingestion, dropped);
   } catch (error) {
+    // What cannot be read now is not refused: it is looked at again.
+    if (error instanceof UnreadableObject) return nothingOf('rejected', error.message);
     if (!(error instanceof PermanentError)) throw error;
-    await refuse(store, dropped, error.message);
+    await refuse(store, modelId, dropped, error.message);
     return nothingOf('rejected', error.message);
   }
 }
 
-function checkSize(objectKey: string, sizeBytes: number): void {
+class UnreadableObject extends Error {}
+
+/** What the operating system says of one file and not of the disk. */
+const codesOfOneFile: readonly string[] = ['EACCES', 'EPERM', 'EIO', 'ENXIO', 'ELOOP', 'ENAMETOOLONG'];
+
+/** Runs what only touches one dropped object. @throws {UnreadableObject} if it is refused for this object alone */
+async function ofOneObject<T>(objectKey: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError) || !codesOfOneFile.includes(error.code)) throw error;
+    throw new UnreadableObject(`batch ${objectKey}: readable, got ${error.code}`);
+  }
+}
+
+function checkSize({ key: objectKey, sizeBytes }: Dropped): void {
   if (sizeBytes <= batchLimitBytes) return;
   const limit = `at most ${batchLimitBytes / 1024 / 1024} MiB; cut it into several files`;
   throw new InvalidInputError(`batch ${objectKey}`, limit, `${(sizeBytes / 1024 / 1024).toFixed(1)} MiB`);
 }
 
-async function ingestContent(ingestion: Ingestion, objectKey: string): Promise<Ingested> {
+async function ingestContent(ingestion: Ingestion, dropped: Dropped): Promise<Ingested> {
   const { store, modelId, executionId } = ingestion;
-  const dropped = await findObject(store, objectKey);
-  if (dropped === undefined) return nothingOf('nothing');
-  const { bytes, etag } = dropped;
+  const { key: objectKey } = dropped;
+  const found = await ofOneObject(objectKey, () => findObject(store, objectKey));
+  if (found === undefined) return nothingOf('nothing');
+  const { bytes, etag } = found;
   const digest = digestOf(bytes);
   const receiptKey = batchKey(modelId, digest, 'receipt.json');
   let receipt = await findStored(store, receiptKey, receiptForm);
   const batch = await fileBatch(ingestion, { objectKey, bytes, digest, isFiled: receipt !== undefined });
-  const at = ingestion.receivedAt.toISOString();
-  receipt ??= await storeOnce(store, receiptKey, receiptForm, { schemaVersion: 1, executionId, at });
-  await takeOut(store, objectKey, etag);
+  receipt ??= await storeOnce(store, receiptKey, receiptForm, { schemaVersion: 1, executionId, at: batch.receivedAt });
+  await takeOut(ingestion, dropped, etag);
   const { accepted, rejected, units, reason } = batch;
   const isOwn = receipt.executionId === executionId;
   const outcome = reason !== '' ? 'rejected' : isOwn ? 'accepted' : 'duplicate';
@@ -156,11 +175,16 @@ async function fileUnits(
   }
 }
 
-/** Removes the object that was read. Another one that was dropped in its place meanwhile stays. */
-async function takeOut(store: ObjectStore, objectKey: string, ifMatch: string): Promise<void> {
+/**
+ * Removes the object that was read. Another one that was dropped in its place meanwhile stays. One that cannot be removed
+ * stays too, and is not read again.
+ */
+async function takeOut({ store, modelId }: Ingestion, dropped: Dropped, ifMatch: string): Promise<void> {
   try {
-    await store.delete(objectKey, { ifMatch });
+    await ofOneObject(dropped.key, () => store.delete(dropped.key, { ifMatch }));
   } catch (error) {
-    if (!(error instanceof PreconditionFailedError)) throw error;
+    if (error instanceof PreconditionFailedError) return;
+    if (!(error instanceof UnreadableObject)) throw error;
+    await refuse(store, modelId, dropped, `${error.message}: its edits were taken, but it could not be removed`);
   }
 }

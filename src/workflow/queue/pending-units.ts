@@ -51,12 +51,15 @@ export const unitIdentity = ({ digest, unit }: Pick<PendingUnit, 'digest' | 'uni
 /** The {@link unitIdentity} in a pending unit's name. */
 export const identityOf = (name: string): string => namePattern.exec(name)?.[2] ?? name;
 
-/** The name of the same unit, a millisecond later. */
-export function laterName(name: string): string {
-  const [, stamp, identity] = namePattern.exec(name) ?? [];
-  const iso = stamp?.replace(/^(....)(..)(..T..)(..)(..)(...)$/, '$1-$2-$3:$4:$5.$6Z') ?? '';
-  return `${stampOf(new Date(Date.parse(iso) + 1))}-${identity}.json`;
+/** The time in a pending unit's name, in milliseconds since the epoch. */
+export function receivedAtOf(name: string): number {
+  const stamp = namePattern.exec(name)?.[1] ?? '';
+  return Date.parse(stamp.replace(/^(....)(..)(..T..)(..)(..)(...)$/, '$1-$2-$3:$4:$5.$6Z'));
 }
+
+/** The name of the same unit, a millisecond later. */
+export const laterName = (name: string): string =>
+  `${stampOf(new Date(receivedAtOf(name) + 1))}-${identityOf(name)}.json`;
 
 /** Names of the units below a prefix, in their order. */
 export async function unitNamesBelow(store: ObjectStore, prefix: string): Promise<string[]> {

@@ -63,6 +63,11 @@ export async function recordFailure(
     if (roundId === '') await countStall(store, modelId, name);
     return before !== undefined && (await wasQuarantined(store, modelId, roundId)) ? 'quarantined' : 'none';
   }
+  if (error === errorNames.machine) {
+    // Only the schedule, or whoever runs the executions, tries again, so that they do not start each other without end.
+    await countStall(store, modelId, name);
+    return 'retried';
+  }
   const failures = await countFailure(store, modelId, round, { name, at });
   const isPermanent = error === errorNames.permanent || hasExitCode(input.cause, exitCodes.permanent);
   if (!isPermanent && failures < maxFailures) return 'retried';

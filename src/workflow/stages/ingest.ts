@@ -1,14 +1,25 @@
 /** @file Function `ingest`: makes pending units of dropped objects. */
-import { inboxPrefix, modelIdOfIncomingKey, type ObjectStore, registrationKey } from '../../registry/index.js';
+import {
+  type Arrival,
+  inboxPrefix,
+  isPassedOver,
+  modelIdOfIncomingKey,
+  type ObjectStore,
+  registrationKey,
+} from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
-import { waitingKeys } from '../queue/inbox.js';
+import { inboxEntries } from '../queue/inbox.js';
 import { type Ingested, type Ingestion, ingestObject, nothingOf } from '../queue/ingest-object.js';
+import { pendingNames, receivedAtOf } from '../queue/pending-units.js';
 import { readRegistration } from '../registration.js';
 
 type Output = FunctionOutput<'ingest'>;
 
-/** Ingests one dropped object or, without a key, all objects that wait in the model's inbox. */
+/**
+ * Ingests a dropped object and all that wait in the model's inbox and arrived before it, in the order of their arrival.
+ * Without a key, it ingests all that wait.
+ */
 export async function ingestStage(
   { objectKey, modelId: statedId, executionId }: FunctionInput<'ingest'>,
   { store, now }: StageDependencies,
@@ -27,9 +38,21 @@ export async function ingestStage(
   if (unknown !== undefined) return { modelId, ...nothingOf('rejected', unknown) };
   const { roundSize } = await readRegistration(store, modelId);
   if (isFolder) return { modelId, ...nothingOf('nothing') };
-  const keys = objectKey === '' ? await waitingKeys(store, modelId) : [objectKey];
-  const ingested = await ingestAll({ store, modelId, roundSize, executionId }, keys, now);
-  return { modelId, ...(keys.length === 1 ? ingested[0] : together(ingested)) };
+  await store.dropLateWrites();
+  const arrivals = await chosen(store, modelId, objectKey);
+  const ingested = await ingestAll({ store, modelId, roundSize, executionId }, arrivals, now);
+  return { modelId, ...together(ingested) };
+}
+
+/** Who names an object vouches that it is complete. */
+async function chosen(store: ObjectStore, modelId: string, objectKey: string): Promise<readonly Arrival[]> {
+  if (isPassedOver(objectKey)) return [];
+  const waiting: Arrival[] = [];
+  for await (const entry of inboxEntries(store, modelId)) {
+    if (entry.state === 'waiting' || entry.key === objectKey) waiting.push(entry);
+    if (entry.key === objectKey) return waiting;
+  }
+  return objectKey === '' ? waiting : [];
 }
 
 async function reasonIfUnknown(store: ObjectStore, modelId: string): Promise<string | undefined> {
@@ -43,30 +66,36 @@ async function reasonIfUnknown(store: ObjectStore, modelId: string): Promise<str
 /** Ingests objects one after the other, with increasing times, so that the names of their units keep their order. */
 async function ingestAll(
   place: Omit<Ingestion, 'receivedAt'>,
-  keys: readonly string[],
+  arrivals: readonly Arrival[],
   now: () => Date,
 ): Promise<Ingested[]> {
   const ingested: Ingested[] = [];
-  let lastTime = 0;
-  for (const key of keys) {
-    lastTime = Math.max(now().getTime(), lastTime + 1);
-    ingested.push(await ingestObject({ ...place, receivedAt: new Date(lastTime) }, key));
+  for (const arrival of arrivals) {
+    // A clock can be set back, and another execution may have ingested what came before.
+    const last = (await pendingNames(place.store, place.modelId)).at(-1);
+    const earliest = last === undefined ? 0 : receivedAtOf(last) + 1;
+    const receivedAt = new Date(Math.max(now().getTime(), earliest));
+    ingested.push(await ingestObject({ ...place, receivedAt }, arrival));
   }
   return ingested;
 }
 
-/** The outcome of several objects: the best one of any. */
+/** The outcome of several objects: the best one of any, and the reason of each that was rejected. */
 function together(all: readonly Ingested[]): Ingested {
   const sum = (of: (one: Ingested) => number) => all.reduce((total, one) => total + of(one), 0);
   const outcome = (['accepted', 'duplicate', 'rejected'] as const).find((o) => all.some((one) => one.outcome === o));
   const reasons = all.map(({ reason }) => reason).filter((reason) => reason !== '');
-  const isRejected = outcome === 'rejected';
   return {
     outcome: outcome ?? 'nothing',
     accepted: sum(({ accepted }) => accepted),
     rejected: sum(({ rejected }) => rejected),
     units: sum(({ units }) => units),
-    reason: isRejected ? `${reasons[0]}${reasons.length > 1 ? `; and ${reasons.length - 1} more` : ''}` : '',
+    reason:
+      reasons.slice(0, toldReasons).join('; ') +
+      (reasons.length > toldReasons ? `; and ${reasons.length - toldReasons} more` : ''),
     reportKey: all.find(({ reportKey }) => reportKey !== '')?.reportKey ?? '',
   };
 }
+
+/** As many as a message can hold. */
+const toldReasons = 5;

@@ -63,12 +63,15 @@ function subjectOf({ outcome, modelId, roundId, version, stage }: Input): string
 }
 
 async function messageOf(store: ObjectStore, input: Input, cause: string, effect: FailureEffect): Promise<string> {
-  const { outcome, modelId, roundId, stage, error } = input;
+  const { outcome, modelId, roundId, stage, error, rejectedFiles } = input;
   const ended = roundId === '' || outcome === 'FAILED' ? undefined : await findOutcome(store, modelId, roundId);
   const rejected = ended !== undefined && ended.rejected > 0 ? `, ${ended.rejected} rejected` : '';
   const lines = [
     ...(ended?.outcome === 'published' ? [`${ended.edits} edits published${rejected}.`] : []),
     ...(outcome === 'REJECTED' ? [`Rejected: ${cause}.`] : []),
+    ...(rejectedFiles === '' || rejectedFiles === input.cause
+      ? []
+      : [`Rejected of what was dropped: ${rejectedFiles}.`]),
     ...(outcome === 'PENDING' ? [`Execution ${cause} holds the model and goes on with what is pending.`] : []),
     ...(outcome === 'FAILED' ? [`Stage ${stage} failed: ${error}: ${cause}`, effectText[effect]] : []),
     ...(roundId === '' ? [] : [`Round ${roundId} of model ${modelId}.`]),

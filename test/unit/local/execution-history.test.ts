@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { StoreUnavailableError } from '../../../src/errors.js';
 import {
   ExecutionHistory,
   executionIdOf,
@@ -9,8 +10,9 @@ import {
   readHistory,
   reapExecutions,
 } from '../../../src/local/execution-history.js';
-import { executionKey, type ObjectStore, processIdentity } from '../../../src/registry/index.js';
+import { executionKey, processIdentity } from '../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
+import { withFaultyWrites } from '../../support/faulty-object-store.js';
 
 const input = { trigger: 'drop', objectKey: 'incoming/tiny/a.jsonl', modelId: '' } as const;
 const at = (second: number) => new Date(Date.UTC(2026, 2, 1, 9, 0, second));
@@ -29,7 +31,14 @@ describe('the history of an execution', () => {
       const stored = await readHistory(store, name);
       expect(stored).toEqual(states.slice(0, stored.length));
     }
-    const end = { status: 'SUCCEEDED', endedAt: at(31).toISOString(), error: '', cause: '', note: null } as const;
+    const end = {
+      schemaVersion: 1,
+      status: 'SUCCEEDED',
+      endedAt: at(31).toISOString(),
+      error: '',
+      cause: '',
+      note: null,
+    } as const;
     await history.end(end);
     await history.end({ ...end, status: 'FAILED' });
     expect(await readHistory(store, name)).toEqual(states);
@@ -39,24 +48,32 @@ describe('the history of an execution', () => {
       startedAt: at(0).toISOString(),
       result: end,
     });
+    history.over();
     expect(await isExecutionRunning(store, executionIdOf(name))).toBe(false);
   });
 
-  it('that cannot be written is told at the end', async () => {
+  it('is written as soon as the store takes writes again, and holds nobody up until then', async () => {
     const memory = new MemoryObjectStore();
-    const full: ObjectStore = {
-      get: (key) => memory.get(key),
-      getIfChanged: (key, etag) => memory.getIfChanged(key, etag),
-      head: (key) => memory.head(key),
-      list: (prefix) => memory.list(prefix),
-      delete: (key, condition) => memory.delete(key, condition),
-      put: (key, bytes, condition) =>
-        key.endsWith('history.json') ? Promise.reject(new Error('disk full')) : memory.put(key, bytes, condition),
-    };
-    const history = await ExecutionHistory.begin(full, 'a', input, at(0));
+    let isFull = false;
+    const disk = withFaultyWrites(memory, async (write) => {
+      if (isFull) throw new StoreUnavailableError('store', 'ENOSPC');
+      return write();
+    });
+    const history = await ExecutionHistory.begin(disk, 'a', input, at(0));
     history.append(entered(0, 'First'));
-    const end = { status: 'SUCCEEDED', endedAt: at(1).toISOString(), error: '', cause: '', note: null } as const;
-    await expect(history.end(end)).rejects.toThrow('disk full');
+    await expect.poll(() => readHistory(memory, 'a')).toHaveLength(1);
+    isFull = true;
+    history.append(entered(1, 'Second'));
+    expect(await isExecutionRunning(memory, executionIdOf('a'))).toBe(true);
+    const end = { schemaVersion: 1, status: 'FAILED', endedAt: at(2).toISOString(), error: 'MachineError' } as const;
+    history.over();
+    const stored = history.end({ ...end, cause: '', note: null });
+    expect(await isExecutionRunning(memory, executionIdOf('a'))).toBe(false);
+    expect((await readExecution(memory, 'a'))?.result).toBeUndefined();
+    isFull = false;
+    await stored;
+    expect((await readHistory(memory, 'a')).map(({ state }) => state)).toEqual(['First', 'Second']);
+    expect((await readExecution(memory, 'a'))?.result).toMatchObject({ status: 'FAILED', error: 'MachineError' });
   });
 });
 

@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
-import { PreconditionFailedError, StaleBaseError, TransientError } from '../../../src/errors.js';
-import type { HistoryEvent } from '../../../src/local/execution-history.js';
+import { PreconditionFailedError, StaleBaseError, StoreUnavailableError, TransientError } from '../../../src/errors.js';
+import { type HistoryEvent, readExecution } from '../../../src/local/execution-history.js';
 import type { StageFunction } from '../../../src/local/local-workflow.js';
+import { acquireLease } from '../../../src/registry/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
+import { withFaultyWrites } from '../../support/faulty-object-store.js';
 import { patienceSeconds } from '../../support/patience.js';
 import {
   bedOf,
@@ -91,6 +94,7 @@ describe('a function state', () => {
     [new PreconditionFailedError('a', 'absent'), 'Permanent', 'PermanentError'],
     [new StaleBaseError('tiny', 1, 2), 'Stale', 'StaleBaseError'],
     [new TransientError('x: y, got z'), 'Transient', 'TransientError'],
+    [new StoreUnavailableError('store', 'ENOSPC'), 'Other', 'MachineError'],
     [new TypeError('undefined is not a function'), 'Other', 'TypeError'],
   ])('that throws %s is caught as what it is, and the history keeps the name', async (error, caughtIn, name) => {
     const to = (errorName: string, Next: string) => ({ ErrorEquals: [errorName], Next, ResultPath: '$.error' });
@@ -270,6 +274,31 @@ describe('executions side by side', () => {
     await bed.workflow.idle();
     expect(await Promise.all(ids.map((id) => other.workflow.isRunning(id)))).toEqual([false, false]);
     expect(await other.workflow.isRunning('local:unknown')).toBe(false);
+  });
+
+  it('hold no model any more when they have ended, even where a full disk takes no record of it', async () => {
+    const memory = new MemoryObjectStore();
+    let isFull = false;
+    const store = withFaultyWrites(memory, async (write) => {
+      if (isFull) throw new StoreUnavailableError('store', 'ENOSPC');
+      return write();
+    });
+    const bed = bedOf(workflowOf({ First: functionState() }, functions), {
+      store,
+      collect: async () => {
+        isFull = true;
+        return { models: [], started: 0 };
+      },
+    });
+    const { execution } = await bed.run();
+    expect(await execution.ended).toMatchObject({ status: 'SUCCEEDED' });
+    const isRunning = (id: string) => bed.workflow.isRunning(id);
+    expect(await isRunning(execution.id)).toBe(false);
+    await acquireLease(memory, 'tiny', { owner: execution.id, isRunning });
+    expect(await acquireLease(memory, 'tiny', { owner: 'next', isRunning })).toMatchObject({ acquired: true });
+    isFull = false;
+    await execution.stored;
+    expect((await readExecution(memory, execution.name))?.result).toMatchObject({ status: 'SUCCEEDED' });
   });
 
   it('announce what they say below events/', async () => {

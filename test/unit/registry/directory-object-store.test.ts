@@ -1,11 +1,17 @@
-import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { link, mkdir, mkdtemp, open, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../../../src/errors.js';
+import {
+  InvalidInputError,
+  NoSuchKeyError,
+  PreconditionFailedError,
+  StoreUnavailableError,
+} from '../../../src/errors.js';
 import { DirectoryObjectStore } from '../../../src/registry/directory-object-store.js';
-import { openStore, processIdentity, S3ObjectStore } from '../../../src/registry/index.js';
+import { openStore, S3ObjectStore } from '../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
 import { describeObjectStoreContract } from '../../support/object-store-contract.js';
 
@@ -85,23 +91,108 @@ describe('a directory store', () => {
       return false;
     };
     await Promise.all([dropper(), taker()]);
+    const settled = new DirectoryObjectStore(root, { settleSeconds: 0 });
+    // What came between a reading and a removal.
+    await settled.dropLateWrites();
     for (const key of await store.list('incoming/')) taken.push(textOf((await store.get(key)).bytes));
     expect(new Set(taken)).toEqual(new Set(Array.from({ length: drops }, (_, index) => `${index}`)));
-    expect(await readdir(join(root, '.hookline/aside'))).toEqual([]);
   });
 
-  it('puts back what a process had set aside that was killed before it could tell what it was', async () => {
-    const ended = (await processIdentity()).split('.').with(2, '4194305').join('.');
-    const killed = join(root, '.hookline/aside', `${ended}.one`, 'incoming/m');
-    const running = join(root, '.hookline/aside', `${await processIdentity()}.two`, 'incoming/m');
-    for (const place of [killed, running]) {
-      await mkdir(place, { recursive: true });
-      await writeFile(join(place, 'batch.jsonl'), place === killed ? 'left' : 'being looked at');
+  it('looks after what it removed of another program, and drops anew what is written to it', async () => {
+    const key = 'incoming/m/batch.jsonl';
+    const settled = new DirectoryObjectStore(root, { settleSeconds: 0 });
+    await mkdir(dirname(join(root, key)), { recursive: true });
+    await writeFile(join(root, key), 'one\n');
+    const { etag } = await settled.get(key);
+    const writer = await open(join(root, key), 'a');
+    await settled.delete(key, { ifMatch: etag });
+    expect(await settled.list('')).toEqual([]);
+    expect(await settled.dropLateWrites()).toEqual([]);
+    await writer.write('two\nthr');
+    // On Linux it is seen that the file is open.
+    if (process.platform === 'linux') expect(await settled.dropLateWrites()).toEqual([]);
+    await writer.close();
+    const [late] = await settled.dropLateWrites();
+    expect(late).toMatch(/^incoming\/m\/batch\.late-[0-9a-f]{12}\.jsonl$/);
+    expect(textOf((await settled.get(late)).bytes)).toBe('two\nthr');
+    expect(await settled.dropLateWrites()).toEqual([]);
+  });
+
+  it('drops anew what a process had moved away that was killed at any moment after that', async () => {
+    const settled = new DirectoryObjectStore(root, { settleSeconds: 0 });
+    const key = 'incoming/m/batch.jsonl';
+    await mkdir(dirname(join(root, key)), { recursive: true });
+    await writeFile(join(root, key), 'one\n');
+    await settled.delete(key, { ifMatch: (await settled.get(key)).etag });
+    const [id] = await readdir(join(root, '.hookline/taken'));
+    const file = join(root, '.hookline/taken', id, 'file');
+    // As if it had been replaced between reading and moving.
+    await writeFile(file, 'another file\n');
+    const [late] = await settled.dropLateWrites();
+    expect(textOf((await settled.get(late)).bytes)).toBe('another file\n');
+    // Looked after for a day, and gone then.
+    const record = join(root, '.hookline/taken', id, 'taken.json');
+    const taken = JSON.parse(await readFile(record, 'utf8'));
+    await writeFile(record, JSON.stringify({ ...taken, at: '2026-01-01T00:00:00.000Z' }));
+    await settled.dropLateWrites();
+    expect(await readdir(join(root, '.hookline/taken'))).toEqual([]);
+  });
+
+  it('opens nothing but regular files', async () => {
+    await mkdir(join(root, 'incoming'), { recursive: true });
+    execFileSync('mkfifo', [join(root, 'incoming/pipe')]);
+    await symlink('/dev/zero', join(root, 'incoming/zero'));
+    for (const name of ['pipe', 'zero']) {
+      expect(await store.head(`incoming/${name}`), name).toBeUndefined();
+      await expect(store.get(`incoming/${name}`), name).rejects.toThrow(NoSuchKeyError);
     }
-    await store.put('other', bytesOf('x'));
-    expect(textOf((await store.get('incoming/m/batch.jsonl')).bytes)).toBe('left');
-    expect(await store.list('')).toEqual(['incoming/m/batch.jsonl', 'other']);
-    expect(await readdir(join(root, '.hookline/aside'))).toEqual([expect.stringMatching(/two$/)]);
+    const arrivals = await store.arrivals('incoming/');
+    expect(arrivals.map(({ problem }) => problem)).toEqual([
+      'a regular file, got a pipe, socket or device',
+      'a regular file, got a symbolic link',
+    ]);
+  });
+
+  it('tells of other programs what arrived when, what still grows, and what no key can name', async () => {
+    const settling = new DirectoryObjectStore(root, { settleSeconds: 60 });
+    const folder = join(root, 'incoming/m');
+    await mkdir(folder, { recursive: true });
+    for (const name of ['b', 'a', 'c', 'no\nkey']) await writeFile(join(folder, name), name);
+    for (const [name, second] of [
+      ['b', 1],
+      ['a', 2],
+      ['c', 2],
+    ] as const)
+      await utimes(join(folder, name), second, second);
+    const told = (await settling.arrivals('incoming/')).map(({ key, arrivedAt, isGrowing }) => [
+      key,
+      arrivedAt,
+      isGrowing,
+    ]);
+    // The status of each was changed just now, whatever its time of the last write.
+    expect(told.slice(0, 3)).toEqual([
+      ['incoming/m/b', 1000, true],
+      ['incoming/m/a', 2000, true],
+      ['incoming/m/c', 2000, true],
+    ]);
+    const [, , , unnamed] = await store.arrivals('incoming/');
+    expect(unnamed.problem).toContain('a name that an object can have');
+  });
+
+  it('does not create a folder anew that was there, and says so for every method', async () => {
+    await store.put('a', bytesOf('x'));
+    await rm(root, { recursive: true });
+    const calls = [
+      () => store.put('a', bytesOf('x')),
+      () => store.get('a'),
+      () => store.head('a'),
+      () => store.list(''),
+      () => store.arrivals('incoming/'),
+      () => store.delete('a'),
+      () => new DirectoryObjectStore(root, { mustExist: true }).put('a', bytesOf('x')),
+    ];
+    for (const call of calls) await expect(call()).rejects.toThrow(StoreUnavailableError);
+    await expect(readdir(root)).rejects.toThrow('ENOENT');
   });
 
   it('leaves nothing but objects, once its writes are done', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -55,6 +55,33 @@ for (let done = 0; done < Number(process.argv[3]); ) {
     if (!(error instanceof PreconditionFailedError)) throw error;
   }
 }`);
+
+const reader = scripts.write(`
+import { DirectoryObjectStore } from './registry/directory-object-store.js';
+if (process.getuid?.() === 0) process.setgid(65534), process.setuid(65534);
+const store = new DirectoryObjectStore(process.argv[2], { settleSeconds: 0 });
+const told = (await store.arrivals('incoming/')).map(({ key, problem }) => [key, problem]);
+const failure = await store.get('incoming/m/locked').catch((error) => [error.name, error.code]);
+console.log(JSON.stringify({ told, failure }));`);
+
+describe('a process without the right to read a file', () => {
+  it('tells of it, reads the others, and says what it lacks for that one alone', async () => {
+    const root = newRoot();
+    await mkdir(join(root, 'incoming/m/folder'), { recursive: true });
+    for (const name of ['locked', 'good', 'folder/file']) await writeFile(join(root, 'incoming/m', name), name);
+    await chmod(join(root, 'incoming/m/locked'), 0);
+    await chmod(join(root, 'incoming/m/folder'), 0);
+    for (const part of [folder, root]) await chmod(part, 0o755);
+    const { output } = await scripts.run(reader, root).ended;
+    await chmod(join(root, 'incoming/m/folder'), 0o755);
+    const { told, failure } = JSON.parse(output) as { told: [string, string | null][]; failure: string[] };
+    const refused = 'the right to read it, got EACCES';
+    // JSON has no undefined.
+    const expected = { 'incoming/m/good': null, 'incoming/m/locked': refused, 'incoming/m/folder': refused };
+    expect(Object.fromEntries(told)).toEqual(expected);
+    expect(failure).toEqual(['StoreUnavailableError', 'EACCES']);
+  });
+});
 
 describe('processes that share a directory store', () => {
   it('let exactly one of 20 creations win', async () => {

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { StoreUnavailableError } from '../../../../src/errors.js';
 import { digestOf, type ObjectStore } from '../../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
-import { refusalOf } from '../../../../src/workflow/queue/inbox.js';
+import { readInbox, refusalOf } from '../../../../src/workflow/queue/inbox.js';
 import { batchLimitBytes } from '../../../../src/workflow/queue/ingest-object.js';
 import { pendingNames, readPending, readUnit } from '../../../../src/workflow/queue/pending-units.js';
 import { ingestStage } from '../../../../src/workflow/stages/ingest.js';
@@ -14,7 +15,7 @@ import {
   modelId,
   registeredStore,
 } from '../../../support/control-plane.js';
-import { beforeOperation, Crash, crashingAtOperation } from '../../../support/faulty-object-store.js';
+import { beforeOperation, Crash, crashingAtOperation, intercepted } from '../../../support/faulty-object-store.js';
 
 let store: MemoryObjectStore;
 beforeEach(async () => {
@@ -175,24 +176,84 @@ describe('ingest', () => {
       'rejected',
       'batch incoming/m/large: at most 64 MiB; cut it into several files, got 64.0 MiB',
     ]);
-    const { etag } = (await store.head('incoming/m/large'))!;
-    expect(await refusalOf(store, { modelId, objectKey: 'incoming/m/large', etag })).toBe(reason);
+    const [large] = await store.arrivals('incoming/m/');
+    expect(await refusalOf(store, modelId, large)).toBe(reason);
     expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'nothing' });
     await drop(store, 'large', [editLine('a')]);
     expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'accepted', accepted: 1 });
   });
 
-  it('sweeps a whole inbox in the order of its names, and counts it together', async () => {
-    await drop(store, '3', [editLine('third')]);
-    await drop(store, '1', [editLine('first'), '?']);
+  it('takes a whole inbox in the order of its arrival, counts it together, and says what was rejected', async () => {
+    await drop(store, '3', [editLine('first')]);
+    await drop(store, '1', [editLine('second'), '?']);
     await drop(store, '2', ['?']);
-    expect(await ingest(store, '', { modelId })).toMatchObject({
-      outcome: 'accepted',
-      accepted: 2,
-      rejected: 2,
-      units: 2,
-    });
-    expect(await pendingEdits(store)).toEqual([['first'], ['third']]);
+    const output = await ingest(store, '', { modelId });
+    expect(output).toMatchObject({ outcome: 'accepted', accepted: 2, rejected: 2, units: 2 });
+    expect(output.reason).toMatch(/^batch incoming\/m\/2: at least one acceptable edit, got none/);
+    expect(await pendingEdits(store)).toEqual([['first'], ['second']]);
     expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'nothing', units: 0 });
+  });
+
+  it('takes what arrived before the object that it is told of first, and nothing that arrived later', async () => {
+    for (const name of ['z', 'b', 'a']) await drop(store, name, [editLine(name)]);
+    expect(await ingest(store, 'incoming/m/b')).toMatchObject({ outcome: 'accepted', accepted: 2 });
+    expect(await pendingEdits(store)).toEqual([['z'], ['b']]);
+    expect(await store.list('incoming/')).toEqual(['incoming/m/a']);
+  });
+
+  it('keeps the order of ten files whoever is told of which, and whatever the clocks say', async () => {
+    const names = ['4', '9', '0', '3', '7', '1', '8', '2', '6', '5'];
+    for (const name of names) await drop(store, name, [editLine(name)]);
+    const clocks = names.map((_, i) => ({
+      ...dependenciesOn(store),
+      now: () => new Date(Date.UTC(2026, 0, 1, 12, (i * 7) % 10)),
+    }));
+    const told = ['6', '0', '5', '9', '1', '2', '3', '8', '4', '7'];
+    const calls = told.map((name, i) =>
+      ingestStage(
+        { trigger: 'drop', objectKey: `incoming/m/${name}`, modelId: '', executionId: `e${name}` },
+        clocks[i],
+      ),
+    );
+    await Promise.all(calls);
+    expect((await pendingEdits(store)).flat()).toEqual(names);
+  });
+
+  it.each([
+    '.edits.jsonl.Xb3',
+    'edits.jsonl~',
+    '.deep/edits.jsonl',
+    'edits.crdownload',
+    'edits.jsonl.part',
+    '4913',
+  ])('passes over %s, as programs name what they have not finished', async (name) => {
+    await drop(store, name, [editLine('a')]);
+    expect(await ingest(store, `incoming/m/${name}`)).toMatchObject({ outcome: 'nothing' });
+    expect(await ingest(store, '', { modelId })).toMatchObject({ outcome: 'nothing' });
+    expect(await store.list('incoming/')).toEqual([`incoming/m/${name}`]);
+  });
+
+  it('goes on with the others where one object cannot be read or removed, and takes that one when it can', async () => {
+    await drop(store, 'locked', [editLine('a')]);
+    await drop(store, 'stuck', [editLine('b')]);
+    await drop(store, 'good', [editLine('c')]);
+    let isOpen = false;
+    const guarded = intercepted(store, async (carryOut, operation, key) => {
+      const isRefused =
+        (operation === 'get' && key.endsWith('locked')) || (operation === 'delete' && key.endsWith('stuck'));
+      if (isRefused && !isOpen) throw new StoreUnavailableError(key, 'EACCES');
+      return carryOut();
+    });
+    const first = await ingest(guarded, '', { modelId });
+    expect(first).toMatchObject({ outcome: 'accepted', accepted: 2 });
+    expect(first.reason).toBe('batch incoming/m/locked: readable, got EACCES');
+    expect((await pendingEdits(store)).flat()).toEqual(['b', 'c']);
+    isOpen = true;
+    // The edits of the one that could not be removed were taken already.
+    expect(await ingest(guarded, '', { modelId })).toMatchObject({ outcome: 'accepted', accepted: 1 });
+    expect((await pendingEdits(store)).flat()).toEqual(['b', 'c', 'a']);
+    expect((await readInbox(store, modelId)).map(({ key, state }) => [key, state])).toEqual([
+      ['incoming/m/stuck', 'refused'],
+    ]);
   });
 });

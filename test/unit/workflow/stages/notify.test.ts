@@ -31,7 +31,8 @@ beforeEach(async () => {
   executions = new KnownExecutions();
 });
 
-const said = { outcome: 'FAILED' as const, modelId, roundId: '', version: 0, stage: 'plan', error: '', cause: '' };
+const nothing = { roundId: '', version: 0, error: '', cause: '', rejectedFiles: '' };
+const said = { ...nothing, outcome: 'FAILED' as const, modelId, stage: 'plan' };
 type Said = Partial<Omit<typeof said, 'outcome'>> & {
   readonly outcome?: 'FAILED' | 'PUBLISHED' | 'REJECTED' | 'NOTHING';
 };
@@ -134,6 +135,18 @@ describe('a round that fails', () => {
     expect(await store.head('models/m/round.json')).toBeDefined();
     await notify('e3', failure);
     expect(await names(store, 'failed')).toHaveLength(1);
+  });
+
+  it('is never quarantined for what this machine lacks, and only a schedule goes on with it then', async () => {
+    const roundId = await roundInWork();
+    const machine = { error: 'MachineError', cause: 'store: free space on its disk, got ENOSPC', stage: 'values' };
+    for (let i = 0; i < 5; i++) await notify(`e${i}`, { ...machine, roundId });
+    expect(await names(store, 'failed')).toEqual([]);
+    expect(await names(store, 'pending')).toHaveLength(2);
+    const collect = (trigger: 'next' | 'schedule') =>
+      collectStage({ trigger, modelId }, dependenciesOn(store, executions));
+    expect(await collect('next')).toEqual({ models: [], started: 0 });
+    expect(await collect('schedule')).toEqual({ models: [modelId], started: 1 });
   });
 
   it('is left to the execution that has taken it up meanwhile', async () => {
