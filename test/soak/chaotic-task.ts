@@ -1,8 +1,7 @@
 import { parseEnvironment, parseTask } from '../../containers/task-arguments.js';
 import { defaultMemoryBudgetBytes } from '../../src/editing/index.js';
-import { PermanentError } from '../../src/errors.js';
 import { openStore } from '../../src/registry/index.js';
-import { exitCodes, runTask } from '../../src/workflow/index.js';
+import { exitCodeOf, exitCodes, runTask } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
 import { type FaultRates, withChaos } from './chaos-store.js';
 import { type Message, taskVariables } from './messages.js';
@@ -21,6 +20,6 @@ export async function runChaoticTask(words: readonly string[], tell: (message: M
   } catch (error) {
     const { name, message } = error as Error;
     console.error(JSON.stringify({ error: name, message }));
-    return error instanceof PermanentError ? exitCodes.permanent : exitCodes.retry;
+    return exitCodeOf(error);
   }
 }

@@ -1,4 +1,4 @@
-/** @file `npm run soak -- [--only executions,queue,fuzz,shards] [--executions 300] [--seed 1] [--minutes 30] [--store dir] [--json] [--write]`. */
+/** @file `npm run soak -- [--only executions,queue,fuzz,shards,inbox] [--executions 300] [--files 500] [--seed 1] [--minutes 30] [--store dir] [--json] [--write]`. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -52,6 +52,17 @@ const runs: Record<Part, (command: SoakCommand, place: Place) => Promise<PartRes
     return {
       result,
       tables: [{ title: 'shards', rows: { ...result.counts, 'invariants broken': result.broken.length } }],
+    };
+  },
+  inbox: async ({ files, seed, minutes, stopSeconds }, place) => {
+    const { runInbox } = await import('./inbox.js');
+    const actsAsRoot = process.platform === 'linux' && process.getuid?.() === 0;
+    if (!actsAsRoot) note('not root on Linux: no disk fills, and executions run as the same user as the writers');
+    const amount = { files, seed, minutes, stopSeconds };
+    const result = await runInbox({ ...place, ...amount, actsAsRoot, onProgress: note });
+    return {
+      result,
+      tables: [{ title: 'inbox', rows: { ...result.counts, 'invariants broken': result.broken.length } }],
     };
   },
 };

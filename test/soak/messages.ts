@@ -26,6 +26,8 @@ export interface RunnerOptions {
   readonly rates: FaultRates;
   /** Container tasks at once. */
   readonly tasks: number;
+  /** Whether its clock is set back and forth, by up to a month. */
+  readonly hasJumpingClock?: boolean;
 }
 
 /** Environment variables of tasks beside those of the container. */

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** The parts of a soak. */
-export const parts = ['executions', 'queue', 'fuzz', 'shards'] as const;
+export const parts = ['executions', 'queue', 'fuzz', 'shards', 'inbox'] as const;
 export type Part = (typeof parts)[number];
 
 /** What to do, and how much of it. */
@@ -20,6 +20,10 @@ export interface SoakCommand {
   readonly cases: number;
   /** Of each Map, with as many edits. */
   readonly shards: number;
+  /** Dropped into an inbox. */
+  readonly files: number;
+  /** How long a task is stopped. */
+  readonly stopSeconds: number;
   readonly json: boolean;
   /** Whether to put the tables into docs/results.md too. */
   readonly write: boolean;
@@ -38,6 +42,8 @@ export function readOptions(args: readonly string[]): SoakCommand {
       batches: { type: 'string', default: '50' },
       cases: { type: 'string', default: '20000' },
       shards: { type: 'string', default: '64' },
+      files: { type: 'string', default: '500' },
+      'stop-seconds': { type: 'string', default: '60' },
       json: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
     },
@@ -53,6 +59,8 @@ export function readOptions(args: readonly string[]): SoakCommand {
     batches: numberOf('batches', values.batches),
     cases: numberOf('cases', values.cases),
     shards: numberOf('shards', values.shards),
+    files: numberOf('files', values.files),
+    stopSeconds: numberOf('stop-seconds', values['stop-seconds']),
     json: values.json,
     write: values.write,
   };

@@ -11,8 +11,12 @@ export class RunnerProcess {
   readonly #child: ChildProcess;
   #errors = '';
 
-  constructor(program: string, options: RunnerOptions, onMessage: (message: Message) => void) {
-    const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ['pipe', 'pipe', 'pipe'] });
+  /** @param user whose rights it gets, where this process may give them */
+  constructor(program: string, options: RunnerOptions, onMessage: (message: Message) => void, user?: number) {
+    const child = spawn(process.execPath, [program, JSON.stringify(options)], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(user !== undefined && { uid: user, gid: user }),
+    });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => onMessage(JSON.parse(line) as Message));
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

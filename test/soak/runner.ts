@@ -1,8 +1,7 @@
 /** @file `hookline up` over a store whose replies are lost, told to start executions on its standard input. */
 
 import { createInterface } from 'node:readline';
-import { executionInputOf, watchInbox } from '../../src/local/inbox-watcher.js';
-import { LocalWorkflow, loadWorkflow, reapExecutions, Slots } from '../../src/local/index.js';
+import { LocalWorkflow, loadWorkflow, reapExecutions, Slots, startSources } from '../../src/local/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { environmentNames, stageFunctions } from '../../src/workflow/index.js';
 import { uniform } from '../support/random-matrix.js';
@@ -10,18 +9,22 @@ import { withChaos } from './chaos-store.js';
 import { type Command, type Message, noticePrefix, type RunnerOptions, taskVariables } from './messages.js';
 
 const options = JSON.parse(process.argv[2]) as RunnerOptions;
-const { storeFolder, cacheFolder, workflowPath, taskProgram, seed, rates, tasks } = options;
+const { storeFolder, cacheFolder, workflowPath, taskProgram, seed, rates, tasks, hasJumpingClock } = options;
 
 const tell = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const warn = (error: unknown) =>
   tell({ kind: 'warning', text: error instanceof Error ? error.message : String(error) });
 
-const directory = new DirectoryObjectStore(storeFolder);
+const drawn = uniform(seed + 1);
+const monthMilliseconds = 30 * 24 * 3600 * 1000;
+const now = () => new Date(Date.now() + (hasJumpingClock ? Math.trunc((drawn() - 0.5) * monthMilliseconds) : 0));
+const directory = new DirectoryObjectStore(storeFolder, { settleSeconds: 0.05 });
 const store = withChaos(directory, rates, uniform(seed), ({ kind, key }) => tell({ kind, key }));
 const workflow = new LocalWorkflow({
   store,
   workflow: await loadWorkflow(workflowPath),
-  functions: (executions) => stageFunctions({ store, executions, now: () => new Date() }),
+  functions: (executions) => stageFunctions({ store, executions, now }),
+  now,
   host: {
     entryPoint: taskProgram,
     environment: {
@@ -50,19 +53,18 @@ const workflow = new LocalWorkflow({
 
 const collect = () => workflow.collect({ trigger: 'schedule', modelId: '' }).catch(warn);
 await reapExecutions(directory);
-await collect();
-const watcher = await watchInbox({
-  storeRoot: storeFolder,
-  onObject: (event) => workflow.start(executionInputOf(event)).catch(warn),
-  onError: warn,
-  stableMilliseconds: 50,
+const sources = await startSources(workflow, {
+  store: directory,
+  schedule: undefined,
+  onProblem: (text) => tell({ kind: 'warning', text }),
+  scanSeconds: 0.05,
 });
 
 let isStopping = false;
 async function stop(): Promise<void> {
   if (isStopping) return;
   isStopping = true;
-  await watcher.close();
+  await sources.close();
   await workflow.stop();
   process.exit(0);
 }

@@ -16,6 +16,14 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
     criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 2 },
   },
+  // Takes everything, in large rounds.
+  wide: {
+    roundSize: 40,
+    coalesce: true,
+    settings: { layers: [0], steps: 2, learningRate: 1, contextTokens: 2 },
+    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 1 },
+  },
   // Searches so shortly that edits fail, are dropped, and rounds are rejected.
   south: {
     roundSize: 4,
@@ -26,7 +34,8 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
   },
 };
 
-export const modelKinds = Object.keys(kinds);
+/** Those of the random executions. */
+export const modelKinds = ['north', 'south'];
 
 /** Registers the bundled model as one of the kinds. @param folder for texts */
 export async function registerSoakModel(
