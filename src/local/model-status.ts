@@ -11,7 +11,7 @@ export interface ModelStatus {
   readonly latest: number | null;
   /** Objects in the inbox that were not ingested yet. */
   readonly waiting: number;
-  /** What lies in the inbox and does not wait, and why. */
+  /** What lies in the inbox and is not ingested, and why. */
   readonly held: readonly Pick<InboxEntry, 'key' | 'state' | 'reason'>[];
   /** Units that wait for a round. */
   readonly pending: number;
@@ -26,7 +26,7 @@ export interface ModelStatus {
 export async function readModelStatus(store: ObjectStore, modelId: string): Promise<ModelStatus> {
   const holder = await leaseHolder(store, modelId);
   const inbox = await readInbox(store, modelId);
-  const held = inbox.filter(({ state }) => state !== 'waiting');
+  const held = inbox.filter(({ state }) => state !== 'waiting' && state !== 'growing');
   return {
     modelId,
     latest: (await latest(store, modelId))?.version ?? null,

@@ -191,7 +191,7 @@ describe('hookline up', () => {
     mkdirSync(join(at('watched'), 'incoming/nobody'), { recursive: true });
     writeFileSync(join(at('watched'), 'incoming/nobody/x.jsonl'), lines[0]);
     const said = saidBy(first);
-    const refused = 'model nobody: a model of this store, got none of this name';
+    const refused = 'incoming/nobody/x.jsonl: left where it is: a model that is registered, got nobody';
     await expect.poll(said).toContain(refused);
     appendFileSync(join(inbox, 'two.jsonl'), `${lines[0]}\n`);
     appendFileSync(join(inbox, 'two.jsonl'), `${lines[1]}\n`);
@@ -200,7 +200,7 @@ describe('hookline up', () => {
     expect(await endOf(first)).toBe(0);
     const stopped = await commandLine.run(['executions', ...place]);
     expect(stopped.output).toMatch(/aldermark +drop +ABORTED/);
-    expect(stopped.output).toMatch(/nobody +drop +SUCCEEDED +REJECTED/);
+    expect(stopped.output).not.toContain('nobody');
 
     const second = commandLine.start(['up', ...place, '--schedule', '1s']);
     const saidLater = saidBy(second);

@@ -299,7 +299,7 @@ class InboxSoak {
         return;
       }
       const { waiting, pending, roundId, held } = await readModelStatus(this.#store, modelId);
-      const isLeft = held.some(({ state }) => state === 'growing' || state === 'unreadable');
+      const isLeft = held.some(({ state }) => state === 'unreadable');
       // What is written late is dropped anew within some seconds.
       quiet = waiting + pending === 0 && roundId === null && !isLeft ? quiet + 1 : 0;
     }
