@@ -12,6 +12,7 @@ import { type GateSeparation, measureDrift, measureEdits, summarise } from '../e
 import type { Listener } from '../progress.js';
 import { HookableModel } from '../serving/index.js';
 import { evenly } from './evenly.js';
+import { takenPrompts } from './fit-edits.js';
 import type { ValidationRecord } from './records.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
 import type { Workbench } from './workbench.js';
@@ -91,8 +92,9 @@ export async function gateSeparation(
   const sample = evenly(edits, comparedEdits);
   const edited = await bench.edited();
   const strongest = async (prompts: readonly string[]) => {
-    if (prompts.length === 0) return [];
-    const sequences = prompts.map((prompt) => bench.tokenizer.encode(prompt).ids);
+    const asked = prompts.map((prompt) => ({ prompt }));
+    const sequences = takenPrompts(bench.tokenizer, edited.limits, asked).map(({ tokenIds }) => tokenIds);
+    if (sequences.length === 0) return [];
     const compared = await edited.compare(sequences, bench.hooks(state));
     return compared.map(({ strengths }) => strengths.reduce((a, b) => Math.max(a, b)));
   };

@@ -61,8 +61,11 @@ export async function storedContexts(request: StoredContextsRequest): Promise<re
   return stored && decode(stored, key);
 }
 
-/** The context templates of a plan, or undefined if the model still has to write them. */
-export function plannedContexts(store: ObjectStore, plan: RoundPlan): Promise<readonly string[] | undefined> {
+/** The context templates of a plan or a registration, or undefined if the model still has to write them. */
+export function plannedContexts(
+  store: ObjectStore,
+  plan: Pick<RoundPlan, 'modelId' | 'modelDigest' | 'settings'>,
+): Promise<readonly string[] | undefined> {
   const { modelId, modelDigest, settings } = plan;
   const { contextTokens, seed } = settings;
   return storedContexts({ store, modelId, modelDigest, contextTokens, seed });

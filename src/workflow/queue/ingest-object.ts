@@ -12,8 +12,10 @@ import {
   putOnce,
   storeOnce,
 } from '../../registry/index.js';
+import { unfitness } from '../../rounds/index.js';
 import type { FunctionOutput } from '../contract.js';
-import { type Batch, batchForm, receiptForm, rejectionsKey } from './batch-objects.js';
+import type { ModelTokens } from '../model-tokens.js';
+import { type Batch, batchForm, contextsForm, receiptForm, rejectionsKey } from './batch-objects.js';
 import { refusalOf, refuse } from './inbox.js';
 import { pendingName, storePending, unitFileName } from './pending-units.js';
 
@@ -33,6 +35,9 @@ export interface Ingestion {
   readonly roundSize: number;
   readonly executionId: string;
   readonly receivedAt: Date;
+  readonly tokens: ModelTokens;
+  /** The context templates that the model has written so far. */
+  readonly contexts: string[];
 }
 
 /** An outcome without edits. */
@@ -100,13 +105,17 @@ interface BatchContent {
 }
 
 async function fileBatch(ingestion: Ingestion, content: BatchContent): Promise<Batch> {
-  const { store, modelId } = ingestion;
+  const { store, modelId, tokens } = ingestion;
   const { objectKey, bytes, digest, isFiled } = content;
   const key = batchKey(modelId, digest, 'batch.json');
   const known = await findStored(store, key, batchForm);
   if (known !== undefined && isFiled) return known;
   await putOnce(store, batchKey(modelId, digest, 'source'), bytes);
-  const reading = await parseBatch(bytes, objectKey);
+  // Stored first: an execution that goes on must find the same edits, though the model has written contexts meanwhile.
+  const contexts = await storeOnce(store, batchKey(modelId, digest, 'contexts.json'), contextsForm, ingestion.contexts);
+  const reading = await parseBatch(bytes, objectKey, {}, (edit) =>
+    unfitness(tokens.tokenizer, tokens.limits, edit, contexts),
+  );
   const batch = known ?? (await storeOnce(store, key, batchForm, await batchOf(ingestion, objectKey, reading)));
   await putOnce(store, rejectionsKey(modelId, digest), encodeCanonical(reading.rejected));
   if (batch.units > 0) await fileUnits(ingestion, digest, batch, reading);

@@ -1,7 +1,9 @@
 /** @file Function `ingest`: makes pending units of dropped objects. */
 import { inboxPrefix, modelIdOfIncomingKey, type ObjectStore, registrationKey } from '../../registry/index.js';
+import { plannedContexts } from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
+import { readModelTokens } from '../model-tokens.js';
 import { waitingKeys } from '../queue/inbox.js';
 import { type Ingested, type Ingestion, ingestObject, nothingOf } from '../queue/ingest-object.js';
 import { readRegistration } from '../registration.js';
@@ -25,10 +27,14 @@ export async function ingestStage(
   }
   const unknown = await reasonIfUnknown(store, modelId);
   if (unknown !== undefined) return { modelId, ...nothingOf('rejected', unknown) };
-  const { roundSize } = await readRegistration(store, modelId);
+  const registration = await readRegistration(store, modelId);
   if (isFolder) return { modelId, ...nothingOf('nothing') };
   const keys = objectKey === '' ? await waitingKeys(store, modelId) : [objectKey];
-  const ingested = await ingestAll({ store, modelId, roundSize, executionId }, keys, now);
+  if (keys.length === 0) return { modelId, ...nothingOf('nothing') };
+  const tokens = await readModelTokens(store, registration);
+  const contexts = [...((await plannedContexts(store, registration)) ?? ['{}'])];
+  const { roundSize } = registration;
+  const ingested = await ingestAll({ store, modelId, roundSize, executionId, tokens, contexts }, keys, now);
   return { modelId, ...(keys.length === 1 ? ingested[0] : together(ingested)) };
 }
 
