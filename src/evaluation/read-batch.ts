@@ -66,8 +66,12 @@ const optionsSchema = z.strictObject({
  *
  * @throws {InvalidInputError} if the file cannot be read or an option is not valid
  */
-export function readBatch(path: string, options: ReadBatchOptions = {}): Promise<BatchReading> {
-  return parseBatch(readChunks(path), path, options);
+export function readBatch(
+  path: string,
+  options: ReadBatchOptions = {},
+  check?: Parameters<typeof parseBatch>[3],
+): Promise<BatchReading> {
+  return parseBatch(readChunks(path), path, options, check);
 }
 
 /**
