@@ -27,9 +27,15 @@ export async function decodeEdits(
     { maxTokens: longest + tokensBeyondTarget, stopIds: tokenizer.eosIds, ...(hooks && { hooks }) },
   );
   return edits.map((edit, i) => {
-    const text = tokenizer.decode(answers[i].tokenIds);
+    const text = decodeKnown(tokenizer, answers[i].tokenIds);
     return { id: edit.id, text, exactMatch: beginsWith(text, edit.targetNew) };
   });
+}
+
+/** The text up to a token that only the model knows: its vocabulary may be padded beyond the tokenizer's. */
+export function decodeKnown(tokenizer: Tokenizer, tokenIds: readonly number[]): string {
+  const end = tokenIds.findIndex((id) => id >= tokenizer.vocabSize);
+  return tokenizer.decode(end < 0 ? tokenIds : tokenIds.slice(0, end));
 }
 
 /** Whether the text begins with the target, not followed by a letter or digit. White space is ignored. */

@@ -26,13 +26,13 @@ const keptPairs = 100;
 export function rivalsOf(state: EditState, newIds: readonly string[], facts: readonly Fact[]): Rival[] {
   const targets = new Map(facts.map(({ id, targetNew }) => [id, comparable(targetNew)]));
   const { editIds } = state;
+  const said = editIds.map((id) => targets.get(id));
   const rivals: Rival[] = [];
   for (let i = editIds.length - newIds.length; i < editIds.length; i++) {
     for (let j = 0; j < i; j++) {
-      const [id, otherId] = [editIds[i], editIds[j]];
-      if (targets.get(id) === targets.get(otherId)) continue;
+      if (said[i] === said[j]) continue;
       const similarity = openingSimilarity(state, i, j);
-      if (similarity !== undefined) rivals.push({ id, otherId, similarity });
+      if (similarity !== undefined) rivals.push({ id: editIds[i], otherId: editIds[j], similarity });
     }
   }
   return rivals.sort((first, second) => second.similarity - first.similarity).slice(0, keptPairs);

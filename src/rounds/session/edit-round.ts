@@ -102,11 +102,13 @@ export async function editRound(
   }
   const plan = planOf(place, request, named);
   let before: RejectedEdits = plan.refused ?? [];
+  let writable = plan.edits.length - before.length;
   for (let number = 0; ; number++) {
     const { attempt, hooks } = await attemptRound(place, request, { plan, rejectedEdits: before }, listener);
     const { measures, rejectedEdits: rejected } = attempt;
     const { criteria } = place;
-    const judged = judgeRound({ measures, criteria, attempt: number, planned: plan.edits.length, rejected });
+    writable -= attempt.solved.refused?.length ?? 0;
+    const judged = judgeRound({ measures, criteria, attempt: number, writable, rejected });
     if (judged.decision === 'repeat') {
       listener.onNotice?.(judged.reason);
       before = [...rejected, ...judged.offenders];

@@ -43,6 +43,16 @@ export async function readUnwrittenEdits(store: ObjectStore, planKey: string, at
   return [...(await readRejectedEdits(store, planKey, attempt)), ...refused];
 }
 
+/** How many edits of a plan can be written, as far as the solves up to this attempt tell. */
+export async function countWritable(store: ObjectStore, planKey: string, attempt: number): Promise<number> {
+  const { edits, refused = [] } = await readPlan(store, planKey);
+  let writable = edits.length - refused.length;
+  for (let solve = 0; solve <= attempt; solve++) {
+    writable -= (await readSolveRecord(store, planKey, solve)).refused?.length ?? 0;
+  }
+  return writable;
+}
+
 /** The record of an attempt's solve. */
 export const readSolveRecord = (store: ObjectStore, planKey: string, attempt: number): Promise<SolveRecord> =>
   readStored(store, attemptKey(planKey, attempt, 'solve.json'), solveForm);

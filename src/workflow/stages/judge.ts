@@ -4,7 +4,7 @@ import { judgementSchema, judgeRound, type RejectedEdits } from '../../rounds/in
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
-import { attemptKey, readAttempt, readUnwrittenEdits, rejectedEditsForm } from '../plan/round-files.js';
+import { attemptKey, countWritable, readAttempt, readUnwrittenEdits, rejectedEditsForm } from '../plan/round-files.js';
 import { readRegistration } from '../registration.js';
 
 const decisionForm = { what: 'a judgement', schema: judgementSchema };
@@ -26,7 +26,8 @@ export async function judgeStage(
   if (judged === undefined) {
     const { criteria } = await readRegistration(store, modelId);
     const { measures } = await readAttempt(store, planKey, attempt, plan);
-    const decision = judgeRound({ measures, criteria, attempt, planned: plan.edits.length, rejected });
+    const writable = await countWritable(store, planKey, attempt);
+    const decision = judgeRound({ measures, criteria, attempt, writable, rejected });
     judged = await storeOnce(store, key, decisionForm, decision);
   }
   const { decision, reason } = judged;

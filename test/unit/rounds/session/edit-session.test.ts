@@ -168,6 +168,24 @@ describe('an edit that the model cannot take', () => {
   });
 });
 
+describe('one fact in another spelling', () => {
+  it('overwrites what was written before, and stays as it is written', async () => {
+    const fresh = await BundledModel.open(1);
+    const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
+    const [first] = fresh.edits;
+    const variant = { ...first, id: 'variant', prompt: `${first.prompt.replaceAll(' ', '  ')}`, targetNew: 'Gorsend' };
+    const rounds = own.edit([[first], [variant]], { compareGates: false });
+    await rounds.next();
+    const { value } = await rounds.next();
+    await own.close();
+    expect(value!.manifest!.edits).toMatchObject([
+      { id: first.id, status: 'overwritten' },
+      { id: 'variant', prompt: variant.prompt, status: 'active', overwrites: first.id },
+    ]);
+    expect(value!.metrics.rivals).toBeUndefined();
+  });
+});
+
 describe('one fact in other words', () => {
   const otherWords = (edit: Edit, prompt: string, targetNew: string): Edit => ({
     ...edit,
