@@ -60,7 +60,9 @@ export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'
   const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
   return {
     edits: all.map(({ edit }) => planned(edit)),
-    overwrites: all.flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
+    overwrites: all
+      .filter(({ edit }) => !refusedIds.has(edit.id))
+      .flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
     ...(renamed.length > 0 && { renamed }),
     ...(refused.length > 0 && { refused: refused.map(({ candidate, reason }) => ({ id: candidate.edit.id, reason })) }),
   };

@@ -111,15 +111,30 @@ async function fileBatch(ingestion: Ingestion, content: BatchContent): Promise<B
   const known = await findStored(store, key, batchForm);
   if (known !== undefined && isFiled) return known;
   await putOnce(store, batchKey(modelId, digest, 'source'), bytes);
-  // Stored first: an execution that goes on must find the same edits, though the model has written contexts meanwhile.
-  const contexts = await storeOnce(store, batchKey(modelId, digest, 'contexts.json'), contextsForm, ingestion.contexts);
-  const reading = await parseBatch(bytes, objectKey, {}, (edit) =>
-    unfitness(tokens.tokenizer, tokens.limits, edit, contexts),
+  const contexts = await contextsOf(ingestion, digest, known !== undefined);
+  const reading = await parseBatch(
+    bytes,
+    objectKey,
+    {},
+    (edit) => contexts && unfitness(tokens.tokenizer, tokens.limits, edit, contexts),
   );
   const batch = known ?? (await storeOnce(store, key, batchForm, await batchOf(ingestion, objectKey, reading)));
   await putOnce(store, rejectionsKey(modelId, digest), encodeCanonical(reading.rejected));
   if (batch.units > 0) await fileUnits(ingestion, digest, batch, reading);
   return batch;
+}
+
+/**
+ * The context templates with which a batch is checked, stored before anything else is read of it: an execution that goes on must
+ * find the same edits, though the model has written contexts meanwhile. None where release 0.1 began the batch without a check.
+ */
+function contextsOf(
+  { store, modelId, contexts }: Ingestion,
+  digest: string,
+  isBegun: boolean,
+): Promise<readonly string[] | undefined> {
+  const key = batchKey(modelId, digest, 'contexts.json');
+  return isBegun ? findStored(store, key, contextsForm) : storeOnce(store, key, contextsForm, contexts);
 }
 
 async function batchOf(ingestion: Ingestion, objectKey: string, reading: BatchReading): Promise<Batch> {

@@ -36,8 +36,9 @@ describe('the edits of a round', () => {
       edit('d', { subject: 'É c' }),
       edit('e'),
     ];
-    const { edits, refused } = nameEdits(written, undefined);
+    const { edits, refused, overwrites } = nameEdits(written, { edits: [active(edit('a')), active(edit('e'))] });
     expect(edits).toEqual(written);
+    expect(overwrites).toEqual([{ newId: 'e', oldId: 'e' }]);
     expect(refused).toEqual([
       {
         id: 'a',

@@ -122,6 +122,18 @@ describe('ingest', () => {
       expect(await ingest(store, 'incoming/m/two')).toMatchObject({ accepted: 1, rejected: 1 });
     });
 
+    it('goes on without a check with a batch that a release without one began', async () => {
+      const lines = [editLine('a'), editLine('b', { prompt: `${long}{} lives in` })];
+      await drop(store, 'one', lines);
+      const digest = digestOf((await store.get('incoming/m/one')).bytes);
+      const counts = { accepted: 2, rejected: 0, units: 1, roundSize: 2, newestVersion: 0 };
+      const begun = { objectKey: 'incoming/m/one', receivedAt: '2026-01-02T03:04:05.678Z', executionId: 'e0' };
+      const batch = { schemaVersion: 1, ...begun, ...counts, reason: '' };
+      await store.put(`models/m/batches/${digest}/batch.json`, encodeCanonical(batch));
+      expect(await ingest(store, 'incoming/m/one')).toMatchObject({ accepted: 2, rejected: 0 });
+      expect(await pendingEdits(store)).toEqual([['a', 'b']]);
+    });
+
     it('fails, and keeps the file, where the model has no tokenizer', async () => {
       store = await registeredStore({ source: { kind: 'directory', path: '/nowhere' } });
       await drop(store, 'one', [editLine('a')]);
