@@ -27,8 +27,10 @@ export interface EditMeasurement {
   readonly neighborhoodSuccess: readonly boolean[];
   /** Mean negative log-probability of the new target on the edit prompt; null where it is no number. */
   readonly nll: number | null;
-  /** Texts that the model does not take, and what it measured without them; left out where there are none. */
+  /** Texts that the model does not take, so that it was measured without them; left out where there are none. */
   readonly leftOut?: readonly string[];
+  /** Why the model does not take the edit's own prompt, so that nothing was measured; left out where it does. */
+  readonly unmeasured?: string;
   /** The strongest gate opening on the edit prompt. */
   readonly firing?: HookFiring;
 }
@@ -59,6 +61,8 @@ export async function measureEdits(
 function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMeasurement {
   const prompt = fillTemplate(edit.prompt, edit.subject);
   const { targetNew } = edit;
+  const problem = edited.problemOf({ prompt, continuation: targetNew });
+  if (problem !== undefined) return () => unmeasured(edit.id, `prompt with its target: ${problem}`);
   const leftOut: string[] = [];
   /** Whether the model takes a text with each of these continuations. */
   const isTaken = (what: string, text: string, ...continuations: readonly (string | undefined)[]) => {
@@ -115,6 +119,17 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
       ...(leftOut.length > 0 && { leftOut }),
     };
   };
+}
+
+function unmeasured(id: string, problem: string): EditMeasurement {
+  const nothing = {
+    generality: [],
+    locality: [],
+    sameSubjectLocality: [],
+    paraphraseSuccess: [],
+    neighborhoodSuccess: [],
+  };
+  return { id, reliability: 0, nll: null, ...nothing, unmeasured: problem };
 }
 
 const questionOf = (prompt: string, continuation: string | undefined): Question => ({

@@ -35,7 +35,8 @@ export function judgeRound({ measures, criteria, attempt, writable, rejected }: 
 }
 
 function failedEdits(measurements: readonly EditMeasurement[], criteria: PublishCriteria): RejectedEdits {
-  return measurements.flatMap(({ id, reliability, locality }) => {
+  return measurements.flatMap(({ id, reliability, locality, unmeasured }) => {
+    if (unmeasured !== undefined) return [{ id, reason: unmeasured }];
     const reasons = [
       ...tooLow('reliability', reliability, criteria.editReliability),
       ...tooLow('locality', mean(locality), criteria.editLocality),

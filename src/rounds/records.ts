@@ -161,6 +161,7 @@ const measurementSchema = z.strictObject({
   nll: nullableNumber,
   firing: firingSchema.exactOptional(),
   leftOut: z.array(z.string()).exactOptional(),
+  unmeasured: z.string().exactOptional(),
 });
 
 const answerSchema = z.strictObject({ id: z.string(), text: z.string(), exactMatch: z.boolean() });

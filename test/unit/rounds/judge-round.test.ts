@@ -29,6 +29,15 @@ describe('a round', () => {
     });
   });
 
+  it('is solved again without an edit whose own prompt could not be measured, with the reason', () => {
+    const reason = 'prompt with its target: 1 to 512 tokens, got 708';
+    const measurements = [measured('a'), { ...measured('b', 0), nll: null, unmeasured: reason }];
+    expect(judged({ measurements, writable: 2 })).toMatchObject({
+      decision: 'repeat',
+      offenders: [{ id: 'b', reason }],
+    });
+  });
+
   it('is solved again without a failed edit, however many others could not be written', () => {
     const measurements = [measured('a'), measured('b'), measured('c', 0)];
     const rejected = ['d', 'e', 'f', 'g'].map((id) => ({ id, reason: 'a test' }));

@@ -167,6 +167,26 @@ describe('edits that cannot be written', () => {
     expect(judged).toMatchObject({ decision: 'publish', rejected: 3 });
   });
 
+  it('fail by name where a release without the check wrote them, so that driving the round again helps', async () => {
+    const [first, second] = rounds.edits;
+    const overlong = { ...second, id: 'overlong', prompt: `${long}{} lives in` };
+    const key = await rounds.planOf([first, overlong]);
+    const like = await rounds.planOf([first, { ...second, id: 'overlong' }]);
+    for (const stage of ['values', 'solve'] as const) await runs.run(stage, like);
+    // What such a release left: a solve of both, and no validation.
+    for (const name of ['hooks.safetensors', 'solve.json']) {
+      const { bytes } = await rounds.store.get(attemptKey(like, 0, name));
+      await rounds.store.put(attemptKey(key, 0, name), bytes);
+    }
+    await runs.run('validate', key);
+    const { modelId } = rounds.registration;
+    const judged = await judgeStage({ modelId, planKey: key, attempt: 0 }, dependenciesOn(rounds.store));
+    const reason = expect.stringMatching(
+      /^rejected 1: overlong \(prompt with its target: 1 to 512 tokens, got \d{3}\)$/,
+    );
+    expect(judged).toMatchObject({ decision: 'repeat', reason });
+  });
+
   it('end a round of nothing else as a rejected one', async () => {
     const overlong = { ...rounds.edits[1], id: 'overlong', prompt: `${long}{} lives in` };
     const key = await rounds.planOf([overlong]);
