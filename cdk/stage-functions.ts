@@ -34,9 +34,9 @@ interface Size {
   readonly timeout: Duration;
 }
 
-/** Publishing copies a version's segments, and ingesting parses a whole batch. Both hold these in memory. */
+/** Publishing copies a version's segments, and ingesting parses and tokenizes a whole batch. Both hold these in memory. */
 const sizes: Partial<Record<FunctionStage, Size>> = {
-  ingest: { memoryMiB: 2048, timeout: Duration.minutes(5) },
+  ingest: { memoryMiB: 2048, timeout: Duration.minutes(15) },
   plan: { memoryMiB: 2048, timeout: Duration.minutes(5) },
   publish: { memoryMiB: 4096, timeout: Duration.minutes(10) },
 };

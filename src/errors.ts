@@ -161,6 +161,13 @@ export class StaleBaseError extends TransientError {
   }
 }
 
+/** Some edits cannot be written. Their round goes on without them. */
+export class UnwritableEditsError extends PermanentError {
+  constructor(readonly edits: readonly { readonly id: string; readonly reason: string }[]) {
+    super(edits.map(({ id, reason }) => `edit ${id}: ${reason}`).join('; '));
+  }
+}
+
 /** A round did not meet the criteria, so nothing was published. */
 export class RoundRejectedError extends HooklineError {
   constructor(

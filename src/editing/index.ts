@@ -26,7 +26,14 @@ export { KeyCollection } from './key-collection.js';
 export { emptyMomentSums, KeyMomentProgram, type KeyMomentSums } from './key-moment.js';
 export { batchByRows } from './micro-batch.js';
 export { type PresetSettings, presetFor, readPreset } from './presets.js';
-export { fillTemplate, genericKeepPrompts, tokenizeEdit } from './prompts.js';
+export {
+  fillTemplate,
+  genericKeepPrompts,
+  type ModelLimits,
+  misfitOf,
+  tokenizeEdit,
+  tokenizeWritten,
+} from './prompts.js';
 export { type RoundContext, type RoundResult, writeRound } from './round.js';
 export { decodeHookFile, encodeHookFile, type HookFile, roundSketch, segmentStorage } from './segment-file.js';
 export {

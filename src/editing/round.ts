@@ -1,3 +1,4 @@
+import { NotPositiveDefiniteError, UnwritableEditsError } from '../errors.js';
 import { appendRound, type GemmEngine, type Matrix, matrix, type RoundStorage } from '../linalg/index.js';
 import {
   type EditState,
@@ -42,6 +43,8 @@ export interface RoundResult {
  *
  * @param targets Z*: float64 [dModel, edits]
  * @param removedIds earlier edits that this batch overwrites
+ * @throws {UnwritableEditsError} naming edits whose keys, outputs or targets are no numbers or whose key is zero, or the
+ *   first one with which the gram matrix is not positive definite
  */
 export async function writeRound(
   context: RoundContext,
@@ -59,8 +62,10 @@ export async function writeRound(
     const mode = (hooked: number) => (hooked < layer ? 'gated' : 'open');
     const { keys, hidden } = await collection.collect(edits, hooks, rowsPerBatch, mode);
     const residuals = scaledDifference(targets, hidden, 1 / (settings.layers.length - position));
+    requireWritable(edits, keys.get(layer)!, residuals, layer);
     const current = state.layers[position];
     const { inverseFactor } = statisticsOf(statistics, layer);
+    const previous = state.editIds.length;
     const written = await appendRound(
       current.memory,
       keys.get(layer)!,
@@ -68,7 +73,9 @@ export async function writeRound(
       inverseFactor,
       engine,
       context.storage,
-    );
+    ).catch((error: unknown) => {
+      throw ofOneEdit(error, edits, previous);
+    });
     const thresholds = edits.map(() => Math.fround(settings.similarityThreshold));
     const { sequenceThreshold } = current;
     rounds.push({ layer, round: written.segment, thresholds, sequenceThreshold });
@@ -93,6 +100,34 @@ export async function writeRound(
     },
     writtenShare,
   };
+}
+
+/** One edit's number that is none would spoil every other edit's in the products that follow. */
+function requireWritable(edits: readonly TokenizedEdit[], keys: Matrix, residuals: Matrix, layer: number): void {
+  const unwritable = edits.flatMap(({ id }, e) => {
+    const key = squareOfColumn(keys, e);
+    if (!(key > 0 && Number.isFinite(key))) {
+      return [{ id, reason: `key in layer ${layer}: a norm above zero, got ${Math.sqrt(key)}` }];
+    }
+    const residual = squareOfColumn(residuals, e);
+    if (Number.isFinite(residual)) return [];
+    return [{ id, reason: `residual in layer ${layer}: a finite norm, got ${Math.sqrt(residual)}` }];
+  });
+  if (unwritable.length > 0) throw new UnwritableEditsError(unwritable);
+}
+
+function squareOfColumn({ rows, columns, data }: Matrix, column: number): number {
+  let sum = 0;
+  for (let r = 0; r < rows; r++) sum += data[r * columns + column] ** 2;
+  return sum;
+}
+
+/** A gram matrix that fails at a new edit's row fails because of that edit. */
+function ofOneEdit(error: unknown, edits: readonly TokenizedEdit[], previous: number): unknown {
+  const isOfEdit = error instanceof NotPositiveDefiniteError && error.pivotIndex >= previous;
+  return isOfEdit
+    ? new UnwritableEditsError([{ id: edits[error.pivotIndex - previous].id, reason: error.message }])
+    : error;
 }
 
 /**

@@ -20,7 +20,7 @@ export interface ValueTarget {
   readonly initial: Float64Array;
   /** Loss at each evaluation, over the templates that it looked at. */
   readonly losses: readonly number[];
-  /** Mean negative log-probability of the target at the end. */
+  /** Mean negative log-probability of the target at the end; NaN if a loss was no number. */
   readonly nll: number;
   /** Whether at the end every target token is the most probable one in every template. */
   readonly hit: boolean;
@@ -151,6 +151,10 @@ export class ValueSearch {
     for (const program of [this.#below, this.#prefix, this.#objective]) await program?.dispose();
   }
 
+  /**
+   * The products over a whole batch spread a number that is none from one edit to all. So a batch with such numbers is
+   * halved until the edits that they come from are alone.
+   */
   async #searchBatch(
     edits: readonly TokenizedEdit[],
     hooks: readonly HookLayer[],
@@ -161,8 +165,13 @@ export class ValueSearch {
     const searches = edits.map(
       (edit, e) => new EditSearch(edit.id, objective.initialOf(e), parts.length, this.#settings),
     );
-    await descend(parts, searches, atZero, onStep);
-    return searches.map((search) => search.result());
+    const isOfNumbers = await descend(parts, searches, atZero, onStep);
+    if (isOfNumbers || edits.length === 1) return searches.map((search) => search.result());
+    const half = edits.length >> 1;
+    return [
+      ...(await this.#searchBatch(edits.slice(0, half), hooks, onStep)),
+      ...(await this.#searchBatch(edits.slice(half), hooks, onStep)),
+    ];
   }
 
   /** Block-L output of every sequence: float32 [tokens, dModel] each. */
@@ -219,27 +228,29 @@ export class ValueSearch {
 }
 
 /**
- * Lets every search step, on the parts of the objective in turn, until all are done.
+ * Lets every search step, on the parts of the objective in turn, until all are done, or until a loss is no number.
  *
  * @param atZero the evaluation of the whole objective at the start
+ * @returns whether all losses were numbers
  */
 async function descend(
   parts: readonly ValueObjective[],
   searches: readonly EditSearch[],
   atZero: ObjectiveEvaluation,
   onStep: (activeEdits: number) => void,
-): Promise<void> {
+): Promise<boolean> {
   let active = searches.map((_, e) => e);
   searches.forEach((search, e) => {
     search.look(atZero, e, parts.length);
   });
+  if (!areNumbers(atZero)) return false;
   const partsOfActive = new Map<number, ValueObjective>();
   for (let turn = 0; ; turn++) {
     const goOn = active.filter((e) => !searches[e].isDone);
     if (goOn.length < active.length) partsOfActive.clear();
     active = goOn;
     onStep(active.length);
-    if (active.length === 0) return;
+    if (active.length === 0) return true;
     const part = turn % parts.length;
     const isWhole = active.length === searches.length;
     const objective = isWhole ? parts[part] : (partsOfActive.get(part) ?? parts[part].select(active));
@@ -248,8 +259,12 @@ async function descend(
     active.forEach((e, i) => {
       searches[e].look(evaluation, i, 1);
     });
+    if (!areNumbers(evaluation)) return false;
   }
 }
+
+const areNumbers = ({ nll, keptLoss }: ObjectiveEvaluation): boolean =>
+  [...nll, ...keptLoss].every((loss) => Number.isFinite(loss));
 
 /** Sorts edits by the length of their suffixes, so that a batch's attention rectangle holds little padding. */
 function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEdit; readonly index: number }[] {
@@ -321,7 +336,8 @@ class EditSearch {
 
   result(): ValueTarget {
     const target = this.#initial.map((z, i) => z + this.delta[i]);
-    const nll = this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts;
+    const isOfNumbers = this.#losses.every((loss) => Number.isFinite(loss));
+    const nll = isOfNumbers ? this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts : Number.NaN;
     return { id: this.#id, target, initial: this.#initial, losses: this.#losses, nll, hit: this.#hit };
   }
 }

@@ -1,7 +1,8 @@
-export { overwrites, repeatedIn } from './batch-conflicts.js';
+export { overwrites, resolveConflicts } from './batch-conflicts.js';
 export { type Drift, measureDrift } from './drift.js';
 export { completeEdit, contentId, type EditInput } from './edit-record.js';
-export { decodeEdits, type LiveAnswer } from './live-decoding.js';
+export { comparable, factOf } from './fact.js';
+export { decodeEdits, decodeKnown, type LiveAnswer } from './live-decoding.js';
 export { type EditMeasurement, measureEdits, subjectPrompts } from './measure-edits.js';
 export { type MetricRow, metricRows } from './metric-rows.js';
 export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './read-batch.js';

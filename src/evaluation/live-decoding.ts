@@ -1,4 +1,4 @@
-import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
+import { type Edit, fillTemplate, type HookLayer, misfitOf } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel } from '../serving/index.js';
 
@@ -13,23 +13,37 @@ export interface LiveAnswer {
 /** Tokens decoded beyond the target, for display, and to see whether the target ends where it should. */
 const tokensBeyondTarget = 6;
 
-/** Decodes greedily from every edit's prompt, without teacher forcing. Without hooks this is the base model. */
+/**
+ * Decodes greedily from every edit's prompt, without teacher forcing. Without hooks this is the base model. Behind a prompt that
+ * the model does not take there is no text.
+ */
 export async function decodeEdits(
   model: MeasuredModel,
   tokenizer: Tokenizer,
   edits: readonly Edit[],
   hooks?: readonly HookLayer[],
 ): Promise<LiveAnswer[]> {
-  if (edits.length === 0) return [];
+  const prompts = edits.flatMap(({ prompt, subject }, e) => {
+    const { ids } = tokenizer.encode(fillTemplate(prompt, subject));
+    return misfitOf(ids, model.limits) === undefined ? [{ e, ids }] : [];
+  });
+  if (prompts.length === 0) return edits.map(({ id }) => ({ id, text: '', exactMatch: false }));
   const longest = Math.max(...edits.map((edit) => tokenizer.encodePlain(` ${edit.targetNew}`).ids.length));
   const answers = await model.generate(
-    edits.map((edit) => tokenizer.encode(fillTemplate(edit.prompt, edit.subject)).ids),
+    prompts.map(({ ids }) => ids),
     { maxTokens: longest + tokensBeyondTarget, stopIds: tokenizer.eosIds, ...(hooks && { hooks }) },
   );
-  return edits.map((edit, i) => {
-    const text = tokenizer.decode(answers[i].tokenIds);
-    return { id: edit.id, text, exactMatch: beginsWith(text, edit.targetNew) };
+  const textOf = new Map(prompts.map(({ e }, i) => [e, decodeKnown(tokenizer, answers[i].tokenIds)]));
+  return edits.map(({ id, targetNew }, e) => {
+    const text = textOf.get(e) ?? '';
+    return { id, text, exactMatch: beginsWith(text, targetNew) };
   });
+}
+
+/** The text up to a token that only the model knows: its vocabulary may be padded beyond the tokenizer's. */
+export function decodeKnown(tokenizer: Tokenizer, tokenIds: readonly number[]): string {
+  const end = tokenIds.findIndex((id) => id >= tokenizer.vocabSize);
+  return tokenizer.decode(end < 0 ? tokenIds : tokenIds.slice(0, end));
 }
 
 /** Whether the text begins with the target, not followed by a letter or digit. White space is ignored. */

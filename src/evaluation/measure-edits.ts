@@ -1,7 +1,7 @@
 import { type Edit, fillTemplate, type HookLayer } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { HookFiring, MeasuredModel } from '../serving/index.js';
-import { type Answer, ScoreBook } from './score-book.js';
+import { type Answer, type Question, ScoreBook } from './score-book.js';
 
 /**
  * Prompts for measuring same-subject locality of edits without `keep` prompts of their own. They differ from
@@ -25,8 +25,12 @@ export interface EditMeasurement {
   readonly paraphraseSuccess: readonly boolean[];
   /** `nll(true) < nll(new)` per neighbourhood prompt. */
   readonly neighborhoodSuccess: readonly boolean[];
-  /** Mean negative log-probability of the new target on the edit prompt. */
-  readonly nll: number;
+  /** Mean negative log-probability of the new target on the edit prompt; null where it is no number. */
+  readonly nll: number | null;
+  /** Texts that the model does not take, so that it was measured without them; left out where there are none. */
+  readonly leftOut?: readonly string[];
+  /** Why the model does not take the edit's own prompt, so that nothing was measured; left out where it does. */
+  readonly unmeasured?: string;
   /** The strongest gate opening on the edit prompt. */
   readonly firing?: HookFiring;
 }
@@ -44,8 +48,8 @@ export async function measureEdits(
   hooks: readonly HookLayer[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<EditMeasurement[]> {
-  const edited = new ScoreBook(tokenizer);
-  const base = new ScoreBook(tokenizer);
+  const edited = new ScoreBook(tokenizer, model.limits);
+  const base = new ScoreBook(tokenizer, model.limits);
   const pending = edits.map((edit) => askAbout(edit, edited, base));
   await edited.answerWith((requests) => model.score(requests, hooks, (done, total) => onProgress?.(done, 2 * total)));
   await base.answerWith((requests) =>
@@ -56,39 +60,82 @@ export async function measureEdits(
 
 function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMeasurement {
   const prompt = fillTemplate(edit.prompt, edit.subject);
-  const { targetNew, targetTrue } = edit;
+  const { targetNew } = edit;
+  const problem = edited.problemOf({ prompt, continuation: targetNew });
+  if (problem !== undefined) return () => unmeasured(edit.id, `prompt with its target: ${problem}`);
+  const leftOut: string[] = [];
+  /** Whether the model takes a text with each of these continuations. */
+  const isTaken = (what: string, text: string, ...continuations: readonly (string | undefined)[]) => {
+    const problem = continuations
+      .map((continuation) => edited.problemOf(questionOf(text, continuation)))
+      .find((found) => found !== undefined);
+    if (problem !== undefined) leftOut.push(`${what}: ${problem}`);
+    return problem === undefined;
+  };
   const written = edited.ask({ prompt, continuation: targetNew });
-  const paraphrases = edit.paraphrases.map((text) => edited.ask({ prompt: text, continuation: targetNew }));
+  const targetTrue =
+    edit.targetTrue !== undefined && isTaken('targetTrue', prompt, edit.targetTrue) ? edit.targetTrue : undefined;
+  const targets = targetTrue === undefined ? [targetNew] : [targetNew, targetTrue];
+  const taken = (name: string, texts: readonly string[], ...continuations: readonly (string | undefined)[]) =>
+    texts.filter((text, i) => isTaken(`${name}[${i}]`, text, ...continuations));
+  const paraphraseTexts = taken('paraphrases', edit.paraphrases, ...targets);
+  const neighborhoodTexts = taken(
+    'neighborhood',
+    edit.neighborhood,
+    ...(targetTrue === undefined ? [undefined] : targets),
+  );
+  const subjectTexts = taken(edit.keep.length > 0 ? 'keep' : 'generic prompts', subjectPrompts(edit), undefined);
+  const paraphrases = paraphraseTexts.map((text) => edited.ask({ prompt: text, continuation: targetNew }));
   const unchanged = (text: string, continuation?: string) => {
-    const question = { prompt: text, ...(continuation !== undefined && { continuation }) };
+    const question = questionOf(text, continuation);
     return { edited: edited.ask(question), base: base.ask(question) };
   };
-  const neighborhood = edit.neighborhood.map((text) => unchanged(text, targetTrue));
-  const sameSubject = subjectPrompts(edit).map((text) => unchanged(text));
+  const neighborhood = neighborhoodTexts.map((text) => unchanged(text, targetTrue));
+  const sameSubject = subjectTexts.map((text) => unchanged(text));
   const rivals =
     targetTrue === undefined
       ? undefined
       : {
           prompt: edited.ask({ prompt, continuation: targetTrue }),
-          paraphrases: edit.paraphrases.map((text) => edited.ask({ prompt: text, continuation: targetTrue })),
-          neighborhood: edit.neighborhood.map((text) => edited.ask({ prompt: text, continuation: targetNew })),
+          paraphrases: paraphraseTexts.map((text) => edited.ask({ prompt: text, continuation: targetTrue })),
+          neighborhood: neighborhoodTexts.map((text) => edited.ask({ prompt: text, continuation: targetNew })),
         };
   return () => {
     const firing = strongest(written());
+    const { nll } = written();
+    const isNumber = Number.isFinite(nll);
     return {
       id: edit.id,
-      reliability: written().accuracy,
-      nll: written().nll,
+      // Where the probabilities are no numbers, none of the target's tokens is said.
+      reliability: isNumber ? written().accuracy : 0,
+      nll: isNumber ? nll : null,
       generality: paraphrases.map((answer) => answer().accuracy),
       locality: neighborhood.map((pair) => agreement(pair.edited(), pair.base())),
       sameSubjectLocality: sameSubject.map((pair) => agreement(pair.edited(), pair.base())),
-      ...(rivals && { efficacy: written().nll < rivals.prompt().nll }),
+      ...(rivals && { efficacy: nll < rivals.prompt().nll }),
       paraphraseSuccess: rivals?.paraphrases.map((rival, i) => paraphrases[i]().nll < rival().nll) ?? [],
       neighborhoodSuccess: rivals?.neighborhood.map((rival, i) => neighborhood[i].edited().nll < rival().nll) ?? [],
       ...(firing && { firing }),
+      ...(leftOut.length > 0 && { leftOut }),
     };
   };
 }
+
+function unmeasured(id: string, problem: string): EditMeasurement {
+  const nothing = {
+    generality: [],
+    locality: [],
+    sameSubjectLocality: [],
+    paraphraseSuccess: [],
+    neighborhoodSuccess: [],
+  };
+  return { id, reliability: 0, nll: null, ...nothing, unmeasured: problem };
+}
+
+const questionOf = (prompt: string, continuation: string | undefined): Question => ({
+  prompt,
+  ...(continuation !== undefined && { continuation }),
+});
 
 /** Filled prompts about the edited subject itself. */
 export function subjectPrompts(edit: Edit): string[] {

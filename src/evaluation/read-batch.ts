@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Edit } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
-import { type Candidate, resolveConflicts } from './batch-conflicts.js';
+import { resolveConflicts } from './batch-conflicts.js';
 import { asChunks, byteLines, isBlankByte, type LineProgress, readChunks, startsWithBom } from './byte-lines.js';
 import { counterfactRecord } from './counterfact-record.js';
 import { decodeLine, excerptOf } from './decode-line.js';
@@ -10,8 +10,6 @@ import { contentId, type EditFields, editFieldNames, editRecord } from './edit-r
 import { type ArrayElement, jsonElements } from './json-elements.js';
 import { describeInput, reasonOf } from './record-reason.js';
 import { zsreRecord } from './zsre-record.js';
-
-export { type Overwrite, overwrites } from './batch-conflicts.js';
 
 /** The form of the edits in a batch file. */
 export type BatchFormat = 'edits' | 'counterfact' | 'zsre';
@@ -45,6 +43,12 @@ export interface BatchReading {
   readonly linesRead: number;
 }
 
+/** A record that fits its schema, and its place in the file. */
+interface LineCandidate extends Omit<RejectedLine, 'reason'> {
+  readonly edit: Edit;
+  readonly place: string;
+}
+
 const SNIFF_BYTES = 65_536;
 const formatNames = { edits: 'hookline', counterfact: 'CounterFact', zsre: 'zsRE' } as const;
 const schemas = { edits: editRecord, counterfact: counterfactRecord, zsre: zsreRecord } as const satisfies Record<
@@ -62,8 +66,12 @@ const optionsSchema = z.strictObject({
  *
  * @throws {InvalidInputError} if the file cannot be read or an option is not valid
  */
-export function readBatch(path: string, options: ReadBatchOptions = {}): Promise<BatchReading> {
-  return parseBatch(readChunks(path), path, options);
+export function readBatch(
+  path: string,
+  options: ReadBatchOptions = {},
+  check?: Parameters<typeof parseBatch>[3],
+): Promise<BatchReading> {
+  return parseBatch(readChunks(path), path, options, check);
 }
 
 /**
@@ -71,28 +79,31 @@ export function readBatch(path: string, options: ReadBatchOptions = {}): Promise
  * with its line number and a reason, and the good ones are kept. Edits that cannot be in one batch are rejected too.
  *
  * @param what name of the source, for errors
+ * @param check why an edit that fits its schema cannot be written; undefined, as for all by default, if it can
  * @throws {InvalidInputError} if the bytes cannot be read or an option is not valid
  */
 export async function parseBatch(
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
   what: string,
   options: ReadBatchOptions = {},
+  check: (edit: Edit) => string | undefined = () => undefined,
 ): Promise<BatchReading> {
   const { limit = Number.POSITIVE_INFINITY, offset = 0, format = 'auto' } = checkedOptions(options, what);
   const progress: LineProgress = { linesRead: 0 };
   let known: BatchFormat | undefined = format === 'auto' ? undefined : format;
-  const candidates: Candidate[] = [];
+  const candidates: LineCandidate[] = [];
   const rejected: RejectedLine[] = [];
   let valid = 0;
   for await (const raw of rawRecords(asChunks(bytes), progress)) {
     const outcome = parseRecord(raw, known);
     const position = { lineNumber: raw.lineNumber, excerpt: excerptOf(raw) };
-    if ('reason' in outcome) {
-      if (valid >= offset) rejected.push({ ...position, reason: outcome.reason });
+    if ('format' in outcome) known = outcome.format;
+    const reason = 'reason' in outcome ? outcome.reason : check(outcome.edit);
+    if (reason !== undefined || 'reason' in outcome) {
+      if (valid >= offset) rejected.push({ ...position, reason: reason! });
       continue;
     }
-    known = outcome.format;
-    if (++valid > offset) candidates.push({ ...position, edit: outcome.edit });
+    if (++valid > offset) candidates.push({ ...position, place: `line ${raw.lineNumber}`, edit: outcome.edit });
     if (candidates.length === limit) break;
   }
   const { accepted, refused } = resolveConflicts(candidates);

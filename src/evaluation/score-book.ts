@@ -1,3 +1,5 @@
+import { type ModelLimits, misfitOf } from '../editing/index.js';
+import { InvalidInputError } from '../errors.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel, Score, ScoreRequest } from '../serving/index.js';
 
@@ -20,20 +22,39 @@ export interface Answer {
   readonly promptTokens: number;
 }
 
+/** A question in tokens; open if only the most probable next token is wanted. */
+type AskedRequest = ScoreRequest & { readonly open: boolean };
+
 /** Collects questions, scores each distinct one once, and hands out the answers. */
 export class ScoreBook {
   readonly #indices = new Map<string, number>();
-  readonly #requests: (ScoreRequest & { readonly open: boolean })[] = [];
+  readonly #requests: AskedRequest[] = [];
+  readonly #prepared = new Map<string, AskedRequest>();
   #answers: readonly Answer[] = [];
   readonly #tokenizer: Tokenizer;
+  readonly #limits: ModelLimits;
 
-  constructor(tokenizer: Tokenizer) {
+  constructor(tokenizer: Tokenizer, limits: ModelLimits) {
     this.#tokenizer = tokenizer;
+    this.#limits = limits;
+  }
+
+  /** Why a question cannot be asked: what is required of its tokens, and what it has. Undefined if it can be. */
+  problemOf(question: Question): string | undefined {
+    try {
+      const { tokenIds, scoredFrom } = this.#request(question);
+      if (scoredFrom === 0 || scoredFrom === tokenIds.length) return 'at least one token, got none';
+      const misfit = misfitOf(tokenIds, this.#limits);
+      return misfit && `${misfit.requirement}, got ${misfit.got}`;
+    } catch (error) {
+      if (error instanceof InvalidInputError) return error.message;
+      throw error;
+    }
   }
 
   /** Notes a question. The returned function gives its answer after {@link answerWith}. */
   ask(question: Question): () => Answer {
-    const key = JSON.stringify([question.prompt, question.continuation]);
+    const key = keyOf(question);
     let index = this.#indices.get(key);
     if (index === undefined) {
       index = this.#requests.push(this.#request(question)) - 1;
@@ -49,16 +70,24 @@ export class ScoreBook {
     this.#answers = scores.map((given, i) => answerOf(this.#requests[i], given));
   }
 
-  #request({ prompt, continuation }: Question): ScoreRequest & { open: boolean } {
+  #request(question: Question): AskedRequest {
+    const key = keyOf(question);
+    const known = this.#prepared.get(key);
+    if (known !== undefined) return known;
+    const { prompt, continuation } = question;
     const { ids } = this.#tokenizer.encode(prompt);
     // Scoring needs a token to score. An arbitrary one is used if only the most probable next token is wanted.
     const continued =
       continuation === undefined ? [ids[ids.length - 1]] : this.#tokenizer.encodePlain(` ${continuation}`).ids;
-    return { tokenIds: [...ids, ...continued], scoredFrom: ids.length, open: continuation === undefined };
+    const request = { tokenIds: [...ids, ...continued], scoredFrom: ids.length, open: continuation === undefined };
+    this.#prepared.set(key, request);
+    return request;
   }
 }
 
-function answerOf(request: ScoreRequest & { readonly open: boolean }, score: Score): Answer {
+const keyOf = ({ prompt, continuation }: Question): string => JSON.stringify([prompt, continuation]);
+
+function answerOf(request: AskedRequest, score: Score): Answer {
   const targets = request.tokenIds.slice(request.scoredFrom);
   const hits = score.argMaxIds.filter((id, t) => id === targets[t]).length;
   const nll = -score.logProbabilities.reduce((sum, value) => sum + value, 0) / targets.length;

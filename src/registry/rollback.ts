@@ -1,13 +1,28 @@
 import { InvalidInputError, PreconditionFailedError, StaleBaseError } from '../errors.js';
 import type { ObjectStore } from './object-store.js';
 import { movePointer, type PointerState, readPointer } from './pointer.js';
-import { findPublished, type LatestVersion, latest, versionOfState } from './versions.js';
+import { damageOf, findPublished, type LatestVersion } from './versions.js';
+
+/** What is optional about moving `latest`. */
+export interface RollbackOptions {
+  /** Moves although something of the version is missing or damaged. */
+  readonly force?: boolean;
+  /** The clock. */
+  readonly now?: () => Date;
+}
+
+/** Where `latest` is after a rollback. */
+export interface RolledBack extends Omit<LatestVersion, 'manifest'> {
+  /** What of the version is missing or damaged, in words; only with force is there any. */
+  readonly damage: readonly string[];
+}
 
 /**
- * Moves `latest` to another published version, back or forth. Nothing is deleted. The pointer and its log record the
- * move, and another rollback reverses it. If `latest` names the version already, nothing happens.
+ * Moves `latest` to another published version, back or forth. Everything that the version consists of is verified first.
+ * Nothing is deleted. The pointer and its log record the move, and another rollback reverses it. If `latest` names the
+ * version already, nothing happens.
  * @param by who requests it
- * @throws {InvalidInputError} if the version was never published
+ * @throws {InvalidInputError} if the version was never published, or something of it is missing or damaged
  * @throws {StaleBaseError} if somebody else moved the pointer meanwhile
  */
 export async function rollback(
@@ -15,29 +30,37 @@ export async function rollback(
   modelId: string,
   version: number,
   by: string,
-  now: () => Date = () => new Date(),
-): Promise<LatestVersion> {
+  { force = false, now = () => new Date() }: RollbackOptions = {},
+): Promise<RolledBack> {
   const current = await readPointer(store, modelId);
   if (current === undefined)
     throw new InvalidInputError(`model ${modelId}`, 'a published version', 'none in this store');
-  if (current.pointer.version === version) return versionOfState(store, modelId, current);
-  const target = await versionOfState(store, modelId, await findPublished(store, modelId, version));
-  const { manifestSha256 } = target.pointer;
+  if (current.pointer.version === version) return { ...placeOf(current), damage: [] };
+  const { pointer } = await findPublished(store, modelId, version);
+  const damage = await damageOf(store, modelId, version);
+  if (damage.length > 0 && !force) {
+    throw new InvalidInputError(`version ${version} of ${modelId}`, 'a complete one, or --force', damage.join('; '));
+  }
   const move = {
     version,
-    manifestSha256,
+    manifestSha256: pointer.manifestSha256,
     publishedBy: by,
     publishedAt: now().toISOString(),
     action: 'rollback' as const,
   };
   try {
-    const { pointer, etag } = await movePointer(store, modelId, current, move);
-    return { version, etag, manifest: target.manifest, pointer };
+    return { ...placeOf(await movePointer(store, modelId, current, move)), damage };
   } catch (error) {
     if (!(error instanceof PreconditionFailedError)) throw error;
-    return afterLostRace(store, modelId, version, current);
+    return { ...(await afterLostRace(store, modelId, version, current)), damage };
   }
 }
+
+const placeOf = ({ pointer, etag }: PointerState): Omit<RolledBack, 'damage'> => ({
+  version: pointer.version,
+  etag,
+  pointer,
+});
 
 /**
  * Somebody moved the pointer. If it is at the wanted version (perhaps by this call, whose reply was lost), all is well.
@@ -47,8 +70,8 @@ async function afterLostRace(
   modelId: string,
   version: number,
   current: PointerState,
-): Promise<LatestVersion> {
-  const found = await latest(store, modelId);
-  if (found?.version === version) return found;
-  throw new StaleBaseError(modelId, current.pointer.version, found?.version ?? null);
+): Promise<Omit<RolledBack, 'damage'>> {
+  const found = await readPointer(store, modelId);
+  if (found?.pointer.version === version) return placeOf(found);
+  throw new StaleBaseError(modelId, current.pointer.version, found?.pointer.version ?? null);
 }

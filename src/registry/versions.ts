@@ -185,6 +185,28 @@ export async function pull(store: ObjectStore, modelId: string, version?: number
 }
 
 /**
+ * What of a published version is missing or damaged, in words; empty where it is complete.
+ * @throws {InvalidInputError} if there is no such published version
+ */
+export async function damageOf(store: ObjectStore, modelId: string, version: number): Promise<readonly string[]> {
+  const found = await versionOrProblem(store, modelId, await findPublished(store, modelId, version));
+  if ('problem' in found) return [found.problem];
+  const { segments, files } = found.manifest;
+  const named = new Map([...segments, ...files].map((file) => [file.key, file]));
+  const problems: string[] = [];
+  // One at a time: nothing of them is kept.
+  for (const file of named.values()) {
+    try {
+      await pullFile(store, modelId, file);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return problems;
+}
+
+/**
  * Reads one file that a manifest names, verified.
  * @throws {DigestMismatchError} @throws {NoSuchKeyError}
  */

@@ -12,6 +12,7 @@ import { type GateSeparation, measureDrift, measureEdits, summarise } from '../e
 import type { Listener } from '../progress.js';
 import { HookableModel } from '../serving/index.js';
 import { evenly } from './evenly.js';
+import { takenPrompts } from './fit-edits.js';
 import type { ValidationRecord } from './records.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
 import type { Workbench } from './workbench.js';
@@ -61,7 +62,8 @@ async function measureGate(
     const summary = summarise(await measureEdits(edited, tokenizer, edits, hooks));
     const drift = heldOut.length > 0 ? (await measureDrift(edited, heldOut, hooks)).drift : null;
     const { reliability, generality, locality, sameSubjectLocality } = summary;
-    const perplexityRatio = drift?.perplexityRatio ?? null;
+    const ratio = drift?.perplexityRatio ?? Number.NaN;
+    const perplexityRatio = Number.isFinite(ratio) ? ratio : null;
     return { gate, reliability, generality, locality, sameSubjectLocality, perplexityRatio };
   };
   if (gate === settings.gate) return measure(await bench.edited(), stored);
@@ -77,7 +79,8 @@ async function measureGate(
 
 /**
  * How far apart the signal of a gate that compares keys is on edit prompts, paraphrases, neighbours and ordinary text. Of
- * a prompt only the strongest token counts, of the text every token. Undefined for gates that compare no keys.
+ * a prompt only the strongest token counts, of the text every token; signals that are no numbers are left out. Undefined for
+ * gates that compare no keys.
  *
  * @param textStrengths the gate's signal on every token of the text
  */
@@ -91,16 +94,17 @@ export async function gateSeparation(
   const sample = evenly(edits, comparedEdits);
   const edited = await bench.edited();
   const strongest = async (prompts: readonly string[]) => {
-    if (prompts.length === 0) return [];
-    const sequences = prompts.map((prompt) => bench.tokenizer.encode(prompt).ids);
+    const asked = prompts.map((prompt) => ({ prompt }));
+    const sequences = takenPrompts(bench.tokenizer, edited.limits, asked).map(({ tokenIds }) => tokenIds);
+    if (sequences.length === 0) return [];
     const compared = await edited.compare(sequences, bench.hooks(state));
-    return compared.map(({ strengths }) => strengths.reduce((a, b) => Math.max(a, b)));
+    return compared.map(({ strengths }) => strengths.reduce((a, b) => Math.max(a, b))).filter(Number.isFinite);
   };
   return {
     edit: await strongest(sample.map((edit) => fillTemplate(edit.prompt, edit.subject))),
     paraphrase: await strongest(sample.flatMap((edit) => edit.paraphrases)),
     neighborhood: await strongest(sample.flatMap((edit) => edit.neighborhood)),
-    text: textStrengths,
+    text: textStrengths.filter(Number.isFinite),
     threshold: bench.settings.similarityThreshold,
   };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
+import { decodeKnown } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
 import {
   canonicalJson,
@@ -61,8 +62,11 @@ export async function storedContexts(request: StoredContextsRequest): Promise<re
   return stored && decode(stored, key);
 }
 
-/** The context templates of a plan, or undefined if the model still has to write them. */
-export function plannedContexts(store: ObjectStore, plan: RoundPlan): Promise<readonly string[] | undefined> {
+/** The context templates of a plan or a registration, or undefined if the model still has to write them. */
+export function plannedContexts(
+  store: ObjectStore,
+  plan: Pick<RoundPlan, 'modelId' | 'modelDigest' | 'settings'>,
+): Promise<readonly string[] | undefined> {
   const { modelId, modelDigest, settings } = plan;
   const { contextTokens, seed } = settings;
   return storedContexts({ store, modelId, modelDigest, contextTokens, seed });
@@ -77,7 +81,7 @@ async function writePrefixes({ edited, tokenizer, contextTokens, seed }: Context
   const prompts = firstWords.map((word) => tokenizer.encode(word).ids);
   const options = { maxTokens: contextTokens, stopIds: tokenizer.eosIds, temperature: 1, topK: 50, seed };
   const generated = await edited.generate(prompts, options);
-  return generated.map(({ tokenIds }, i) => cleaned(tokenizer.decode([...prompts[i], ...tokenIds])));
+  return generated.map(({ tokenIds }, i) => cleaned(decodeKnown(tokenizer, [...prompts[i], ...tokenIds])));
 }
 
 /** Puts a text on one line, without braces, control and broken characters, and without a full stop at its end. */

@@ -3,6 +3,7 @@ import { type Edit, fillTemplate } from '../editing/index.js';
 import { subjectPrompts } from '../evaluation/index.js';
 import { type Firing, firingOf } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
+import { takenPrompts } from './fit-edits.js';
 
 /** A prompt of an edit, and the firings on it. */
 export interface PromptFirings {
@@ -14,7 +15,7 @@ export interface PromptFirings {
 }
 
 /**
- * Finds the firings on every prompt of these edits.
+ * Finds the firings on every prompt of these edits that the model takes.
  *
  * @param editIds ids in the order of the hooks' rows
  */
@@ -23,13 +24,12 @@ export async function explainGates(
   edits: readonly Edit[],
   editIds: readonly string[],
 ): Promise<PromptFirings[]> {
-  const prompts = edits.flatMap(promptsOf);
-  const sequences = prompts.map(({ prompt }) => tokenizer.encode(prompt).ids);
-  const requests = sequences.map((tokenIds) => ({ tokenIds, scoredFrom: tokenIds.length }));
+  const prompts = takenPrompts(tokenizer, edited.limits, edits.flatMap(promptsOf));
+  const requests = prompts.map(({ tokenIds }) => ({ tokenIds, scoredFrom: tokenIds.length }));
   const scores = await edited.score(requests, hooks);
-  return prompts.map((prompt, i) => ({
+  return prompts.map(({ tokenIds, ...prompt }, i) => ({
     ...prompt,
-    firings: scores[i].firings.map((firing) => firingOf(firing, sequences[i], tokenizer, editIds)),
+    firings: scores[i].firings.map((firing) => firingOf(firing, tokenIds, tokenizer, editIds)),
   }));
 }
 

@@ -2,6 +2,7 @@ export { plannedContexts } from './context-templates.js';
 export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
 export { evaluateVersion, type VersionEvaluation, validateExport } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
+export { unfitness } from './fit-edits.js';
 export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
@@ -32,12 +33,12 @@ export {
   type NamedEdits,
   nameEdits,
   type RenamedEdit,
-  removedIdsOf,
   renamedText,
 } from './round-edits.js';
+export { roundNotes } from './round-notes.js';
 export { versionRow } from './round-report.js';
 export { continuedSettings, requireSameModel, roundSettings } from './round-settings.js';
-export { missingValues, storedValues, storeMissingValues } from './search-values.js';
+export { missingValues, searchMissingValues } from './search-values.js';
 export { withSequenceThresholds } from './sequence-thresholds.js';
 export type { RoundOutcome } from './session/edit-round.js';
 export {

@@ -6,22 +6,28 @@ import type { Judgement, RejectedEdits, RoundMeasures } from './records.js';
 /** What is judged. */
 export interface JudgedRound {
   readonly measures: Pick<RoundMeasures, 'measurements' | 'drift' | 'retention'>;
-  readonly criteria: PublishCriteria;
+  /** Null publishes every round of which some edit was written. */
+  readonly criteria: PublishCriteria | null;
   /** Number of the solve, from 0. */
   readonly attempt: number;
-  /** How many edits the plan has, rejected ones included. */
-  readonly planned: number;
+  /** How many edits of the plan can be written, those included that failed before. */
+  readonly writable: number;
+  /** Edits of the plan that are not in this solve. */
+  readonly rejected: RejectedEdits;
 }
 
 /**
  * Decides whether a round is published. Edits that fail are rejected and the rest is solved again, as often as the criteria
- * allow and as long as enough edits are left. After that the round as a whole must meet the criteria.
+ * allow and as long as enough edits are left. After that the round as a whole must meet the criteria. A round of which no edit
+ * could be written is rejected.
  */
-export function judgeRound({ measures, criteria, attempt, planned }: JudgedRound): Judgement {
+export function judgeRound({ measures, criteria, attempt, writable, rejected }: JudgedRound): Judgement {
   const { measurements } = measures;
+  if (measurements.length === 0) return { decision: 'reject', reason: rejectedText(rejected), offenders: [] };
+  if (criteria === null) return { decision: 'publish', reason: '', offenders: [] };
   const failed = failedEdits(measurements, criteria);
   const kept = measurements.length - failed.length;
-  const mayRepeat = attempt < criteria.maxRepeats && kept > 0 && kept / planned >= criteria.minKeptShare;
+  const mayRepeat = attempt < criteria.maxRepeats && kept > 0 && kept / writable >= criteria.minKeptShare;
   if (failed.length > 0 && mayRepeat) return { decision: 'repeat', reason: rejectedText(failed), offenders: failed };
   const missed = missedRequirements(measures, criteria);
   const decision = missed.length === 0 ? 'publish' : 'reject';
@@ -29,7 +35,8 @@ export function judgeRound({ measures, criteria, attempt, planned }: JudgedRound
 }
 
 function failedEdits(measurements: readonly EditMeasurement[], criteria: PublishCriteria): RejectedEdits {
-  return measurements.flatMap(({ id, reliability, locality }) => {
+  return measurements.flatMap(({ id, reliability, locality, unmeasured }) => {
+    if (unmeasured !== undefined) return [{ id, reason: unmeasured }];
     const reasons = [
       ...tooLow('reliability', reliability, criteria.editReliability),
       ...tooLow('locality', mean(locality), criteria.editLocality),

@@ -1,7 +1,7 @@
 /** @file Measures what a solve did to a round's edits, and to everything that should not have changed. */
 import type { Edit, EditState } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
-import { decodeEdits, type EditMeasurement, mean, measureEdits } from '../evaluation/index.js';
+import { type Drift, decodeEdits, type EditMeasurement, mean, measureEdits } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { compareGates, gateSeparation } from './compare-gates.js';
 import { measureHooks } from './evaluate-version.js';
@@ -62,11 +62,20 @@ export async function measureRound(
     firedBy: measurements.map(({ firing }) => (firing && state.editIds[firing.editIndex]) ?? null),
     before,
     answers,
-    drift,
+    drift: drift && inNumbers(drift),
     retention: mean(retained.map(({ reliability }) => reliability)),
     separation: (await gateSeparation(bench, state, edits, textStrengths)) ?? null,
     gates,
   });
+}
+
+/** JSON holds no NaN and no infinity. Drift that is no number is as large as a number can be: no criterion lets it pass. */
+function inNumbers(drift: Drift): Drift {
+  const entries = Object.entries(drift).map(([name, value]) => [
+    name,
+    Number.isFinite(value) ? value : Number.MAX_VALUE,
+  ]);
+  return Object.fromEntries(entries) as Drift;
 }
 
 /** A model without gates reports a firing of strength NaN, which JSON cannot hold: it is left out. */

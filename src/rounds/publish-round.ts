@@ -12,7 +12,8 @@ import {
 } from '../registry/index.js';
 import { publishVersion } from './publish-version.js';
 import type { RejectedEdits, RoundMeasures, RoundPlan, SolveRecord } from './records.js';
-import { keptEdits, renamedText } from './round-edits.js';
+import { activeOf, keptEdits, renamedText } from './round-edits.js';
+import { roundNotes } from './round-notes.js';
 import { ancestorsOf, roundReport } from './round-report.js';
 import { versionMetrics } from './version-metrics.js';
 
@@ -21,7 +22,7 @@ export interface Attempt {
   readonly plan: RoundPlan;
   readonly dModel: number;
   readonly dInner: number;
-  /** Edits of the plan that the criteria rejected before this solve. */
+  /** Edits of the plan that are not in this solve. */
   readonly rejectedEdits: RejectedEdits;
   readonly solved: SolveRecord;
   readonly measures: RoundMeasures;
@@ -97,6 +98,9 @@ async function reportAttempt(
   const edits = keptEdits(plan.edits, rejectedEdits);
   const base = ref === null ? undefined : { ref, manifest: await readManifest(store, modelId, ref.version) };
   const metrics = versionMetrics(measures, solved);
+  const facts = [...activeOf(base?.manifest), ...edits];
+  const { measurements } = measures;
+  const notes = roundNotes({ rejectedEdits, measurements, rivals: solved.rivals, facts });
   const report = await roundReport({
     modelId,
     modelDigest,
@@ -111,10 +115,7 @@ async function reportAttempt(
     ancestors: base ? await ancestorsOf(store, modelId, base.manifest) : [],
     rejected: plan.rejected,
     ...(rejectedBecause !== undefined && { rejectedBecause }),
-    notes: [
-      ...(plan.renamed ?? []).map((edit) => `${renamedText(edit)}.`),
-      ...rejectedEdits.map(({ id, reason }) => `Edit ${id} was rejected, and the rest solved again: ${reason}.`),
-    ],
+    notes: [...(plan.renamed ?? []).map((edit) => `${renamedText(edit)}.`), ...notes.map((note) => `${note}.`)],
     createdAt: now(),
   });
   return { edits, metrics, report, base };

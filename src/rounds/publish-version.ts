@@ -1,5 +1,6 @@
 /** @file Publishes what a round or a revocation made as the next version of a model. */
 import type { Edit, Hyperparameters } from '../editing/index.js';
+import { factOf } from '../evaluation/index.js';
 import {
   type Base,
   canonicalJson,
@@ -80,11 +81,12 @@ function draftEdits({ edits, removedIds, removedStatus: status = 'overwritten', 
   const earlier = (base?.manifest.edits ?? []).map((edit) =>
     removed.has(edit.id) && edit.status === 'active' ? { ...edit, status } : edit,
   );
-  return [...earlier, ...edits.map((edit) => draftEdit(edit, earlier))];
+  const lastOf = new Map(earlier.map((edit) => [factOf(edit), edit]));
+  return [...earlier, ...edits.map((edit) => draftEdit(edit, lastOf.get(factOf(edit))))];
 }
 
-function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, earlier: readonly DraftEdit[]): DraftEdit {
-  const last = earlier.findLast((old) => old.subject === subject && old.prompt === prompt);
+/** @param last the last earlier edit of the same fact, if there is one */
+function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, last: DraftEdit | undefined): DraftEdit {
   return {
     id,
     subject,

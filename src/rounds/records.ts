@@ -22,6 +22,13 @@ export const editSchema = z.strictObject({
 /** A line of a batch that was rejected. */
 export const rejectedLineSchema = z.strictObject({ lineNumber: z.int(), reason: z.string(), excerpt: z.string() });
 
+/**
+ * Edits of a plan that are not written, each with the reason: because they cannot be, or because they failed a criterion.
+ * `attempt-<n>/excluded.json` holds those from before a solve.
+ */
+export const rejectedEditsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
+export type RejectedEdits = z.infer<typeof rejectedEditsSchema>;
+
 /** Everything that the stages of a round need to know: `rounds/<roundId>/<planId>/plan.json`. */
 export const roundPlanSchema = z.strictObject({
   schemaVersion: z.literal(1),
@@ -40,6 +47,8 @@ export const roundPlanSchema = z.strictObject({
   overwrites: z.array(z.strictObject({ newId: z.string(), oldId: z.string() })),
   /** Edits that are written under another id than their batch gave them; left out if there are none. */
   renamed: z.array(z.strictObject({ from: z.string(), to: z.string() })).exactOptional(),
+  /** Edits that contradict or repeat others of the round and are not written; left out if there are none. */
+  refused: rejectedEditsSchema.exactOptional(),
   /** Lines that were rejected in the batches of this round. */
   rejected: z.array(rejectedLineSchema),
   /** Indices of the edits of each container task. */
@@ -71,6 +80,10 @@ const revocationSchema = z.object({
   forced: z.boolean(),
 });
 
+/** Two edits with different targets, of which one's prompt opens the other's gate; see `rivalsOf`. */
+const rivalSchema = z.strictObject({ id: z.string(), otherId: z.string(), similarity: z.number() });
+export type Rival = z.infer<typeof rivalSchema>;
+
 /**
  * The metrics in a manifest: what was measured of one round, and how long it took. A revocation writes no edits; its metrics
  * are measured on all edits that stay active.
@@ -95,6 +108,8 @@ export const versionMetricsSchema = z.object({
   secondsForSolve: z.number(),
   /** Which solver factored the key statistics of each layer, and why; left out where that is not known. */
   solvers: z.record(z.string(), solverSchema).exactOptional(),
+  /** The most similar pairs of a new edit and another active one that say different things; left out without any. */
+  rivals: z.array(rivalSchema).exactOptional(),
   revocation: revocationSchema.exactOptional(),
 });
 
@@ -102,15 +117,13 @@ export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
 const nullableNumber = z.number().nullable();
 
-/** Edits that the criteria rejected before this solve: `attempt-<n>/excluded.json`. */
-export const rejectedEditsSchema = z.array(z.strictObject({ id: z.string(), reason: z.string() }));
-export type RejectedEdits = z.infer<typeof rejectedEditsSchema>;
-
 /** What is recorded of a solve beside its segment: `attempt-<n>/solve.json`. */
 export const solveRecordSchema = z.strictObject({
   schemaVersion: z.literal(1),
   /** Ids of the edits that were written, in the segment's order. */
   editIds: z.array(z.string()),
+  /** Edits that could not be written; left out if there are none. */
+  refused: rejectedEditsSchema.exactOptional(),
   segmentSha256: sha256,
   segmentSizeBytes: count,
   /** The written share of each edit, by layer. */
@@ -121,6 +134,7 @@ export const solveRecordSchema = z.strictObject({
   secondsForValues: z.number(),
   secondsForSolve: z.number(),
   solvers: z.record(z.string(), solverSchema).exactOptional(),
+  rivals: z.array(rivalSchema).exactOptional(),
   layers: z.array(
     z.strictObject({ layer: count, edits: count, relativeChange: z.number(), writtenShareMedian: nullableNumber }),
   ),
@@ -144,8 +158,10 @@ const measurementSchema = z.strictObject({
   efficacy: z.boolean().exactOptional(),
   paraphraseSuccess: z.array(z.boolean()),
   neighborhoodSuccess: z.array(z.boolean()),
-  nll: z.number(),
+  nll: nullableNumber,
   firing: firingSchema.exactOptional(),
+  leftOut: z.array(z.string()).exactOptional(),
+  unmeasured: z.string().exactOptional(),
 });
 
 const answerSchema = z.strictObject({ id: z.string(), text: z.string(), exactMatch: z.boolean() });
@@ -226,7 +242,14 @@ export type RoundOutcomeRecord = z.infer<typeof endedRoundSchema>;
 /** What of a solve's record the report and the metrics use. */
 export type SolvedRound = Pick<
   SolveRecord,
-  'writtenShare' | 'valueSteps' | 'valueLosses' | 'secondsForValues' | 'secondsForSolve' | 'layers' | 'solvers'
+  | 'writtenShare'
+  | 'valueSteps'
+  | 'valueLosses'
+  | 'secondsForValues'
+  | 'secondsForSolve'
+  | 'layers'
+  | 'solvers'
+  | 'rivals'
 >;
 
 /** What was measured of a round. A list holds one item for each edit, if not said otherwise. */

@@ -1,7 +1,6 @@
 /** @file The edits of a round: under which ids they are written, which edits they overwrite, and which stay active beside them. */
 import type { Edit } from '../editing/index.js';
-import { InvalidInputError } from '../errors.js';
-import { contentId, overwrites, repeatedIn } from '../evaluation/index.js';
+import { contentId, overwrites, resolveConflicts } from '../evaluation/index.js';
 import type { Manifest, ManifestEdit } from '../registry/index.js';
 import type { RejectedEdits, RoundPlan } from './records.js';
 
@@ -14,27 +13,24 @@ export interface RenamedEdit {
   readonly to: string;
 }
 
-/** The edits of a round, each under an id of its own, those that they overwrite, and those that were given another id. */
-export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed'>;
+/**
+ * The edits of a round, each under an id of its own, those that they overwrite, those that were given another id, and
+ * those that cannot be written together with the others.
+ */
+export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed' | 'refused'>;
 
 /**
- * Names a round's edits, and finds the edits of the base that they overwrite: those of the same subject and prompt. An id
- * stands for one active fact. An edit whose id belongs to an active edit of another fact is written as `<id>~<content id>`.
+ * Names a round's edits, and finds the edits of the base that they overwrite: those of the same fact. An id stands for one
+ * active fact. An edit whose id belongs to another edit of the round, or to an active edit of another fact, is written as
+ * `<id>~<content id>`. Of edits that contradict or repeat each other, those are refused that a batch file would lose.
  *
  * Bases of release 0.1 may hold several active facts under one id. A solve can only remove these together. So where one of
  * them is overwritten, the others are written again, each under an id of its own.
  *
- * @param written the edits of the batch; their ids differ
- * @param base    the version that the round stands on; undefined before the first
- * @throws {InvalidInputError} if an id or a fact stands twice in the batch
+ * @param base the version that the round stands on; undefined before the first
  */
 export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
-  const repeated = repeatedIn(written);
-  if (repeated !== undefined) throw new InvalidInputError('edits of a round', 'each id and each fact once', repeated);
   const active = activeOf(base).map(bareEdit);
-  const pairs = overwrites(written, active);
-  const oldIdsOf = new Map<string, string[]>();
-  for (const { newId, oldId } of pairs) oldIdsOf.set(newId, [...(oldIdsOf.get(newId) ?? []), oldId]);
   const activeIds = new Set(active.map(({ id }) => id));
   const usedIds = new Set([...activeIds, ...written.map(({ id }) => id)]);
   const withOwnId = (edit: Edit): Edit => {
@@ -43,25 +39,38 @@ export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'
     usedIds.add(id);
     return { ...edit, id };
   };
-  const named = written.map((edit) => {
+  const firstOfId = new Map(written.toReversed().map((edit) => [edit.id, edit]));
+  const distinct = written.map((edit) => (firstOfId.get(edit.id) === edit ? edit : withOwnId(edit)));
+  const oldIdsOf = new Map<string, string[]>();
+  for (const { newId, oldId } of overwrites(distinct, active)) {
+    oldIdsOf.set(newId, [...(oldIdsOf.get(newId) ?? []), oldId]);
+  }
+  const named = distinct.map((edit, e) => {
     const oldIds = oldIdsOf.get(edit.id) ?? [];
     const isFree = !activeIds.has(edit.id) || oldIds.includes(edit.id);
-    return { from: edit.id, oldIds, edit: isFree ? edit : withOwnId(edit) };
+    return { from: written[e].id, oldIds, edit: isFree ? edit : withOwnId(edit) };
   });
-  const overwritten = new Set(pairs.map(({ oldId }) => oldId));
-  const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(written, [edit]).length === 0);
+  const { refused } = resolveConflicts(named.map(({ edit }) => ({ edit, place: `edit ${edit.id}` })));
+  const refusedIds = new Set(refused.map(({ candidate }) => candidate.edit.id));
+  const kept = named.filter(({ edit }) => !refusedIds.has(edit.id));
+  const overwritten = new Set(kept.flatMap(({ oldIds }) => oldIds));
+  const keptEdits = kept.map(({ edit }) => edit);
+  const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(keptEdits, [edit]).length === 0);
   const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldIds: [edit.id], edit: withOwnId(edit) }))];
   const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
   return {
     edits: all.map(({ edit }) => planned(edit)),
-    overwrites: all.flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
+    overwrites: all
+      .filter(({ edit }) => !refusedIds.has(edit.id))
+      .flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
     ...(renamed.length > 0 && { renamed }),
+    ...(refused.length > 0 && { refused: refused.map(({ candidate, reason }) => ({ id: candidate.edit.id, reason })) }),
   };
 }
 
 /** What a user is told of an edit that was given another id: a sentence without its full stop. */
 export const renamedText = ({ from, to }: RenamedEdit): string =>
-  `Edit ${from} is written as ${to}: an active edit of another fact bears its id`;
+  `Edit ${from} is written as ${to}: another edit bears its id`;
 
 /** Edits of the base that stay active beside a round. @param removedIds ids of the edits that the round removes */
 export function earlierEdits(
@@ -92,7 +101,8 @@ export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: Earlier
   return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
 }
 
-const activeOf = (base: Pick<Manifest, 'edits'> | undefined): readonly ManifestEdit[] =>
+/** The active edits of a version; none before the first. */
+export const activeOf = (base: Pick<Manifest, 'edits'> | undefined): readonly ManifestEdit[] =>
   (base?.edits ?? []).filter(({ status }) => status === 'active');
 
 const planned = (edit: Edit): RoundPlan['edits'][number] => ({

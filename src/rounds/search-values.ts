@@ -2,8 +2,11 @@
 import { type Edit, type EditState, tokenizeEdit } from '../editing/index.js';
 import { TransientError } from '../errors.js';
 import type { Listener } from '../progress.js';
-import type { ObjectStore } from '../registry/index.js';
+import type { Manifest, ObjectStore } from '../registry/index.js';
+import { fitEdits } from './fit-edits.js';
+import type { RoundPlan } from './records.js';
 import { readValue, type StoredValue, storeValue } from './stored-value.js';
+import { valueKeysOf } from './value-key.js';
 import type { Workbench } from './workbench.js';
 
 /** Where the values of a model are stored, and how long each is. */
@@ -49,7 +52,7 @@ export async function* searchValues(
   { before, edits, contexts }: SearchRequest,
   { onProgress, signal }: SearchListener = {},
 ): AsyncGenerator<readonly FoundValue[]> {
-  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, contexts));
+  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, contexts, bench.model.config));
   const total = edits.length;
   const search = await bench.values();
   signal?.throwIfAborted();
@@ -69,13 +72,28 @@ export async function* searchValues(
   }
 }
 
-/** The edits whose values are not stored yet. @param keys the content key of each edit's value */
+/** Some edits of a planned round. */
+export interface PlannedEdits {
+  readonly plan: RoundPlan;
+  readonly edits: readonly Edit[];
+  /** The version that the round stands on; undefined before the first. */
+  readonly base: BaseVersion | undefined;
+}
+
+/** A version that a round stands on. */
+export interface BaseVersion {
+  readonly state: EditState;
+  readonly manifest: Manifest;
+}
+
+/** The edits whose values are not stored yet. @param contexts those that the values depend on */
 export async function missingValues(
   { store, modelId, dModel }: ValuePlace,
-  edits: readonly Edit[],
-  keys: readonly string[],
+  { plan, edits, base }: PlannedEdits,
+  contexts: readonly string[],
 ): Promise<MissingValue[]> {
   const missing: MissingValue[] = [];
+  const keys = valueKeysOf(plan, base?.manifest, contexts, edits);
   for (const [e, edit] of edits.entries()) {
     const stored = await readValue({ store, modelId }, keys[e], dModel);
     if (stored === undefined) missing.push({ edit, contentKey: keys[e] });
@@ -83,16 +101,24 @@ export async function missingValues(
   return missing;
 }
 
-/** Searches missing values, and stores each micro-batch as soon as it is done. */
-export async function storeMissingValues(
+/**
+ * Searches the values that are not stored yet, and stores each micro-batch as soon as it is done. No value is searched for
+ * edits that the model cannot take: `solveRound` refuses them.
+ */
+export async function searchMissingValues(
   bench: Workbench,
-  { missing, ...search }: Omit<SearchRequest, 'edits'> & { readonly missing: readonly MissingValue[] },
+  planned: PlannedEdits,
   listener: SearchListener = {},
 ): Promise<void> {
+  const contexts = await bench.contexts();
+  const { fit: edits } = fitEdits(bench, planned.edits, contexts);
+  const place = { store: bench.store, modelId: bench.modelId, dModel: bench.model.config.dModel };
+  const missing = await missingValues(place, { ...planned, edits }, contexts);
   const total = missing.length;
-  const edits = missing.map(({ edit }) => edit);
+  if (total === 0) return;
+  const search = { before: planned.base?.state ?? bench.emptyState, edits: missing.map(({ edit }) => edit), contexts };
   let stored = 0;
-  for await (const batch of searchValues(bench, { ...search, edits }, listener)) {
+  for await (const batch of searchValues(bench, search, listener)) {
     for (const { index, value } of batch) await storeValue(bench, missing[index].contentKey, value);
     stored += batch.length;
     listener.onProgress?.({ stage: 'values', done: stored, total, unit: 'edits', detail: 'stored' });

@@ -1,6 +1,7 @@
 import { type Edit, fillTemplate, type HookLayer, type Hyperparameters, KeyCollection } from '../editing/index.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import { type Device, rowsPerBatch } from '../runtime/index.js';
+import { takenPrompts } from './fit-edits.js';
 
 /** A version whose hooks are put behind the sequence gate. */
 export interface SequenceGateRequest {
@@ -22,10 +23,8 @@ export interface SequenceGateRequest {
 export async function withSequenceThresholds(request: SequenceGateRequest): Promise<HookLayer[]> {
   const { model, tokenizer, hooks, edits, device } = request;
   const settings = { ...request.settings, gate: 'sequence' as const };
-  const prompts = edits.map(({ prompt, subject }) => ({
-    tokenIds: tokenizer.encode(fillTemplate(prompt, subject)).ids,
-    lookupIndex: 0,
-  }));
+  const asked = edits.map(({ prompt, subject }) => ({ prompt: fillTemplate(prompt, subject), lookupIndex: 0 }));
+  const prompts = takenPrompts(tokenizer, model.config, asked);
   const collection = await KeyCollection.compile(model, settings, device);
   try {
     const strongest = await collection.strongest(prompts, hooks, rowsPerBatch, () => 'closed');

@@ -20,12 +20,14 @@ interface ValuePlace {
 }
 
 const finite = z.string().min(1).transform(Number).pipe(z.number());
+/** A search whose losses are no numbers found nothing. That is stored too, so that it is not repeated. */
+const anyNumber = finite.or(z.literal('NaN').transform(() => Number.NaN));
 
 const metadataSchema = z.strictObject({
   kind: z.literal('value'),
   formatVersion: z.literal('1'),
   contentKey: z.string(),
-  nll: finite,
+  nll: anyNumber,
   hit: z.enum(['true', 'false']),
   seconds: finite,
 });

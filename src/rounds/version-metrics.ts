@@ -10,7 +10,8 @@ export function versionMetrics(
     secondsForValues,
     secondsForSolve,
     solvers,
-  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve' | 'solvers'>,
+    rivals,
+  }: Pick<SolvedRound, 'writtenShare' | 'secondsForValues' | 'secondsForSolve' | 'solvers' | 'rivals'>,
 ): VersionMetrics {
   return {
     ...summarise(measurements),
@@ -23,6 +24,7 @@ export function versionMetrics(
     secondsForValues,
     secondsForSolve,
     ...(solvers && { solvers }),
+    ...(rivals && { rivals }),
   };
 }
 

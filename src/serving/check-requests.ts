@@ -1,17 +1,14 @@
 /** @file What an edited model refuses. */
 
-import { comparesKeys, type GateKind, type HookLayer } from '../editing/index.js';
+import { comparesKeys, type GateKind, type HookLayer, type ModelLimits, misfitOf } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig } from '../model/index.js';
 import type { SequenceOptions } from './growing-sequence.js';
 
 /** @throws {InvalidInputError} if the sequence is empty, too long, or has an id outside the vocabulary */
-export function checkSequence(what: string, tokenIds: readonly number[], { maxTokens, vocab }: ModelConfig): void {
-  if (tokenIds.length < 1 || tokenIds.length > maxTokens) {
-    throw new InvalidInputError(what, `1 to ${maxTokens} tokens`, String(tokenIds.length));
-  }
-  const foreign = tokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
-  if (foreign !== undefined) throw new InvalidInputError(what, `token ids of 0 .. ${vocab - 1}`, String(foreign));
+export function checkSequence(what: string, tokenIds: readonly number[], limits: ModelLimits): void {
+  const misfit = misfitOf(tokenIds, limits);
+  if (misfit) throw new InvalidInputError(what, misfit.requirement, misfit.got);
 }
 
 /** @throws {InvalidInputError} if hookable layers are not different layers of the model */

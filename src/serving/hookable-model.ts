@@ -1,4 +1,4 @@
-import type { GateKind, HookLayer } from '../editing/index.js';
+import type { GateKind, HookLayer, ModelLimits } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Model } from '../model/index.js';
 import type { Device } from '../runtime/index.js';
@@ -116,6 +116,11 @@ export class HookableModel {
     requirePositiveInteger('rowsPerBatch', rowsPerBatch);
     const trunk = await Trunk.compile(model, layers, gate, device);
     return new HookableModel(model, { layers, gate, rowsPerBatch }, trunk, new VocabularyHead(model, device));
+  }
+
+  /** Which sequences it takes. */
+  get limits(): ModelLimits {
+    return this.model.config;
   }
 
   /**

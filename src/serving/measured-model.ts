@@ -1,4 +1,4 @@
-import type { HookLayer } from '../editing/index.js';
+import type { HookLayer, ModelLimits } from '../editing/index.js';
 import type { Tensor } from '../tensor/index.js';
 import type { Generated } from './growing-sequence.js';
 import type {
@@ -12,7 +12,7 @@ import type {
 import { LogitsComparison } from './logits-comparison.js';
 
 /** What measuring needs of a model. With hooks it is the edited model, with `undefined` the base model. */
-export type MeasuredModel = Pick<HookableModel, 'score' | 'generate' | 'compare'>;
+export type MeasuredModel = Pick<HookableModel, 'limits' | 'score' | 'generate' | 'compare'>;
 
 /** A model that takes no hooks, such as an export. */
 export interface FixedModel {
@@ -37,6 +37,10 @@ export class ExportedModel implements MeasuredModel {
   constructor(base: HookableModel, exported: FixedModel) {
     this.#base = base;
     this.#exported = exported;
+  }
+
+  get limits(): ModelLimits {
+    return this.#base.limits;
   }
 
   score(

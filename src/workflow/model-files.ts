@@ -19,7 +19,8 @@ export interface ModelPlace {
 }
 
 type Registered = Pick<Registration, 'modelId' | 'modelDigest' | 'source'>;
-type StoreFile = Extract<Registration['source'], { readonly kind: 'store' }>['files'][number];
+/** A file of a model in the store. */
+export type StoreFile = Extract<Registration['source'], { readonly kind: 'store' }>['files'][number];
 
 /**
  * Opens the model of a registration. Its weights are read and compared with the registration's digest once. Later, files of
@@ -103,8 +104,7 @@ async function download(
   for (const file of files) {
     report(file.name);
     signal?.throwIfAborted();
-    const { bytes } = await store.get(file.key);
-    requireContent(file, bytes);
+    const bytes = await fetchFile(store, file);
     await writeFile(join(folder, file.name), bytes, { flush: true });
     done += bytes.length;
     report(file.name);
@@ -115,10 +115,13 @@ async function download(
   await recordFiles(join(folder, recordName), registration.modelDigest, paths);
 }
 
-function requireContent({ key, sizeBytes, sha256 }: StoreFile, bytes: Uint8Array): void {
+/** The store's copy of a file. @throws {DigestMismatchError | MalformedFileError | NoSuchKeyError} if it is damaged or missing */
+export async function fetchFile(store: ObjectStore, { key, sizeBytes, sha256 }: StoreFile): Promise<Uint8Array> {
+  const { bytes } = await store.get(key);
   if (bytes.length !== sizeBytes) throw new MalformedFileError(key, `${sizeBytes} bytes`, `${bytes.length}`);
   const actual = digestOf(bytes);
   if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
+  return bytes;
 }
 
 /** Reads and compares all weights, unless it is recorded that these files are the registration's. */

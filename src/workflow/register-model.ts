@@ -83,9 +83,9 @@ export async function registerModel(
   return registration;
 }
 
-function shapeOf({ config }: Model): Pick<Registration, 'layerCount' | 'maxTokens' | 'dModel' | 'dInner'> {
-  const { layers: layerCount, maxTokens, dModel, dInner } = config;
-  return { layerCount, maxTokens, dModel, dInner };
+function shapeOf({ config }: Model): Pick<Registration, 'layerCount' | 'maxTokens' | 'vocab' | 'dModel' | 'dInner'> {
+  const { layers: layerCount, maxTokens, vocab, dModel, dInner } = config;
+  return { layerCount, maxTokens, vocab, dModel, dInner };
 }
 
 async function sourceOf(

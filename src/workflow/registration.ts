@@ -26,6 +26,8 @@ export const registrationSchema = z.strictObject({
   source: modelSourceSchema,
   layerCount: positive,
   maxTokens: positive,
+  /** Tokens of the vocabulary; absent in registrations of release 0.1. */
+  vocab: positive.exactOptional(),
   dModel: positive,
   dInner: positive,
   settings: storedHyperparametersSchema,

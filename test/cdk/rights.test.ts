@@ -50,6 +50,14 @@ describe('the rights of the stages', () => {
     expect(stagesThatMay('s3:PutObject', 'models/m/model.json')).toEqual([]);
   });
 
+  it('let ingest read what it counts tokens with, and keep what it counted with', () => {
+    const context = `models/m/statistics/${'0'.repeat(64)}/contexts.json`;
+    for (const key of [`models/m/source/${'0'.repeat(64)}/tokenizer.json`, 'models/m/model.json', context]) {
+      expect(stagesThatMay('s3:GetObject', key), key).toContain('ingest');
+    }
+    expect(stagesThatMay('s3:PutObject', `models/m/batches/${'0'.repeat(64)}/contexts.json`)).toContain('ingest');
+  });
+
   it('let nobody delete what is published, leased or stored for good', () => {
     for (const key of ['latest.json', 'lease.json', 'versions/000001/manifest.json', 'batches/0/receipt.json']) {
       expect(stagesThatMay('s3:DeleteObject', `models/m/${key}`), key).toEqual([]);

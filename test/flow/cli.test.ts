@@ -166,7 +166,13 @@ describe('the versions of a store', () => {
     expect(back.errors).toContain(`hookline rollback 3 --store ${at('store')} --model-id tiny`);
     expect(await jsonOf('versions', ...store)).toMatchObject({ latest: 1 });
     expect((await run('rollback', '1', ...store)).output).toContain('nothing changed');
-    expect(await jsonOf('rollback', '3', ...store)).toEqual({ modelId: 'tiny', previous: 1, latest: 3, moved: true });
+    expect(await jsonOf('rollback', '3', ...store)).toEqual({
+      modelId: 'tiny',
+      previous: 1,
+      latest: 3,
+      moved: true,
+      damage: [],
+    });
   });
 
   it('are verified to the byte', async () => {

@@ -180,6 +180,26 @@ describe('the workflow on the bundled model', () => {
     expect(await run('model', 'register', ...model, '--require', ...lenient)).toMatchObject({ exitCode: 0 });
     expect(await edit()).toMatchObject({ exitCode: 0 });
   });
+
+  it('names what it rejects, measures in part, or finds in the way of another edit, and publishes the rest', async () => {
+    const { subject, prompt } = JSON.parse(lines[6]) as { subject: string; prompt: string };
+    const long = 'w '.repeat(600);
+    const records = [
+      { id: 'one', subject, prompt, targetNew: 'Felmouth', paraphrases: [long] },
+      { id: 'other-words', subject, prompt: prompt.replace('{}', 'our {}'), targetNew: 'Gorsend' },
+      { id: 'overlong', subject: 'Pilkea Kunsa', prompt: `${long}{} lives in`, targetNew: 'Gorsend' },
+    ];
+    writeFileSync(at('mixed.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    const { exitCode, errors } = await run('run', '--batch', at('mixed.jsonl'));
+    expect({ exitCode, errors }).toMatchObject({ exitCode: 0 });
+    for (const warning of [
+      /^warning: .*mixed\.jsonl, line 3: prompt with its target: 1 to 512 tokens, got \d{3}$/m,
+      /^warning: Edit one was measured without what the model does not take: paraphrases\[0\]: 1 to 512 tokens, got \d{3}$/m,
+      /^warning: The prompt of edit other-words \(.* -> Gorsend\) opens the gate of edit one \(.* -> Felmouth\)/m,
+    ]) {
+      expect(errors).toMatch(warning);
+    }
+  });
 });
 
 describe('hookline up', () => {

@@ -1,5 +1,6 @@
 /** @file Executions of the workflow's functions over a memory store, with made-up results of the container tasks. */
 
+import { join } from 'node:path';
 import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
 import { keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
 import { identity } from '../../src/linalg/matrix.js';
@@ -66,7 +67,8 @@ export function registrationOf(more: Partial<Registration> = {}): Registration {
     schemaVersion: 1,
     modelId,
     modelDigest: hookedModel.modelDigest,
-    source: { kind: 'directory', path: '/models/made-up' },
+    // Ingest tokenizes: the made-up model reads as the bundled one does.
+    source: { kind: 'directory', path: join(import.meta.dirname, '../../examples/aldermark/model') },
     layerCount: 4,
     maxTokens: 512,
     dModel: 8,

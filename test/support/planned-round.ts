@@ -23,6 +23,7 @@ export interface PlanChanges {
   readonly settings?: Partial<Hyperparameters>;
   readonly base?: RoundPlan['base'];
   readonly overwrites?: RoundPlan['overwrites'];
+  readonly refused?: RoundPlan['refused'];
   readonly shards?: readonly (readonly number[])[];
 }
 
@@ -82,10 +83,14 @@ export class PlannedRounds {
     return join(this.folder, 'model');
   }
 
-  /** Stores a plan. @returns its key */
-  async plan(changes: PlanChanges = {}): Promise<string> {
+  /** Stores a plan of the first edits. @returns its key */
+  plan(changes: PlanChanges = {}): Promise<string> {
+    return this.planOf(this.edits.slice(0, changes.edits ?? 4), changes);
+  }
+
+  /** Stores a plan of these edits. @returns its key */
+  async planOf(edits: readonly Edit[], changes: Omit<PlanChanges, 'edits'> = {}): Promise<string> {
     const { registration } = this;
-    const edits = this.edits.slice(0, changes.edits ?? 4);
     const settings = { ...registration.settings, ...changes.settings };
     const all = changes.shards ?? [edits.map((_, e) => e)];
     const plan = roundPlanSchema.parse({
@@ -99,6 +104,7 @@ export class PlannedRounds {
       overwrites: changes.overwrites ?? [],
       rejected: [],
       compareGates: false,
+      ...(changes.refused && { refused: changes.refused }),
       statistics: registeredInputs(registration, settings).map((inputs) => ({
         layer: inputs.layer,
         digest: contentKey(inputs),
@@ -107,7 +113,7 @@ export class PlannedRounds {
       valueShards: all,
       validationShards: all,
       heldOut: registration.heldOut,
-    } satisfies Record<Exclude<keyof RoundPlan, 'renamed'>, unknown>);
+    } satisfies Record<Exclude<keyof RoundPlan, 'renamed' | 'refused'>, unknown>);
     const key = planKeyOf(modelId, plan.roundId, contentKey(plan).slice(0, 16));
     await this.put(key, plan);
     return key;

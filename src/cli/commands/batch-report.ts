@@ -41,7 +41,7 @@ export async function reportBatches(
   for (const version of versions) rounds.push(await readPublishedRound(store, modelId, version));
   terminal.json({
     modelId,
-    versions: rounds.map(({ version, metrics, renamed }) => ({ version, metrics, renamed })),
+    versions: rounds.map(({ version, metrics, renamed, notes }) => ({ version, metrics, renamed, notes })),
     rejected: batches.flatMap((batch) => batch.rejected),
     batches,
     ...more,
@@ -50,6 +50,7 @@ export async function reportBatches(
   for (const { newId, oldId } of rounds.flatMap(({ overwrites }) => overwrites)) {
     terminal.note(`Edit ${newId} overwrites edit ${oldId} of an earlier version`);
   }
+  for (const note of rounds.flatMap(({ notes }) => notes)) terminal.warn(note);
   printRounds(terminal, rounds, { store: location, modelId });
   throwIfUnfit(modelId, batches);
 }

@@ -62,6 +62,8 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
     ? await measureBase(edits, options, progress)
     : await measureVersion(await openEditedVersion(options, options.version, terminal), edits, options, progress);
   progress.finish();
+  const { roundNotes } = await import('../../rounds/index.js');
+  for (const note of roundNotes(outcome.evaluation)) terminal.warn(note);
   const printed = { ...outcome, rows: metricRows(outcome.evaluation, edits) };
   terminal.json(asJson(printed, rejected));
   printEvaluation(terminal, printed, options.explain ?? false);

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Option } from 'commander';
 import type { Edit } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
@@ -24,23 +25,25 @@ export interface ReadFiles {
 }
 
 /**
- * Reads edits from files of any known format, and reports every rejected line.
+ * Reads edits from files of any known format, and reports every rejected line, also of edits that the model cannot take.
  *
  * @throws {InvalidInputError} if a file holds no acceptable edit
  */
 export async function readEditFiles(
   paths: readonly string[],
-  { limit, offset }: BatchOptions,
+  { limit, offset, model }: BatchOptions & { readonly model: string },
   terminal: Terminal,
 ): Promise<ReadFiles> {
   const { readBatch } = await import('../../evaluation/index.js');
+  const { loadTokenizer, readModelConfig } = await import('../../model/index.js');
+  const { unfitness } = await import('../../rounds/index.js');
+  const { config } = await readModelConfig(join(model, 'config.json'));
+  const tokenizer = await loadTokenizer(model);
   const files: (readonly Edit[])[] = [];
   const rejected: RejectedLine[] = [];
   for (const path of paths) {
-    const reading = await readBatch(path, {
-      ...(limit !== undefined && { limit }),
-      ...(offset !== undefined && { offset }),
-    });
+    const part = { ...(limit !== undefined && { limit }), ...(offset !== undefined && { offset }) };
+    const reading = await readBatch(path, part, (edit) => unfitness(tokenizer, config, edit, ['{}']));
     for (const { lineNumber, reason } of reading.rejected) terminal.warn(`${path}, line ${lineNumber}: ${reason}`);
     if (reading.edits.length === 0) {
       throw new InvalidInputError(path, 'at least one acceptable edit', `none in ${reading.linesRead} lines`);

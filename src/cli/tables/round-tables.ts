@@ -43,6 +43,7 @@ export function publishedRoundOf({ version, metrics, edits, measures, renamed }:
     gates: measures.gates,
     renamed,
     overwrites: [],
+    notes: [],
   };
 }
 

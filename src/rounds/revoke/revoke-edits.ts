@@ -24,12 +24,12 @@ import type { HookedSubject } from '../evaluate-version.js';
 import { gateThresholds } from '../gate-thresholds.js';
 import { layerChanges } from '../layer-changes.js';
 import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
+import { removingSegment } from '../removing-segment.js';
 import { ancestorsOf } from '../round-report.js';
 import { writtenEdits } from '../written-edits.js';
 import { fallenBeyond, type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
 import { revokeMetrics } from './revoke-metrics.js';
 import { revokeReport } from './revoke-report.js';
-import { revokeSegment } from './revoke-segment.js';
 import { type NotRestored, notRestored, type RevokeSelection, revokeSelection } from './revoke-selection.js';
 
 /** Edits of a model's latest version to revoke. */
@@ -132,7 +132,7 @@ async function withoutRevoked(base: LatestVersion, { store, modelId, selection }
   const kept = manifest.edits.filter((edit) => edit.status === 'active' && !revoked.includes(edit));
   const before = await loadVersionHooks(store, modelId, version);
   const startedAt = performance.now();
-  const segment = revokeSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
+  const segment = removingSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
   const state = await withGemmEngine((engine) => replaySegments(before.state, [segment], engine));
   const secondsForSolve = (performance.now() - startedAt) / 1000;
   return {

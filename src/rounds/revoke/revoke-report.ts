@@ -3,6 +3,7 @@ import { mean, type ReportData, type RevokedRow, renderReport, summarise } from 
 import type { Manifest, ManifestEdit } from '../../registry/index.js';
 import type { LayerChange } from '../layer-changes.js';
 import type { VersionMetrics } from '../records.js';
+import { roundNotes } from '../round-notes.js';
 import { localityNote, measuredEditRow, noHeldOutNote, roundRows } from '../round-report.js';
 import type { KeptChange, RevokedEdit, RevokeMeasures } from './revoke-measures.js';
 import type { NotRestored } from './revoke-selection.js';
@@ -100,6 +101,9 @@ function notesOf({ measures, metrics, notRestored }: RevokeReportRequest): strin
     ...notRestored.map(
       ({ revokedId, earlier }) =>
         `Edit ${revokedId} had overwritten edit ${earlier.id} (“${earlier.targetNew}”), which does not come back.`,
+    ),
+    ...roundNotes({ measurements: [...measures.revoked, ...measures.kept].map(({ after }) => after) }).map(
+      (note) => `${note}.`,
     ),
     ...(measures.drift === null ? [noHeldOutNote] : []),
     localityNote,

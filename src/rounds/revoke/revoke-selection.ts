@@ -1,5 +1,6 @@
 /** @file Which edits of a version are to be revoked. */
 import { InvalidInputError } from '../../errors.js';
+import { comparable } from '../../evaluation/index.js';
 import type { Manifest, ManifestEdit } from '../../registry/index.js';
 import { closestNames } from './closest-names.js';
 
@@ -8,7 +9,7 @@ export interface RevokeSelection {
   readonly ids: readonly string[];
   /** All active edits that this version wrote. */
   readonly allOf?: number;
-  /** All active edits of exactly this subject. */
+  /** All active edits of this subject, in whatever Unicode form, white space and case. */
   readonly subject?: string;
 }
 
@@ -36,7 +37,9 @@ export function revokeSelection(
     const what = `edits to revoke from version ${manifest.version}`;
     throw new InvalidInputError(what, `active ones (${shortList(active.map(({ id }) => id))})`, problems.join('; '));
   }
-  for (const edit of active) if (edit.version === allOf || edit.subject === subject) wanted.add(edit.id);
+  for (const edit of active) {
+    if (edit.version === allOf || (subject !== undefined && isOfSubject(edit, subject))) wanted.add(edit.id);
+  }
   return active.filter(({ id }) => wanted.has(id));
 }
 
@@ -82,12 +85,14 @@ function problemOfVersion(version: number, edits: readonly ManifestEdit[], activ
 }
 
 function problemOfSubject(subject: string, active: readonly ManifestEdit[]): string[] {
+  if (active.some((edit) => isOfSubject(edit, subject))) return [];
   const subjects = active.map((edit) => edit.subject);
-  if (subjects.includes(subject)) return [];
   const closest = closestNames(subject, subjects).map((name) => JSON.stringify(name));
   const hint = closest.length === 0 ? '' : ` (perhaps ${closest.join(', ')})`;
   return [`those of subject ${JSON.stringify(subject)}, of which none is active${hint}`];
 }
+
+const isOfSubject = (edit: ManifestEdit, subject: string): boolean => comparable(edit.subject) === comparable(subject);
 
 const shownItems = 5;
 

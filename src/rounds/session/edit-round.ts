@@ -11,6 +11,7 @@ import { measureRound, roundMeasures } from '../measure-round.js';
 import { type Attempt, publishAttempt, rejectAttempt } from '../publish-round.js';
 import type { RejectedEdits, RoundMeasures, RoundPlan, SolveRecord, VersionMetrics } from '../records.js';
 import {
+  activeOf,
   earlierEdits,
   keptEdits,
   type NamedEdits,
@@ -19,10 +20,9 @@ import {
   removedIdsOf,
   renamedText,
 } from '../round-edits.js';
-import { missingValues, type SearchRequest, storedValues, storeMissingValues } from '../search-values.js';
+import { roundNotes } from '../round-notes.js';
+import { searchMissingValues } from '../search-values.js';
 import { recordSolve, solveRound } from '../solve-round.js';
-import type { StoredValue } from '../stored-value.js';
-import { valueKeysOf } from '../value-key.js';
 import { versionMetrics } from '../version-metrics.js';
 import type { Workbench } from '../workbench.js';
 
@@ -65,7 +65,7 @@ export interface RoundOutcome {
   readonly metrics: VersionMetrics;
   /** The edits that were written, in the order of the measures. */
   readonly edits: readonly Edit[];
-  /** Edits that the criteria rejected, each with the reason, before the rest was solved again. */
+  /** Edits that are not written, each with the reason: because they cannot be, or because they failed a criterion. */
   readonly rejectedEdits: RejectedEdits;
   /** Edits that were given another id. */
   readonly renamed: readonly RenamedEdit[];
@@ -82,8 +82,9 @@ export interface EndedRound {
 }
 
 /**
- * Writes one batch: plans it, searches the values, solves, measures and judges. Edits that fail are rejected and the rest is
- * solved again, as often as the criteria allow. Then the round is published or rejected.
+ * Writes one batch: plans it, searches the values, solves, measures and judges. Edits that cannot be written are rejected.
+ * Edits that fail are rejected and the rest is solved again, as often as the criteria allow. Then the round is published or
+ * rejected.
  *
  * @throws {InvalidInputError} if the batch has no edits
  * @throws {StaleBaseError} if somebody else published since the base was read
@@ -100,18 +101,24 @@ export async function editRound(
     listener.onNotice?.(`Edit ${newId} overwrites edit ${oldId} of an earlier version`);
   }
   const plan = planOf(place, request, named);
-  let rejectedEdits: RejectedEdits = [];
+  let before: RejectedEdits = plan.refused ?? [];
+  let writable = plan.edits.length - before.length;
   for (let number = 0; ; number++) {
-    const { attempt, hooks } = await attemptRound(place, request, { plan, rejectedEdits }, listener);
-    const { measures } = attempt;
-    const judged =
-      place.criteria && judgeRound({ measures, criteria: place.criteria, attempt: number, planned: plan.edits.length });
-    if (judged?.decision === 'repeat') {
+    const { attempt, hooks } = await attemptRound(place, request, { plan, rejectedEdits: before }, listener);
+    const { measures, rejectedEdits: rejected } = attempt;
+    const { criteria } = place;
+    writable -= attempt.solved.refused?.length ?? 0;
+    const judged = judgeRound({ measures, criteria, attempt: number, writable, rejected });
+    if (judged.decision === 'repeat') {
       listener.onNotice?.(judged.reason);
-      rejectedEdits = [...rejectedEdits, ...judged.offenders];
+      before = [...rejected, ...judged.offenders];
       continue;
     }
-    const reason = judged?.decision === 'reject' ? judged.reason : undefined;
+    const facts = [...activeOf(request.base?.latest.manifest), ...plan.edits];
+    const { measurements } = measures;
+    const notes = roundNotes({ rejectedEdits: rejected, measurements, rivals: attempt.solved.rivals, facts });
+    for (const note of notes) listener.onNotice?.(note);
+    const reason = judged.decision === 'reject' ? judged.reason : undefined;
     return endRound(place, attempt, { hooks, reason });
   }
 }
@@ -154,37 +161,21 @@ async function attemptRound(
   listener: Listener,
 ): Promise<{ readonly attempt: Attempt; readonly hooks: Uint8Array }> {
   const { dModel, dInner } = bench.model.config;
-  const before = base?.loaded.state;
-  const edits = keptEdits(plan.edits, rejectedEdits);
-  const contexts = await bench.contexts();
-  const keys = valueKeysOf(plan, base?.latest.manifest, contexts, edits);
-  const values = await valuesOf(bench, { before: before ?? bench.emptyState, edits, contexts }, keys, listener);
+  const ground = base && { state: base.loaded.state, manifest: base.latest.manifest };
+  await searchMissingValues(bench, { plan, edits: keptEdits(plan.edits, rejectedEdits), base: ground }, listener);
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
   report(0);
-  const removedIds = removedIdsOf(plan, edits);
-  const solve = await solveRound(bench, before, { edits, values, contexts, removedIds });
+  const solve = await solveRound(bench, plan, rejectedEdits, ground);
   const what = segmentName(plan);
-  const { record: solved, state } = await recordSolve(bench, before, { ...solve, what, values });
+  const { record: solved, state } = await recordSolve(bench, plan, ground, { ...solve, what });
   report(1);
-  const earlier = earlierEdits(base?.latest.manifest, removedIds);
+  const rejected = [...rejectedEdits, ...solve.refused];
+  const edits = keptEdits(plan.edits, rejected);
+  const earlier = earlierEdits(ground?.manifest, removedIdsOf(plan, edits));
   const whole = { heldOut, earlier, comparedEdits: plan.compareGates ? edits : [] };
   const measured = await measureRound(bench, { state, edits, whole }, listener);
   const measures = roundMeasures([measured], solved.editIds, what);
-  return { attempt: { plan, dModel, dInner, rejectedEdits, solved, measures }, hooks: solve.bytes };
-}
-
-/** The values of edits: the stored ones, and those that are searched and stored now. */
-async function valuesOf(
-  bench: Workbench,
-  { before, edits, contexts }: SearchRequest,
-  keys: readonly string[],
-  listener: Listener,
-): Promise<StoredValue[]> {
-  const { store, modelId, model } = bench;
-  const place = { store, modelId, dModel: model.config.dModel };
-  const missing = await missingValues(place, edits, keys);
-  if (missing.length > 0) await storeMissingValues(bench, { before, missing, contexts }, listener);
-  return storedValues(place, edits, keys);
+  return { attempt: { plan, dModel, dInner, rejectedEdits: rejected, solved, measures }, hooks: solve.bytes };
 }
 
 async function endRound(

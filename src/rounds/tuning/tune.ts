@@ -1,6 +1,7 @@
 /** @file Searches the hyperparameters that suit a model best, on edits that the user gives. */
 import type { Edit, Hyperparameters, KeyStatistics } from '../../editing/index.js';
 import { type PresetSettings, presetFor } from '../../editing/index.js';
+import { InvalidInputError } from '../../errors.js';
 import { mean } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
 import type { Model, Tokenizer } from '../../model/index.js';
@@ -10,7 +11,9 @@ import { type Device, OnnxGemmEngine, rowsPerBatch } from '../../runtime/index.j
 import { HookableModel } from '../../serving/index.js';
 import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
+import { fitEdits } from '../fit-edits.js';
 import { digestOfModel } from '../open-model.js';
+import { roundNotes } from '../round-notes.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';
 import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';
@@ -135,7 +138,11 @@ async function withTrialBench<T>(
     const statistics = await statisticsOf({ ...place, engine, layers }, listener);
     edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
     const contexts = await contextTemplates({ ...place, edited, contextTokens: base.contextTokens });
-    return await run(new TrialBench({ ...place, statistics, edited, contexts }));
+    const { fit: edits, refused } = fitEdits(request, request.edits, contexts);
+    for (const note of roundNotes({ rejectedEdits: refused, measurements: [] })) listener.onNotice?.(note);
+    if (edits.length === 0)
+      throw new InvalidInputError('edits to tune on', 'at least one that the model takes', 'none');
+    return await run(new TrialBench({ ...place, statistics, edited, contexts, edits }));
   } finally {
     await edited?.dispose();
     await engine.dispose();

@@ -8,8 +8,15 @@ import {
   readStored,
   roundPrefix,
 } from '../../registry/index.js';
-import type { RenamedEdit, RoundPlan, ValidationRecord } from '../../rounds/index.js';
-import { attemptKey, readPlan, solveForm, validationForm } from './round-files.js';
+import {
+  type RejectedEdits,
+  type RenamedEdit,
+  type RoundPlan,
+  roundNotes,
+  type SolveRecord,
+  type ValidationRecord,
+} from '../../rounds/index.js';
+import { attemptKey, readPlan, readUnwrittenEdits, solveForm, validationForm } from './round-files.js';
 
 /** What a published version did, in short. */
 export interface PublishedRound {
@@ -25,6 +32,8 @@ export interface PublishedRound {
   readonly renamed: readonly RenamedEdit[];
   /** Edits of earlier versions that this one overwrites. */
   readonly overwrites: RoundPlan['overwrites'];
+  /** What else a user is told of it; see `roundNotes`. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -38,7 +47,9 @@ export async function readPublishedRound(
 ): Promise<PublishedRound> {
   const manifest = await readManifest(store, modelId, version);
   const own = manifest.edits.filter((edit) => edit.version === version);
-  const { records, renamed, overwrites } = await recordsOf(store, manifest);
+  const { records, renamed, overwrites, ...noted } = await recordsOf(store, manifest);
+  const measurements = records.flatMap((record) => record.measurements);
+  const notes = roundNotes({ ...noted, measurements, facts: manifest.edits });
   const answers = new Map(records.flatMap((record) => record.answers.map((answer) => [answer.id, answer.text])));
   const before = new Map(records.flatMap((record) => record.before.map((answer) => [answer.id, answer.text])));
   const examples = own
@@ -50,13 +61,15 @@ export async function readPublishedRound(
     }));
   const { metrics } = manifest;
   const gates = records.flatMap((record) => record.gates) as GateRow[];
-  return { version, edits: own.length, metrics, examples, gates, renamed, overwrites };
+  return { version, edits: own.length, metrics, examples, gates, renamed, overwrites, notes };
 }
 
 interface RoundRecords {
   readonly records: readonly ValidationRecord[];
   readonly renamed: readonly RenamedEdit[];
   readonly overwrites: RoundPlan['overwrites'];
+  readonly rejectedEdits: RejectedEdits;
+  readonly rivals: SolveRecord['rivals'];
 }
 
 /** The records of the solve that was published: a round may have others, of plans that were given up. */
@@ -67,13 +80,14 @@ async function recordsOf(store: ObjectStore, manifest: Manifest): Promise<RoundR
   for (const key of keys) {
     const [, folder, attempt] = /^(.*)\/attempt-(\d+)\/solve\.json$/.exec(key) ?? [];
     if (folder === undefined) continue;
-    const { segmentSha256 } = await readStored(store, key, solveForm);
+    const { segmentSha256, rivals } = await readStored(store, key, solveForm);
     if (segmentSha256 !== own?.sha256) continue;
     const planKey = `${folder}/plan.json`;
     const { validationShards, overwrites, renamed = [] } = await readPlan(store, planKey);
     const names = validationShards.map((_, shard) => attemptKey(planKey, Number(attempt), `validation-${shard}.json`));
     const records = await Promise.all(names.map((name) => findStored(store, name, validationForm)));
-    return { records: records.filter((record) => record !== undefined), renamed, overwrites };
+    const rejectedEdits = await readUnwrittenEdits(store, planKey, Number(attempt));
+    return { records: records.filter((record) => record !== undefined), renamed, overwrites, rejectedEdits, rivals };
   }
-  return { records: [], renamed: [], overwrites: [] };
+  return { records: [], renamed: [], overwrites: [], rejectedEdits: [], rivals: [] };
 }

@@ -31,10 +31,26 @@ export const attemptKey = (planKey: string, attempt: number, name: string): stri
 export const readPlan = (store: ObjectStore, planKey: string): Promise<RoundPlan> =>
   readStored(store, planKey, planForm);
 
-/** The edits that the criteria rejected before this attempt: its solve must not write them. */
+/** The edits that this attempt's solve must not write: those that the plan refuses, or that failed before. */
 export async function readRejectedEdits(store: ObjectStore, planKey: string, attempt: number): Promise<RejectedEdits> {
-  if (attempt === 0) return [];
+  if (attempt === 0) return (await readPlan(store, planKey)).refused ?? [];
   return readStored(store, attemptKey(planKey, attempt, 'excluded.json'), rejectedEditsForm);
+}
+
+/** All edits of the plan that an attempt's solve did not write: also those that it could not. */
+export async function readUnwrittenEdits(store: ObjectStore, planKey: string, attempt: number): Promise<RejectedEdits> {
+  const { refused = [] } = await readSolveRecord(store, planKey, attempt);
+  return [...(await readRejectedEdits(store, planKey, attempt)), ...refused];
+}
+
+/** How many edits of a plan can be written, as far as the solves up to this attempt tell. */
+export async function countWritable(store: ObjectStore, planKey: string, attempt: number): Promise<number> {
+  const { edits, refused = [] } = await readPlan(store, planKey);
+  let writable = edits.length - refused.length;
+  for (let solve = 0; solve <= attempt; solve++) {
+    writable -= (await readSolveRecord(store, planKey, solve)).refused?.length ?? 0;
+  }
+  return writable;
 }
 
 /** The record of an attempt's solve. */

@@ -33,6 +33,9 @@ export const receiptForm = {
   schema: z.strictObject({ schemaVersion: z.literal(1), executionId: z.string(), at: z.iso.datetime() }),
 };
 
+/** The context templates with which a batch's edits were checked, `"{}"` first. */
+export const contextsForm = { what: 'context templates of a batch', schema: z.array(z.string()).min(1) };
+
 export const rejectionsForm = { what: 'the rejected lines of a batch', schema: z.array(rejectedLineSchema) };
 
 /** Key of the rejected lines with their reasons. */

@@ -7,8 +7,10 @@ import {
   type ObjectStore,
   registrationKey,
 } from '../../registry/index.js';
+import { plannedContexts } from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
+import { readModelTokens } from '../model-tokens.js';
 import { inboxEntries } from '../queue/inbox.js';
 import { type Ingested, type Ingestion, ingestObject, nothingOf } from '../queue/ingest-object.js';
 import { pendingNames, receivedAtOf } from '../queue/pending-units.js';
@@ -36,11 +38,15 @@ export async function ingestStage(
   }
   const unknown = await reasonIfUnknown(store, modelId);
   if (unknown !== undefined) return { modelId, ...nothingOf('rejected', unknown) };
-  const { roundSize } = await readRegistration(store, modelId);
+  const registration = await readRegistration(store, modelId);
   if (isFolder) return { modelId, ...nothingOf('nothing') };
   await store.dropLateWrites();
   const arrivals = await chosen(store, modelId, objectKey);
-  const ingested = await ingestAll({ store, modelId, roundSize, executionId }, arrivals, now);
+  if (arrivals.length === 0) return { modelId, ...nothingOf('nothing') };
+  const tokens = await readModelTokens(store, registration);
+  const contexts = [...((await plannedContexts(store, registration)) ?? ['{}'])];
+  const { roundSize } = registration;
+  const ingested = await ingestAll({ store, modelId, roundSize, executionId, tokens, contexts }, arrivals, now);
   return { modelId, ...together(ingested) };
 }
 

@@ -4,7 +4,7 @@ import { judgementSchema, judgeRound, type RejectedEdits } from '../../rounds/in
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
-import { attemptKey, readAttempt, readRejectedEdits, rejectedEditsForm } from '../plan/round-files.js';
+import { attemptKey, countWritable, readAttempt, readUnwrittenEdits, rejectedEditsForm } from '../plan/round-files.js';
 import { readRegistration } from '../registration.js';
 
 const decisionForm = { what: 'a judgement', schema: judgementSchema };
@@ -21,17 +21,18 @@ export async function judgeStage(
 ): Promise<FunctionOutput<'judge'>> {
   const plan = await readOwnPlan(store, modelId, planKey);
   const key = attemptKey(planKey, attempt, 'decision.json');
-  const rejectedEdits = await readRejectedEdits(store, planKey, attempt);
+  const rejected = await readUnwrittenEdits(store, planKey, attempt);
   let judged = await findStored(store, key, decisionForm);
   if (judged === undefined) {
     const { criteria } = await readRegistration(store, modelId);
     const { measures } = await readAttempt(store, planKey, attempt, plan);
-    const decision = judgeRound({ measures, criteria, attempt, planned: plan.edits.length });
+    const writable = await countWritable(store, planKey, attempt);
+    const decision = judgeRound({ measures, criteria, attempt, writable, rejected });
     judged = await storeOnce(store, key, decisionForm, decision);
   }
   const { decision, reason } = judged;
-  if (decision !== 'repeat') return { decision, attempt, rejected: rejectedEdits.length, reason };
-  const next: RejectedEdits = [...rejectedEdits, ...judged.offenders];
+  if (decision !== 'repeat') return { decision, attempt, rejected: rejected.length, reason };
+  const next: RejectedEdits = [...rejected, ...judged.offenders];
   await storeOnce(store, attemptKey(planKey, attempt + 1, 'excluded.json'), rejectedEditsForm, next);
   return { decision, attempt: attempt + 1, rejected: next.length, reason };
 }

@@ -10,7 +10,7 @@ import {
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
-import { attemptKey, readAttempt, readRejectedEdits } from '../plan/round-files.js';
+import { attemptKey, readAttempt, readUnwrittenEdits } from '../plan/round-files.js';
 import { findOutcome, finishRound, publisherOf } from '../queue/current-round.js';
 import { readRegistration } from '../registration.js';
 
@@ -28,7 +28,7 @@ export async function publishStage(
 ): Promise<FunctionOutput<'publish'>> {
   const { executionId, modelId, planKey, attempt, reason } = input;
   const plan = await readOwnPlan(store, modelId, planKey);
-  const rejectedEdits = await readRejectedEdits(store, planKey, attempt);
+  const rejectedEdits = await readUnwrittenEdits(store, planKey, attempt);
   let outcome = await findOutcome(store, modelId, plan.roundId);
   if (outcome === undefined) {
     const { dModel, dInner } = await readRegistration(store, modelId);

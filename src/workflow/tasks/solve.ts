@@ -1,7 +1,6 @@
 /** @file Task `solve`: solves for the values of a round's edits, and stores the hooks. */
-import { InvalidInputError } from '../../errors.js';
 import { putOnce, storeOnce } from '../../registry/index.js';
-import { keptEdits, recordSolve, removedIdsOf, solveRound, storedValues, valueKeysOf } from '../../rounds/index.js';
+import { recordSolve, solveRound } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
 import { attemptKey, readRejectedEdits, solveForm } from '../plan/round-files.js';
 import { openTaskBench } from './task-bench.js';
@@ -20,25 +19,20 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
   const recordKey = attemptKey(planKey, attempt, 'solve.json');
   if ((await store.head(recordKey)) !== undefined) return;
   const round = await readPlannedRound(input, dependencies);
-  const { plan, registration } = round;
-  const edits = keptEdits(plan.edits, await readRejectedEdits(store, planKey, attempt));
-  if (edits.length === 0) throw new InvalidInputError(`round ${plan.roundId}`, 'an edit to write', 'none');
+  const { plan } = round;
+  const rejected = await readRejectedEdits(store, planKey, attempt);
   const base = await readBase(dependencies, plan);
   const statistics = await readStatistics(store, round);
   const bench = await openTaskBench(dependencies, round, { statistics });
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
   try {
-    const contexts = await bench.contexts();
-    const place = { store, modelId: plan.modelId, dModel: registration.dModel };
-    const values = await storedValues(place, edits, valueKeysOf(plan, base?.manifest, contexts, edits));
     dependencies.signal?.throwIfAborted();
     report(0);
-    const removedIds = removedIdsOf(plan, edits);
-    const solved = await solveRound(bench, base?.state, { edits, values, contexts, removedIds });
+    const solved = await solveRound(bench, plan, rejected, base);
     const what = attemptKey(planKey, attempt, 'hooks.safetensors');
     // Another task may have stored its solve of the same attempt first. Then that one counts.
     const bytes = await putOnce(store, what, solved.bytes);
-    const { record } = await recordSolve(bench, base?.state, { ...solved, bytes, what, values });
+    const { record } = await recordSolve(bench, plan, base, { ...solved, bytes, what });
     await storeOnce(store, recordKey, solveForm, record);
     report(1);
   } finally {

@@ -1,10 +1,10 @@
 /** @file Task `validate`: measures what a solve did to one shard of the round's edits. */
-import { decodeHookFile, type HookFile, replaySegments } from '../../editing/index.js';
+import { decodeHookFile, type Edit, type HookFile, replaySegments } from '../../editing/index.js';
 import { DigestMismatchError } from '../../errors.js';
 import { digestOf, type ObjectStore, storeOnce } from '../../registry/index.js';
-import { earlierEdits, heldOutSequences, keptEdits, measureRound, type WholeRound } from '../../rounds/index.js';
+import { earlierEdits, heldOutSequences, measureRound, type WholeRound } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
-import { attemptKey, readRejectedEdits, readSolveRecord, validationForm } from '../plan/round-files.js';
+import { attemptKey, readSolveRecord, validationForm } from '../plan/round-files.js';
 import { materialiseText } from '../stored-text.js';
 import { openTaskBench } from './task-bench.js';
 import { stopping, type TaskDependencies } from './task-dependencies.js';
@@ -23,9 +23,14 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   const round = await readPlannedRound(input, dependencies);
   const { plan } = round;
   const indices = itemsOfShard(plan.validationShards, shard);
-  const rejectedEdits = await readRejectedEdits(store, planKey, attempt);
+  const { editIds, segmentSha256 } = await readSolveRecord(store, planKey, attempt);
+  const written = (edits: readonly Edit[]) => edits.filter(({ id }) => editIds.includes(id));
   const base = await readBase(dependencies, plan);
-  const { segment, sketches } = await readSegment(store, planKey, attempt);
+  const { segment, sketches } = await readSegment(
+    store,
+    attemptKey(planKey, attempt, 'hooks.safetensors'),
+    segmentSha256,
+  );
   const bench = await openTaskBench(dependencies, round, { sketches: base?.sketches ?? sketches });
   try {
     const state = await replaySegments(base?.state ?? bench.emptyState, [segment], bench.engine);
@@ -33,10 +38,10 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
     const wholeRound = async (): Promise<WholeRound> => ({
       heldOut: await heldOutSequences(plan.heldOut && (await materialiseText(dependencies, plan.heldOut)), bench),
       earlier: earlierEdits(base?.manifest, segment.removedIds),
-      comparedEdits: plan.compareGates ? keptEdits(plan.edits, rejectedEdits) : [],
+      comparedEdits: plan.compareGates ? written(plan.edits) : [],
     });
     const whole = shard === 0 ? await wholeRound() : undefined;
-    const part = { state, edits: keptEdits(own, rejectedEdits), whole };
+    const part = { state, edits: written(own), whole };
     const record = await measureRound(bench, part, stopping(dependencies));
     await storeOnce(store, recordKey, validationForm, record);
   } finally {
@@ -44,11 +49,9 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   }
 }
 
-async function readSegment(store: ObjectStore, planKey: string, attempt: number): Promise<HookFile> {
-  const { segmentSha256 } = await readSolveRecord(store, planKey, attempt);
-  const key = attemptKey(planKey, attempt, 'hooks.safetensors');
+async function readSegment(store: ObjectStore, key: string, sha256: string): Promise<HookFile> {
   const { bytes } = await store.get(key);
   const actual = digestOf(bytes);
-  if (actual !== segmentSha256) throw new DigestMismatchError(key, segmentSha256, actual);
+  if (actual !== sha256) throw new DigestMismatchError(key, sha256, actual);
   return decodeHookFile(bytes, key);
 }

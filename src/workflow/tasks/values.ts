@@ -1,7 +1,7 @@
 /** @file Task `values`: searches and stores the values of one shard of edits. */
 import type { LayerSketch } from '../../editing/index.js';
 import { matrix } from '../../linalg/index.js';
-import { missingValues, plannedContexts, storeMissingValues, valueKeysOf } from '../../rounds/index.js';
+import { keptEdits, missingValues, plannedContexts, searchMissingValues } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
 import { openTaskBench } from './task-bench.js';
 import type { TaskDependencies } from './task-dependencies.js';
@@ -17,21 +17,17 @@ export async function values(input: TaskInput, dependencies: TaskDependencies): 
   const { store, listener, signal } = dependencies;
   const round = await readPlannedRound(input, dependencies);
   const { plan, registration } = round;
-  const edits = itemsOfShard(plan.valueShards, input.shard).map((index) => plan.edits[index]);
+  const own = itemsOfShard(plan.valueShards, input.shard).map((index) => plan.edits[index]);
   const base = await readBase(dependencies, plan);
-  const place = { store, modelId: plan.modelId, dModel: registration.dModel };
-  const missingWith = (contexts: readonly string[]) =>
-    missingValues(place, edits, valueKeysOf(plan, base?.manifest, contexts, edits));
+  const planned = { plan, edits: keptEdits(own, plan.refused ?? []), base };
   // Opening the model takes long: if every value is stored, it is not needed.
   const known = await plannedContexts(store, plan);
-  if (known && (await missingWith(known)).length === 0) return;
+  const place = { store, modelId: plan.modelId, dModel: registration.dModel };
+  if (known && (await missingValues(place, planned, known)).length === 0) return;
   const sketches = base?.sketches ?? noSketches(plan.settings.layers, registration.dInner);
   const bench = await openTaskBench(dependencies, round, { sketches });
   try {
-    const contexts = await bench.contexts();
-    const missing = await missingWith(contexts);
-    const before = base?.state ?? bench.emptyState;
-    if (missing.length > 0) await storeMissingValues(bench, { before, missing, contexts }, { ...listener, signal });
+    await searchMissingValues(bench, planned, { ...listener, signal });
   } finally {
     await bench.dispose();
   }

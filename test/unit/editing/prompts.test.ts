@@ -85,6 +85,33 @@ describe('an edit in tokens', () => {
     expect(tokenizer.decode(subjectPrompt.tokenIds.slice(0, subjectPrompt.lookupIndex + 1))).toBe('Zoë Łódź');
   });
 
+  const limits = { maxTokens: 40, vocab: 100_000 };
+
+  it('is refused where a prompt with its target is too long in some context, with both numbers', async () => {
+    const tokenizer = await load('gpt2');
+    const [bare] = tokenizeEdit(tokenizer, edit, ['{}']).prompts;
+    const needed = bare.tokenIds.length + tokenizeTarget(tokenizer, edit.targetNew).length;
+    const within = (maxTokens: number, own: readonly string[]) => () =>
+      tokenizeEdit(tokenizer, edit, own, { ...limits, maxTokens });
+    expect(within(needed, ['{}'])).not.toThrow();
+    expect(within(needed - 1, ['{}'])).toThrow(`prompt with its target: 1 to ${needed - 1} tokens, got ${needed}`);
+    expect(within(needed, contexts)).toThrow(/^prompt with its target behind a context prefix of the model: 1 to/);
+  });
+
+  it('is refused with a token outside of the vocabulary, and without a token of its subject', async () => {
+    const tokenizer = await load('gpt2');
+    expect(() => tokenizeEdit(tokenizer, edit, ['{}'], { ...limits, vocab: 10 })).toThrow('token ids of 0 .. 9,');
+    expect(() => tokenizeTemplate(tokenizer, 'It is {}', '')).toThrow(
+      'at least one token of it in its prompt, got none',
+    );
+  });
+
+  it('goes without keep prompts that are too long', async () => {
+    const tokenizer = await load('gpt2');
+    const keep = ['{} was born in', `${'far '.repeat(50)}{}`];
+    expect(tokenizeEdit(tokenizer, { ...edit, keep }, ['{}'], limits).keep).toHaveLength(1);
+  });
+
   it('is refused without a place for its subject', async () => {
     const tokenizer = await load('gpt2');
     const withoutPlace = () => tokenizeTemplate(tokenizer, 'Nobody speaks', 'Zoë');

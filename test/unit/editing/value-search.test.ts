@@ -5,6 +5,7 @@ import {
   emptyState,
   type Hyperparameters,
   hooksOf,
+  KeyCollection,
   resolveHyperparameters,
   tokenizeEdit,
   ValueSearch,
@@ -13,6 +14,7 @@ import type { TokenizedEdit } from '../../../src/editing/prompts.js';
 import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
 import { readBatch } from '../../../src/evaluation/index.js';
 import { matrix } from '../../../src/linalg/index.js';
+import { identity } from '../../../src/linalg/matrix.js';
 import { loadModel, loadTokenizer, type Model } from '../../../src/model/index.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian } from '../../support/random-matrix.js';
@@ -170,5 +172,45 @@ describe('a value search', () => {
     adams.forEach((adam, e) => {
       expect(deltas[e]).toBeAllclose(adam.parameters, { relative: 1e-3, absolute: 1e-4 });
     });
+  });
+});
+
+describe('an edit whose numbers are none', () => {
+  /** An edit of one template at other tokens. */
+  const at = (id: string, first: number): TokenizedEdit => {
+    const tokenIds = [first, first + 1, first + 2, first + 3];
+    const prompt = { tokenIds, lookupIndex: 1 };
+    return { id, prompts: [prompt], targetIds: [40, 41], subjectPrompt: prompt, keep: [{ tokenIds, lookupIndex: 1 }] };
+  };
+
+  it('finds nothing, and leaves what the others find as it is', async () => {
+    const model = await loadModel(directory);
+    const world = { model, edits: [at('one', 5), at('lost', 25), at('two', 15), at('three', 45)] };
+    const { settings, hooks, search } = await opened(world, { steps: 5 });
+    const { dInner, dModel } = model.config;
+    const collection = await KeyCollection.compile(model, settings);
+    const { keys } = await collection.collect([world.edits[1]], hooks, 64);
+    await collection.dispose();
+    // A hook at the key of one edit, which says more than a number can hold.
+    const key = keys.get(0)!.data;
+    const overflowing = {
+      ...hooks[0],
+      whitenedKeys: Float32Array.from(key, (value) => value / euclideanNorm(key)),
+      coefficients: new Float32Array(dModel).fill(3e38),
+      ownCoefficients: new Float32Array(dModel).fill(3e38),
+      keyNorms: Float32Array.of(1),
+      thresholds: Float32Array.of(0.999),
+      sketch: Float32Array.from(identity(dInner).data),
+    };
+    const found = await search.search(world.edits, [overflowing]);
+    const healthy = await search.search(
+      [0, 2, 3].map((e) => world.edits[e]),
+      [overflowing],
+    );
+    await search.dispose();
+    expect(found.map(({ nll }) => Number.isNaN(nll))).toEqual([false, true, false, false]);
+    for (const [i, e] of [0, 2, 3].entries()) {
+      expect(found[e].target).toBeAllclose(healthy[i].target, { relative: 1e-4, absolute: 1e-5 });
+    }
   });
 });

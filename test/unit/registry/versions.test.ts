@@ -154,7 +154,8 @@ describe('pull', () => {
 describe('rollback', () => {
   it('moves latest back and forth, and records each move', async () => {
     const back = await rollback(store, 'm', 1, 'a person');
-    expect(back).toEqual(await latest(store, 'm'));
+    const { manifest: _, ...place } = (await latest(store, 'm'))!;
+    expect(back).toEqual({ ...place, damage: [] });
     expect((await pull(store, 'm')).manifest.version).toBe(1);
     await rollback(store, 'm', 3, 'another');
     expect(
@@ -186,7 +187,7 @@ describe('rollback', () => {
 
   it('does nothing where latest is that version already', async () => {
     const before = await latest(store, 'm');
-    expect(await rollback(store, 'm', 3, 'a person')).toEqual(before);
+    expect(await rollback(store, 'm', 3, 'a person')).toMatchObject({ etag: before!.etag, damage: [] });
     expect(await latest(store, 'm')).toEqual(before);
   });
 
@@ -195,6 +196,27 @@ describe('rollback', () => {
     for (const version of [8, 9])
       await expect(rollback(store, 'm', version, 'a person')).rejects.toThrow(InvalidInputError);
     await expect(rollback(store, 'other', 1, 'a person')).rejects.toThrow(InvalidInputError);
+  });
+
+  it('refuses a version of which something is damaged or missing, naming all of it, unless it is forced', async () => {
+    const [own, earlier] = ['000002', '000001'].map((version) => `models/m/versions/${version}/hooks.safetensors`);
+    await store.put(own, bytesOf('another content'));
+    await store.delete(earlier);
+    const refused = rollback(store, 'm', 2, 'a person');
+    await expect(refused).rejects.toThrow('version 2 of m: a complete one, or --force, got');
+    for (const key of [own, earlier]) await expect(refused).rejects.toThrow(key);
+    expect((await latest(store, 'm'))?.version).toBe(3);
+    const { damage } = await rollback(store, 'm', 2, 'a person', { force: true });
+    expect(damage).toHaveLength(2);
+    expect((await latest(store, 'm'))?.version).toBe(2);
+  });
+
+  it('can be forced onto a version without a manifest, and away from it', async () => {
+    await store.delete('models/m/versions/000002/manifest.json');
+    await expect(rollback(store, 'm', 2, 'a person')).rejects.toThrow('present in the store, got nothing');
+    const { damage } = await rollback(store, 'm', 2, 'a person', { force: true });
+    expect(damage).toEqual([expect.stringContaining('000002/manifest.json')]);
+    expect((await rollback(store, 'm', 3, 'a person')).version).toBe(3);
   });
 
   it('succeeds once when its reply is lost or its write repeated', async () => {

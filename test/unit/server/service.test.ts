@@ -399,7 +399,7 @@ describe('versions that come', () => {
       key,
       Uint8Array.from(bytes, (byte, index) => (index === bytes.length - 1 ? byte ^ 1 : byte)),
     );
-    await rollback(store, modelId, 3, 'a test');
+    await rollback(store, modelId, 3, 'a test', { force: true });
     await asking.until(() => asking.events.some(({ event }) => event === 'refused'));
     expect(asking.events.find(({ event }) => event === 'refused')).toMatchObject({
       modelId,

@@ -4,8 +4,8 @@ import { InvalidInputError, StaleBaseError } from '../../../../src/errors.js';
 import { PlainGemmEngine } from '../../../../src/linalg/index.js';
 import { latest, type ObjectStore, pull, pullFile, rollback } from '../../../../src/registry/index.js';
 import { versionMetricsSchema } from '../../../../src/rounds/records.js';
+import { removingSegment } from '../../../../src/rounds/removing-segment.js';
 import { type Revocation, type RevokeEditsRequest, revokeEdits } from '../../../../src/rounds/revoke/revoke-edits.js';
-import { revokeSegment } from '../../../../src/rounds/revoke/revoke-segment.js';
 import { type EditSession, openEditSession } from '../../../../src/rounds/session/edit-session.js';
 import { type HookableModel, loadVersionHooks, type VersionHooks } from '../../../../src/serving/index.js';
 import { BundledModel } from '../../../support/bundled-model.js';
@@ -82,7 +82,7 @@ describe('a revocation', () => {
     const removedIds = ['again', bundled.edits[2].id].sort(
       (one, other) => before.editIds.indexOf(one) - before.editIds.indexOf(other),
     );
-    const segment = revokeSegment(before.state, removedIds);
+    const segment = removingSegment(before.state, removedIds);
     expectSameState(after.state, await replaySegments(before.state, [segment], new PlainGemmEngine()));
     const [own] = after.manifest.files.filter(({ role }) => role === 'hooks');
     expect(own.sizeBytes).toBeLessThan(4096);

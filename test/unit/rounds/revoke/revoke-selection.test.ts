@@ -34,6 +34,13 @@ const messageOf = (selection: Partial<RevokeSelection>) => {
 };
 
 describe('what is to be revoked', () => {
+  it('is of a subject in any Unicode form, white space and case', () => {
+    const subject = 'Zoë\u00a0Łódź';
+    const written = [edit('x', 1, { subject: 'Zoë Łódź'.normalize('NFD') }), edit('y', 1, { subject: 'ZOË ŁÓDŹ' })];
+    const found = revokeSelection({ version: 1, edits: written }, { ids: [], subject });
+    expect(found.map(({ id }) => id)).toEqual(['x', 'y']);
+  });
+
   it('is named by id, version and exact subject, or by several of them, each edit once', () => {
     expect(chosen({ ids: ['f', 'd', 'f'] })).toEqual(['d1', 'f2']);
     expect(chosen({ allOf: 2 })).toEqual(['e2', 'f2']);

@@ -34,7 +34,7 @@ describe('two facts under one id, in two batches', () => {
     const { renamed } = await edited({ ...second, id: 'fact-1' });
     expect(renamed).toEqual([{ from: 'fact-1', to: expect.stringMatching(/^fact-1~[0-9a-f]{12}$/) }]);
     const [{ to }] = renamed;
-    expect(notices).toContain(`Edit fact-1 is written as ${to}: an active edit of another fact bears its id`);
+    expect(notices).toContain(`Edit fact-1 is written as ${to}: another edit bears its id`);
     const third = await edited({ ...first, id: 'fact-3', targetNew: second.targetNew });
     expect(factsOf(third)).toEqual([
       ['fact-1', first.subject, first.targetNew, 'overwritten'],
@@ -99,26 +99,17 @@ describe('a batch', () => {
     expect(value!.manifest!.edits.at(-1)).toMatchObject({ id: expect.stringMatching(/^[0-9a-f]{12}$/), targetNew });
   });
 
-  it('has each id and each fact once', async () => {
+  it('has each id and each fact once: repetitions are renamed or rejected by name, and the rest is written', async () => {
     const [first, second] = bundled.edits;
-    const sameFact = session
-      .edit([
-        [
-          { ...first, id: 'p' },
-          { ...first, id: 'q' },
-        ],
-      ])
-      .next();
-    await expect(sameFact).rejects.toThrow('edits of a round: each id and each fact once, got');
-    const sameId = session
-      .edit([
-        [
-          { ...first, id: 'p' },
-          { ...second, id: 'p' },
-        ],
-      ])
-      .next();
-    await expect(sameId).rejects.toThrow(/got id "?p"? twice/);
+    const { rejectedEdits, renamed, edits } = await edited(
+      { ...first, id: 'p' },
+      { ...first, id: 'q' },
+      { ...second, id: 'p' },
+    );
+    expect(rejectedEdits).toEqual([{ id: 'q', reason: expect.stringMatching(/^duplicate: .* as on edit p$/) }]);
+    expect(renamed).toEqual([{ from: 'p', to: expect.stringMatching(/^p~/) }]);
+    expect(edits.map(({ id }) => id)).toEqual(['p', renamed[0].to]);
+    expect(notices).toContain(`Edit q was rejected: ${rejectedEdits[0].reason}`);
   });
 
   it('is written on what others publish meanwhile', async () => {
@@ -132,6 +123,104 @@ describe('a batch', () => {
     expect(ours.version).toBe(theirs!.version! + 1);
     expect(ours.manifest!.edits.find(({ id }) => id === 'theirs')).toMatchObject({ status: 'active' });
     expect(notices).toContain(`version ${theirs!.version} became the latest meanwhile: the round begins again on it`);
+  });
+});
+
+describe('an edit that the model cannot take', () => {
+  const long = 'w '.repeat(600);
+
+  it('is rejected by name with both numbers, and the others are published', async () => {
+    const [first] = bundled.edits;
+    const overlong = { ...bundled.edits[1], id: 'overlong', prompt: `${long}{} lives in` };
+    const { outcome, edits, rejectedEdits, reportKey } = await edited({ ...first, id: 'fits' }, overlong);
+    expect({ outcome, ids: edits.map(({ id }) => id) }).toEqual({ outcome: 'published', ids: ['fits'] });
+    const reason = expect.stringMatching(/^prompt with its target: 1 to 512 tokens, got \d{3,}$/);
+    expect(rejectedEdits).toEqual([{ id: 'overlong', reason }]);
+    const report = new TextDecoder().decode((await bundled.store.get(reportKey)).bytes);
+    expect(report).toContain(`Edit overlong was rejected: ${rejectedEdits[0].reason}.`);
+  });
+
+  it('makes a round of such edits alone a rejected one, though nothing is judged', async () => {
+    const before = await latest(bundled.store, bundled.modelId);
+    const unjudged = await openEditSession({ ...bundled, heldOut: [], criteria: null });
+    const alone = { ...bundled.edits[1], id: 'alone', prompt: `${long}{} lives in` };
+    const { value } = await unjudged.edit([[alone]], { compareGates: false }).next();
+    await unjudged.close();
+    expect(value).toMatchObject({ outcome: 'rejected', version: null, edits: [] });
+    expect(value!.reason).toMatch(/^rejected 1: alone \(prompt with its target: 1 to 512 tokens, got/);
+    expect((await latest(bundled.store, bundled.modelId))!.version).toBe(before!.version);
+  });
+
+  it('is measured without the texts that are too long, and says so once', async () => {
+    const [first] = bundled.edits;
+    const partly = { ...first, id: 'partly', paraphrases: [long, ...first.paraphrases], neighborhood: [long] };
+    const { measures, metrics, reportKey } = await edited(partly);
+    const [{ generality, locality, leftOut }] = measures.measurements;
+    expect([generality.length, locality.length]).toEqual([first.paraphrases.length, 0]);
+    expect(leftOut).toEqual([
+      expect.stringMatching(/^paraphrases\[0\]: 1 to 512 tokens, got \d{3,}$/),
+      expect.stringMatching(/^neighborhood\[0\]: 1 to 512 tokens, got \d{3,}$/),
+    ]);
+    expect(metrics.generality).not.toBeNull();
+    const note = `Edit partly was measured without what the model does not take: ${leftOut!.join('; ')}`;
+    expect(notices.filter((notice) => notice === note)).toHaveLength(1);
+    expect(new TextDecoder().decode((await bundled.store.get(reportKey)).bytes)).toContain(`${note}.`);
+  });
+});
+
+describe('one fact in another spelling', () => {
+  it('overwrites what was written before, and stays as it is written', async () => {
+    const fresh = await BundledModel.open(1);
+    const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
+    const [first] = fresh.edits;
+    const variant = { ...first, id: 'variant', prompt: `${first.prompt.replaceAll(' ', '  ')}`, targetNew: 'Gorsend' };
+    const rounds = own.edit([[first], [variant]], { compareGates: false });
+    await rounds.next();
+    const { value } = await rounds.next();
+    await own.close();
+    expect(value!.manifest!.edits).toMatchObject([
+      { id: first.id, status: 'overwritten' },
+      { id: 'variant', prompt: variant.prompt, status: 'active', overwrites: first.id },
+    ]);
+    expect(value!.metrics.rivals).toBeUndefined();
+  });
+});
+
+describe('one fact in other words', () => {
+  const otherWords = (edit: Edit, prompt: string, targetNew: string): Edit => ({
+    ...edit,
+    id: `${edit.id}-again`,
+    prompt,
+    targetNew,
+    paraphrases: [],
+    neighborhood: [],
+  });
+
+  it('with another target is named with the edit that it opens: in its batch, and of an earlier version', async () => {
+    const fresh = await BundledModel.open(2);
+    const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
+    const told: string[] = [];
+    const listener = { onNotice: (text: string) => told.push(text) };
+    const [first, second] = fresh.edits;
+    const again = otherWords(first, first.prompt.replace('{}', '{} now'), second.targetNew);
+    const rounds = own.edit(
+      [[first, second, again], [{ ...again, id: 'later', prompt: `${again.prompt} the` }]],
+      { compareGates: false },
+      listener,
+    );
+    const { value: one } = await rounds.next();
+    const { value: two } = await rounds.next();
+    await own.close();
+    const pair = { id: again.id, otherId: first.id, similarity: expect.closeTo(1, 1) };
+    expect(one!.manifest!.metrics).toMatchObject({ rivals: [pair] });
+    expect(two!.metrics.rivals).toEqual([{ id: 'later', otherId: first.id, similarity: expect.closeTo(1, 1) }]);
+    const named = told.filter((text) => text.includes('opens the gate of'));
+    expect(named).toHaveLength(2);
+    expect(named[0]).toContain(`The prompt of edit ${again.id} (`);
+    expect(named[0]).toContain(`-> ${second.targetNew}) opens the gate of edit ${first.id} (`);
+    expect(named[1]).toContain(`of edit ${first.id} (`);
+    const report = new TextDecoder().decode((await fresh.store.get(one!.reportKey)).bytes);
+    expect(report).toContain('which says something else: similarity');
   });
 });
 

@@ -155,16 +155,24 @@ describe('a coordinate search', () => {
 describe('tuning the bundled model', () => {
   const fixed = { learningRate: 2, momentWeight: 0.1, steps: 12, contextTokens: 4 };
   const details: string[] = [];
+  const notices: string[] = [];
   let bundled: BundledModel;
   let ownThreshold: number;
   let result: TuneResult;
   beforeAll(async () => {
     bundled = await BundledModel.open(2);
     ownThreshold = (await presetFor(bundled.model)).settings.similarityThreshold ?? 0.6;
-    const request = { ...bundled, layers: [0], settings: fixed, budgetSeconds: 600 };
+    const overlong = { ...bundled.edits[0], id: 'overlong', prompt: `${'w '.repeat(600)}{} lives in` };
+    const edits = [...bundled.edits, overlong];
+    const request = { ...bundled, edits, layers: [0], settings: fixed, budgetSeconds: 600 };
     result = await tune(request, {
+      onNotice: (notice) => notices.push(notice),
       onProgress: ({ stage, done, total, detail }) => details.push(`${stage} ${done}/${total} ${detail ?? ''}`),
     });
+  });
+
+  it('goes on without an edit that the model cannot take, and names it', () => {
+    expect(notices).toContainEqual(expect.stringMatching(/^Edit overlong was rejected: prompt with its target.*, got/));
   });
 
   it('tries what is not held fixed, and keeps the best', () => {

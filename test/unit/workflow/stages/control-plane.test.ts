@@ -147,7 +147,7 @@ describe('units of several batches', () => {
 
   it('do not share one where they write the same fact or bear the same id', async () => {
     await drop(store, '1', [editLine('a')]);
-    await drop(store, '2', [editLine('b', { subject: 'subject of a' })]);
+    await drop(store, '2', [editLine('b', { subject: 'Subject\u00a0of a' })]);
     await drop(store, '3', [editLine('b')]);
     for (const plan of [{ edits: 1 }, { edits: 1 }, { edits: 1 }]) expect(await run(store, {})).toMatchObject({ plan });
     const { manifest } = (await latest(store, modelId))!;

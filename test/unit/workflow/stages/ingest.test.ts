@@ -1,6 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { StoreUnavailableError } from '../../../../src/errors.js';
-import { digestOf, type ObjectStore } from '../../../../src/registry/index.js';
+import {
+  contentKey,
+  digestOf,
+  encodeCanonical,
+  type ObjectStore,
+  statisticsKey,
+} from '../../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import { readInbox, refusalOf } from '../../../../src/workflow/queue/inbox.js';
 import { batchLimitBytes } from '../../../../src/workflow/queue/ingest-object.js';
@@ -12,6 +18,7 @@ import {
   dependenciesOn,
   drop,
   editLine,
+  hookedModel,
   modelId,
   registeredStore,
 } from '../../../support/control-plane.js';
@@ -26,6 +33,15 @@ const ingest = (on: ObjectStore, objectKey: string, more: { executionId?: string
   ingestStage({ trigger: 'drop', objectKey, modelId: '', executionId: 'e1', ...more }, dependenciesOn(on));
 
 const fiveLines = ['a', 'b', 'c'].map((id) => editLine(id)).concat('not JSON', editLine('d'));
+
+/** Context templates as the model would write them. */
+async function writeContexts(on: ObjectStore, last: string): Promise<void> {
+  const { modelDigest } = hookedModel;
+  const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens: 2, seed: 0 };
+  const templates = ['{}', ...Array.from({ length: 4 }, () => 'w. {}'), last];
+  const sealed = { inputs, templates, sha256: contentKey({ inputs, templates }) };
+  await on.put(statisticsKey(modelId, contentKey(inputs), 'contexts.json'), encodeCanonical(sealed));
+}
 
 async function pendingEdits(on: ObjectStore): Promise<string[][]> {
   const units = (await pendingNames(on, modelId)).map(async (name) => {
@@ -76,6 +92,55 @@ describe('ingest', () => {
         expect(await contentOf(copy), `${lost} ${operations}`).toEqual(await contentOf(undisturbed));
       }
     }
+  });
+
+  describe('of edits that the model cannot take', () => {
+    const long = 'w '.repeat(600);
+
+    it('rejects those by line with both numbers, and keeps one whose measuring texts alone are too long', async () => {
+      const prompt = `${long}{} lives in`;
+      const lines = [editLine('a'), editLine('b', { prompt }), editLine('c', { paraphrases: [long] })];
+      await drop(store, 'batch.jsonl', lines);
+      const { accepted, reportKey } = await ingest(store, 'incoming/m/batch.jsonl');
+      expect(accepted).toBe(2);
+      expect(await pendingEdits(store)).toEqual([['a', 'c']]);
+      const rejections = JSON.parse(new TextDecoder().decode((await store.get(reportKey)).bytes));
+      const reason = expect.stringMatching(/^prompt with its target: 1 to 512 tokens, got 6\d\d$/);
+      expect(rejections).toEqual([{ lineNumber: 2, reason, excerpt: expect.any(String) }]);
+    });
+
+    it('counts the context prefixes of the model once they are written, and goes on with those that it began with', async () => {
+      store = await registeredStore({ settings: { ...hookedModel.settings, contextTokens: 2 } });
+      const edge = editLine('edge', { prompt: `${'w '.repeat(460)}{} lives in` });
+      await drop(store, 'one', [editLine('a'), edge]);
+      const begun = await copyOf(store);
+      expect(await ingest(store, 'incoming/m/one')).toMatchObject({ accepted: 2 });
+      // Everything but the receipt is stored before the prefixes are there.
+      await expect(ingest(crashingAtOperation(begun, 14, 'operation'), 'incoming/m/one')).rejects.toThrow(Crash);
+      for (const on of [store, begun]) await writeContexts(on, `${'w '.repeat(60)}{}`);
+      expect(await ingest(begun, 'incoming/m/one')).toMatchObject({ accepted: 2 });
+      await drop(store, 'two', [editLine('b'), edge]);
+      expect(await ingest(store, 'incoming/m/two')).toMatchObject({ accepted: 1, rejected: 1 });
+    });
+
+    it('goes on without a check with a batch that a release without one began', async () => {
+      const lines = [editLine('a'), editLine('b', { prompt: `${long}{} lives in` })];
+      await drop(store, 'one', lines);
+      const digest = digestOf((await store.get('incoming/m/one')).bytes);
+      const counts = { accepted: 2, rejected: 0, units: 1, roundSize: 2, newestVersion: 0 };
+      const begun = { objectKey: 'incoming/m/one', receivedAt: '2026-01-02T03:04:05.678Z', executionId: 'e0' };
+      const batch = { schemaVersion: 1, ...begun, ...counts, reason: '' };
+      await store.put(`models/m/batches/${digest}/batch.json`, encodeCanonical(batch));
+      expect(await ingest(store, 'incoming/m/one')).toMatchObject({ accepted: 2, rejected: 0 });
+      expect(await pendingEdits(store)).toEqual([['a', 'b']]);
+    });
+
+    it('fails, and keeps the file, where the model has no tokenizer', async () => {
+      store = await registeredStore({ source: { kind: 'directory', path: '/nowhere' } });
+      await drop(store, 'one', [editLine('a')]);
+      await expect(ingest(store, 'incoming/m/one')).rejects.toThrow('tokenizer /nowhere: a tokenizer.json, got none');
+      expect(await store.head('incoming/m/one')).toBeDefined();
+    });
   });
 
   it('takes a batch that was dropped before for a duplicate, by its content', async () => {

@@ -5,15 +5,20 @@ import { loadModel, loadTokenizer } from '../../../../src/model/index.js';
 import { latest } from '../../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import { pullFile } from '../../../../src/registry/versions.js';
+import { plannedContexts } from '../../../../src/rounds/context-templates.js';
 import { heldOutSequences } from '../../../../src/rounds/held-out-sequences.js';
 import { publishAttempt } from '../../../../src/rounds/publish-round.js';
 import type { SolveRecord, ValidationRecord } from '../../../../src/rounds/records.js';
 import type { RoundOutcome } from '../../../../src/rounds/session/edit-round.js';
 import { EditSession } from '../../../../src/rounds/session/edit-session.js';
+import { storeValue } from '../../../../src/rounds/stored-value.js';
+import { valueKeysOf } from '../../../../src/rounds/value-key.js';
 import { Workbench } from '../../../../src/rounds/workbench.js';
 import { loadStatistics } from '../../../../src/statistics/statistics.js';
 import { attemptKey, planKeyOf, readAttempt, readPlan } from '../../../../src/workflow/plan/round-files.js';
+import { judgeStage } from '../../../../src/workflow/stages/judge.js';
 import { materialiseText } from '../../../../src/workflow/stored-text.js';
+import { dependenciesOn } from '../../../support/control-plane.js';
 import { PlannedRounds } from '../../../support/planned-round.js';
 import { TaskRuns } from './task-runs.js';
 
@@ -128,6 +133,86 @@ describe('edits that the criteria rejected', () => {
     ]);
     expect(first.drift).not.toBeNull();
     expect(second).toMatchObject({ drift: null, retention: null, gates: [] });
+  });
+});
+
+describe('edits that cannot be written', () => {
+  const long = 'w '.repeat(600);
+
+  it('are refused by name, where they were pending before ingest looked at them, and the others are written', async () => {
+    const edits = rounds.edits.slice(0, 4);
+    const overlong = { ...edits[1], id: 'overlong', prompt: `${long}{} lives in` };
+    const lost = { ...edits[2], id: 'lost', targetNew: `${edits[2].targetNew} indeed` };
+    const key = await rounds.planOf([edits[0], overlong, lost, edits[3]], {
+      refused: [{ id: edits[3].id, reason: 'a test' }],
+    });
+    const plan = await readPlan(rounds.store, key);
+    // A search whose losses were no numbers.
+    const contexts = (await plannedContexts(rounds.store, plan))!;
+    const [lostKey] = valueKeysOf(plan, undefined, contexts, [lost]);
+    const nothing = new Float64Array(rounds.registration.dModel).fill(Number.NaN);
+    const value = { target: nothing, initial: nothing, losses: [Number.NaN], nll: Number.NaN, hit: false, seconds: 1 };
+    await storeValue({ store: rounds.store, modelId: plan.modelId }, lostKey, value);
+    for (const stage of ['values', 'solve', 'validate'] as const) await runs.run(stage, key);
+    const { editIds, refused } = await rounds.record<SolveRecord>(key, 'solve.json');
+    expect(editIds).toEqual([edits[0].id]);
+    expect(refused).toEqual([
+      { id: 'overlong', reason: expect.stringMatching(/^prompt with its target.*: 1 to 512 tokens, got \d{3,}$/) },
+      { id: 'lost', reason: 'value search: losses that are numbers, got NaN after 0 steps' },
+    ]);
+    const { measurements } = await rounds.record<ValidationRecord>(key, 'validation-0.json');
+    expect(measurements.map(({ id }) => id)).toEqual([edits[0].id]);
+    const input = { modelId: plan.modelId, planKey: key, attempt: 0 };
+    const judged = await judgeStage(input, dependenciesOn(rounds.store));
+    expect(judged).toMatchObject({ decision: 'publish', rejected: 3 });
+  });
+
+  it('fail by name where a release without the check wrote them, so that driving the round again helps', async () => {
+    const [first, second] = rounds.edits;
+    const overlong = { ...second, id: 'overlong', prompt: `${long}{} lives in` };
+    const key = await rounds.planOf([first, overlong]);
+    const like = await rounds.planOf([first, { ...second, id: 'overlong' }]);
+    for (const stage of ['values', 'solve'] as const) await runs.run(stage, like);
+    // What such a release left: a solve of both, and no validation.
+    for (const name of ['hooks.safetensors', 'solve.json']) {
+      const { bytes } = await rounds.store.get(attemptKey(like, 0, name));
+      await rounds.store.put(attemptKey(key, 0, name), bytes);
+    }
+    await runs.run('validate', key);
+    const { modelId } = rounds.registration;
+    const judged = await judgeStage({ modelId, planKey: key, attempt: 0 }, dependenciesOn(rounds.store));
+    const reason = expect.stringMatching(
+      /^rejected 1: overlong \(prompt with its target: 1 to 512 tokens, got \d{3}\)$/,
+    );
+    expect(judged).toMatchObject({ decision: 'repeat', reason });
+  });
+
+  it('end a round of nothing else as a rejected one', async () => {
+    const overlong = { ...rounds.edits[1], id: 'overlong', prompt: `${long}{} lives in` };
+    const key = await rounds.planOf([overlong]);
+    for (const stage of ['values', 'solve', 'validate'] as const) await runs.run(stage, key);
+    const { modelId } = rounds.registration;
+    const judged = await judgeStage({ modelId, planKey: key, attempt: 0 }, dependenciesOn(rounds.store));
+    expect(judged).toMatchObject({ decision: 'reject', rejected: 1 });
+    expect(judged.reason).toMatch(/^rejected 1: overlong \(prompt with its target.*: 1 to 512 tokens, got/);
+  });
+
+  it('are those whose numbers overflow in the solve', async () => {
+    const [first, second] = rounds.edits;
+    const far = { ...second, id: 'far', targetNew: `${second.targetNew} surely` };
+    const key = await rounds.planOf([first, far]);
+    const plan = await readPlan(rounds.store, key);
+    const contexts = (await plannedContexts(rounds.store, plan))!;
+    const [farKey] = valueKeysOf(plan, undefined, contexts, [far]);
+    const huge = new Float64Array(rounds.registration.dModel).fill(1e300);
+    const value = { target: huge, initial: huge, losses: [0.01], nll: 0.01, hit: true, seconds: 1 };
+    await storeValue({ store: rounds.store, modelId: plan.modelId }, farKey, value);
+    for (const stage of ['values', 'solve'] as const) await runs.run(stage, key);
+    const { editIds, refused } = await rounds.record<SolveRecord>(key, 'solve.json');
+    expect({ editIds, refused }).toEqual({
+      editIds: [first.id],
+      refused: [{ id: 'far', reason: 'residual in layer 0: a finite norm, got Infinity' }],
+    });
   });
 });
 

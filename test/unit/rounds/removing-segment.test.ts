@@ -7,15 +7,15 @@ import {
   encodeHookFile,
   replaySegments,
   resolveHyperparameters,
-} from '../../../../src/editing/index.js';
-import { InvalidInputError } from '../../../../src/errors.js';
-import { matrix, PlainGemmEngine, transpose } from '../../../../src/linalg/index.js';
-import type { ModelConfig } from '../../../../src/model/index.js';
-import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
-import { revokeSegment } from '../../../../src/rounds/revoke/revoke-segment.js';
-import { loadVersionHooks } from '../../../../src/serving/index.js';
-import { eliminate } from '../../../support/dense-update.js';
-import { type HookedModel, publishRounds } from '../../../support/published-version.js';
+} from '../../../src/editing/index.js';
+import { InvalidInputError } from '../../../src/errors.js';
+import { matrix, PlainGemmEngine, transpose } from '../../../src/linalg/index.js';
+import type { ModelConfig } from '../../../src/model/index.js';
+import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
+import { removingSegment } from '../../../src/rounds/removing-segment.js';
+import { loadVersionHooks } from '../../../src/serving/index.js';
+import { eliminate } from '../../support/dense-update.js';
+import { type HookedModel, publishRounds } from '../../support/published-version.js';
 
 const config = { layers: 4, dInner: 16, dModel: 8 } as ModelConfig;
 const settings = resolveHyperparameters({ layers: [1, 3], momentWeight: 0.05 }, config);
@@ -49,7 +49,7 @@ describe('a segment that takes edits back', () => {
   it('leaves what a dense solve of the kept keys and targets gives, whichever edits go', async () => {
     await fc.assert(
       fc.asyncProperty(fc.subarray(['a', 'c', 'd', 'e', 'f', 'g', 'h'], { minLength: 1 }), async (removedIds) => {
-        const rest = await replaySegments(state, [revokeSegment(state, removedIds)], engine);
+        const rest = await replaySegments(state, [removingSegment(state, removedIds)], engine);
         const kept = [...state.editIds.keys()].filter((index) => !removedIds.includes(state.editIds[index]));
         expect(rest.editIds).toEqual(kept.map((index) => state.editIds[index]));
         rest.layers.forEach((layer, l) => {
@@ -68,7 +68,7 @@ describe('a segment that takes edits back', () => {
 
   it('is the same after its file: consumers get the bits of the publisher', async () => {
     for (const removedIds of [['c'], ['h', 'a'], state.editIds]) {
-      const segment = revokeSegment(state, removedIds);
+      const segment = removingSegment(state, removedIds);
       const bytes = encodeHookFile({ segment, sketches: [] });
       const { segment: read, sketches } = decodeHookFile(bytes, 'segment');
       expect(read).toEqual(segment);
@@ -80,7 +80,7 @@ describe('a segment that takes edits back', () => {
   });
 
   it('of all edits leaves an empty state, on which another round can stand', async () => {
-    const empty = await replaySegments(state, [revokeSegment(state, state.editIds)], engine);
+    const empty = await replaySegments(state, [removingSegment(state, state.editIds)], engine);
     const start = emptyState(config, settings);
     expect(empty.editIds).toEqual([]);
     expect(empty.layers.map(({ memory }) => memory)).toEqual(start.layers.map(({ memory }) => memory));
@@ -88,9 +88,9 @@ describe('a segment that takes edits back', () => {
 
   it('takes all edits of an id, and none that is not there', async () => {
     const twice: EditState = { ...state, editIds: state.editIds.map((id) => (id === 'h' ? 'a' : id)) };
-    const rest = await replaySegments(twice, [revokeSegment(twice, ['a'])], engine);
+    const rest = await replaySegments(twice, [removingSegment(twice, ['a'])], engine);
     expect(rest.editIds).toEqual(['c', 'd', 'e', 'f', 'g']);
     expect(rest.layers[0].memory.gram.rows).toBe(5);
-    await expect(replaySegments(state, [revokeSegment(state, ['b'])], engine)).rejects.toThrow(InvalidInputError);
+    await expect(replaySegments(state, [removingSegment(state, ['b'])], engine)).rejects.toThrow(InvalidInputError);
   });
 });

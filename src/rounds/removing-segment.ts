@@ -1,11 +1,11 @@
-import type { EditState, HookSegment } from '../../editing/index.js';
-import { matrix } from '../../linalg/index.js';
+import type { EditState, HookSegment } from '../editing/index.js';
+import { matrix } from '../linalg/index.js';
 
 /**
  * The segment that removes edits and writes none. It has no rows of its own: replaying it solves again for the stored keys
  * and targets of all other edits. No value is searched.
  */
-export function revokeSegment(state: EditState, removedIds: readonly string[]): HookSegment {
+export function removingSegment(state: EditState, removedIds: readonly string[]): HookSegment {
   const kept = state.editIds.filter((id) => !removedIds.includes(id)).length;
   return {
     removedIds,
