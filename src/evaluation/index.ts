@@ -1,4 +1,5 @@
 export { overwrites, resolveConflicts } from './batch-conflicts.js';
+export { printable } from './decode-line.js';
 export { type Drift, measureDrift } from './drift.js';
 export { completeEdit, contentId, type EditInput } from './edit-record.js';
 export { comparable, factOf } from './fact.js';

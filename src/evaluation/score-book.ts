@@ -2,6 +2,7 @@ import { type ModelLimits, misfitOf } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel, Score, ScoreRequest } from '../serving/index.js';
+import { printable } from './decode-line.js';
 
 /** A prompt with the continuation whose tokens are scored. Without one, only the most probable next token is read. */
 export interface Question {
@@ -47,7 +48,7 @@ export class ScoreBook {
       const misfit = misfitOf(tokenIds, this.#limits);
       return misfit && `${misfit.requirement}, got ${misfit.got}`;
     } catch (error) {
-      if (error instanceof InvalidInputError) return error.message;
+      if (error instanceof InvalidInputError) return printable(error.message);
       throw error;
     }
   }

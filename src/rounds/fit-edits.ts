@@ -1,6 +1,7 @@
 /** @file Which edits a model can take at all: everything that their tokens tell before anything is computed. */
 import { type Edit, type ModelLimits, misfitOf, tokenizeWritten } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
+import { printable } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { RejectedEdits } from './records.js';
 import type { Workbench } from './workbench.js';
@@ -19,7 +20,7 @@ export function unfitness(
     tokenizeWritten(tokenizer, edit, [bare, ...doubtful], limits);
     return undefined;
   } catch (error) {
-    if (error instanceof InvalidInputError) return error.message;
+    if (error instanceof InvalidInputError) return printable(error.message);
     throw error;
   }
 }
