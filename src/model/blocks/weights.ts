@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../../errors.js';
 import type { Graph, Value } from '../../graph/index.js';
+import { parseJson } from '../../json.js';
 import { openSafetensors, type TensorLocation } from '../../tensor/index.js';
 
 /** The tensors of a checkpoint by their full names, in one file or several. A tensor is read when it is used. */
@@ -106,7 +107,7 @@ export async function readJson(path: string): Promise<unknown> {
     });
   }
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(path, 'JSON', (cause as Error).message, { cause });
   }

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { downloadFile, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { InvalidInputError, MalformedFileError, UnsupportedArchitectureError } from '../../errors.js';
+import { parseJson } from '../../json.js';
 import { supportedModelTypes } from '../architectures/index.js';
 import { asHubError } from './hub-error.js';
 import { downloadVerified, type HubFile } from './hub-file.js';
@@ -143,7 +144,7 @@ async function checkArchitecture(hubId: string, openConfig: () => Promise<Blob>)
   const text = await (await openConfig()).text();
   let modelType: unknown;
   try {
-    modelType = (JSON.parse(text) as { model_type?: unknown } | null)?.model_type;
+    modelType = (parseJson(text) as { model_type?: unknown } | null)?.model_type;
   } catch (cause) {
     throw new MalformedFileError(`config.json of ${hubId}`, 'JSON', (cause as Error).message, { cause });
   }
