@@ -110,7 +110,7 @@ function parseEntry(name: string, value: unknown, what: string): HeaderEntry {
     throw new MalformedFileError(what, `data_offsets [begin, end] for tensor ${name}`, describe(offsets));
   }
   const dtype = dtypeOfName.get(typeName);
-  if (dtype === undefined) throw new UnsupportedTensorTypeError(name, typeName, [...dtypeOfName.keys()]);
+  if (dtype === undefined) throw new UnsupportedTensorTypeError(name, typeName, [...dtypeOfName.keys()], what);
   const sizeBytes = offsets[1]! - offsets[0]!;
   const needed = elementCount(shape) * bytesPerElement(dtype);
   if (sizeBytes !== needed) {

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../errors.js';
+import { type OpenedModel, openModel } from '../model/index.js';
 import type { Listener } from '../progress.js';
 import { digestOf, type ObjectStore } from '../registry/index.js';
-import { digestOfModel, type OpenedModel, openModel } from '../rounds/index.js';
+import { digestOfModel } from '../rounds/index.js';
 import { areRecorded, recordFiles, unlessAbsent } from './file-record.js';
 import type { Registration } from './registration.js';
 

@@ -10,7 +10,7 @@ import { type Device, OnnxGemmEngine, rowsPerBatch } from '../../runtime/index.j
 import { HookableModel } from '../../serving/index.js';
 import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
-import { digestOfModel } from '../open-model.js';
+import { digestOfModel } from '../model-digest.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';
 import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';
