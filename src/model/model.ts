@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidInputError } from '../errors.js';
+import { HooklineError, InvalidInputError, MalformedFileError } from '../errors.js';
 import { readTensor, type Tensor, tensor, toFloat32 } from '../tensor/index.js';
 import type { Architecture } from './blocks/architecture.js';
 import { checkTensors } from './blocks/check-tensors.js';
@@ -49,10 +49,10 @@ export interface OpenedModel {
  */
 export async function openModel(directory: string): Promise<OpenedModel> {
   const model = await loadModel(directory);
-  const tokenizer = await loadTokenizer(directory);
+  const path = join(directory, 'tokenizer.json');
+  const tokenizer = await usableTokenizer(directory, path);
   const { vocab } = model.config;
   if (tokenizer.vocabSize > vocab) {
-    const path = join(directory, 'tokenizer.json');
     throw new InvalidInputError(
       path,
       `token ids below the vocab_size of the model, ${vocab}`,
@@ -60,6 +60,26 @@ export async function openModel(directory: string): Promise<OpenedModel> {
     );
   }
   return { model, tokenizer };
+}
+
+const sampleText = 'Zoë met 3 friends at 10:45 -- "in [New] York_City", said she;\tthe café cost £7.20!\n東京 ⛩️ 👩‍🚀';
+
+/** A tokenizer that has split a text. What the library throws at a definition that it does not know is the file's fault. */
+async function usableTokenizer(directory: string, path: string): Promise<Tokenizer> {
+  const unusable = (cause: unknown) => {
+    const [firstLine] = (cause as Error).message.split('\n');
+    return new MalformedFileError(path, 'a tokenizer that splits text', firstLine.slice(0, 500), { cause });
+  };
+  const tokenizer = await loadTokenizer(directory).catch((error: unknown) => {
+    throw error instanceof HooklineError ? error : unusable(error);
+  });
+  try {
+    tokenizer.encode(sampleText);
+    tokenizer.encodePlain(sampleText);
+  } catch (error) {
+    throw unusable(error);
+  }
+  return tokenizer;
 }
 
 /**

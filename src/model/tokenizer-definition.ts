@@ -30,14 +30,24 @@ function isPair(value: unknown): boolean {
   return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string');
 }
 
-const bpeModel = z.looseObject({
-  type: z.literal('BPE').default('BPE'),
-  vocab: vocabulary,
-  merges,
-  unk_token: z.string().nullish(),
-  fuse_unk: z.boolean().default(false),
-  byte_fallback: z.boolean().default(false),
-});
+const bpeModel = z
+  .looseObject({
+    type: z.literal('BPE').default('BPE'),
+    vocab: vocabulary,
+    merges,
+    unk_token: z.string().nullish(),
+    fuse_unk: z.boolean().default(false),
+    byte_fallback: z.boolean().default(false),
+  })
+  .refine(hasMergedTokens, 'merges of tokens that are in the vocabulary');
+
+/** As the reference requires. Without it, a damaged vocabulary splits texts into what it has no ids for. */
+function hasMergedTokens(model: { vocab: z.infer<typeof vocabulary>; merges: z.infer<typeof merges> }): boolean {
+  return model.merges.every((merge) => {
+    const [first, second] = typeof merge === 'string' ? merge.split(' ') : merge;
+    return [first, second, first + second].every((token) => Object.hasOwn(model.vocab, token));
+  });
+}
 
 /** A `tokenizer.json` with a byte-pair model. */
 export const tokenizerDefinition = z.looseObject({

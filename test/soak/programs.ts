@@ -6,7 +6,7 @@ export { projectFolder };
 
 /** Sources of the programs, by what they become. */
 export const soakEntries: Readonly<Record<string, string>> = Object.fromEntries(
-  ['runner', 'task', 'sharded-task'].map((name) => [`soak/${name}`, `test/soak/${name}.ts`]),
+  ['runner', 'task', 'sharded-task', 'model-case'].map((name) => [`soak/${name}`, `test/soak/${name}.ts`]),
 );
 
 /** The programs that a soak starts and kills. */
@@ -29,6 +29,10 @@ export class SoakPrograms {
 
   get shardedTask(): string {
     return join(this.folder, 'soak/sharded-task.js');
+  }
+
+  get modelCase(): string {
+    return join(this.folder, 'soak/model-case.js');
   }
 
   remove(): void {

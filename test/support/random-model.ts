@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkModelConfig } from '../../src/model/read-model-config.js';
 import { elementCount, encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
+import { projectFolder } from './program-bundle.js';
 import { uniform } from './random-matrix.js';
 
 /** A model as it lies in a folder. */
@@ -66,7 +67,7 @@ export function randomModel(kind: string, seed = 1): ModelParts {
 /** Writes a model as a Hugging Face folder. @returns the folder */
 export function writeModel(folder: string, { config, tensors, tokenizer }: ModelParts): string {
   mkdirSync(folder, { recursive: true });
-  cpSync(new URL(`../golden/tokenizer/${tokenizer}`, import.meta.url), folder, {
+  cpSync(join(projectFolder, 'test/golden/tokenizer', tokenizer), folder, {
     recursive: true,
     filter: (path) => !path.endsWith('cases.json'),
   });

@@ -32,7 +32,7 @@ export const gptNeox: Architecture = {
       keyValueHeads: heads,
       dHead,
       vocab: config.count('vocab_size', largest.vocab),
-      maxTokens: config.count('max_position_embeddings', largest.tokens),
+      maxTokens: config.context('max_position_embeddings'),
       normEpsilon: config.positive('layer_norm_eps', 1, 1e-5),
       activation: config.activation('hidden_act', 'gelu'),
       tiedEmbeddings: config.boolean('tie_word_embeddings', false),

@@ -100,7 +100,7 @@ export function gptSizes(
     keyValueHeads: heads,
     dHead: dModel / heads,
     vocab: config.count('vocab_size', largest.vocab),
-    maxTokens: config.count('n_positions', largest.tokens, defaultTokens),
+    maxTokens: config.context('n_positions', defaultTokens),
     normEpsilon: config.positive('layer_norm_epsilon', 1, 1e-5),
     activation: config.activation('activation_function', 'gelu_new'),
   };

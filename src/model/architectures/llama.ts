@@ -34,6 +34,7 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
       const heads = config.count('num_attention_heads', largest.heads);
       const dModel = config.count('hidden_size', largest.width);
       const dHead = config.count('head_dim', largest.width, member.dHead ?? dModel / heads);
+      const keyValueHeads = config.has('num_key_value_heads', null) ? heads : (member.keyValueHeads ?? heads);
       const slidingWindow = member.readSlidingWindow?.(config);
       const attentionBias = member.readAttentionBias(config);
       const mlpBias = member.readMlpBias?.(config) ?? false;
@@ -44,10 +45,10 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
         dModel,
         dInner: config.count('intermediate_size', largest.width),
         heads,
-        keyValueHeads: config.count('num_key_value_heads', largest.heads, member.keyValueHeads ?? heads),
+        keyValueHeads: config.count('num_key_value_heads', largest.heads, keyValueHeads),
         dHead,
         vocab: config.count('vocab_size', largest.vocab),
-        maxTokens: config.count('max_position_embeddings', largest.tokens),
+        maxTokens: config.context('max_position_embeddings'),
         normEpsilon: config.positive('rms_norm_eps', 1),
         activation: config.activation('hidden_act', 'silu'),
         tiedEmbeddings: config.boolean('tie_word_embeddings', false),
@@ -150,7 +151,7 @@ export const mistral = llamaFamily({
   keyValueHeads: 8,
   readAttentionBias: () => undefined,
   readSlidingWindow: (config) => {
-    if (config.value('sliding_window') === null) return undefined;
+    if (config.has('sliding_window', null)) return undefined;
     return config.count('sliding_window', largest.tokens, 4096);
   },
 });

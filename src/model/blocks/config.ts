@@ -79,8 +79,12 @@ export class ConfigReader {
 
   /** A whole number from 1 to `most`; `fallback` if the field is absent or null. */
   count(field: string, most: number, fallback?: number): number {
-    const schema = z.number().int().min(1).max(most);
-    return this.#parse(field, schema, `a whole number from 1 to ${most}`, fallback);
+    return this.#whole(field, 1, most, fallback);
+  }
+
+  /** The longest sequence: prompts of edits and the texts around them have to fit. */
+  context(field: string, fallback?: number): number {
+    return this.#whole(field, 32, 1 << 30, fallback);
   }
 
   /** A number above 0, and of at most `most`. */
@@ -88,8 +92,9 @@ export class ConfigReader {
     return this.#parse(field, z.number().positive().max(most), `a number above 0, at most ${most}`, fallback);
   }
 
+  /** True or false; `fallback` if the field is absent. Null is false, as everywhere in Python. */
   boolean(field: string, fallback: boolean): boolean {
-    return this.#parse(field, z.boolean(), 'true or false', fallback);
+    return this.value(field) !== null && this.#parse(field, z.boolean(), 'true or false', fallback);
   }
 
   /** Any text; undefined if the field is absent or null. */
@@ -97,9 +102,9 @@ export class ConfigReader {
     return this.#parse(field, z.string().nullish(), 'a text') ?? undefined;
   }
 
-  /** Whether the field is there, and not null. */
-  has(field: string): boolean {
-    return this.value(field) != null;
+  /** Whether the field has this very value. */
+  has(field: string, value: unknown): boolean {
+    return this.value(field) === value;
   }
 
   /** The field as it is; it counts as read. */
@@ -120,10 +125,11 @@ export class ConfigReader {
     return this.refuse(field, `one of ${Object.keys(activationNames).join(', ')}`, name);
   }
 
-  /** Refuses values of a setting that the graph does not implement. Absent or null is allowed. */
+  /** Refuses values of a setting that the graph does not implement. Absent is allowed, and null unless it had to be true. */
   require(field: string, allowed: readonly unknown[]): void {
-    const value = this.value(field);
-    if (value != null && !allowed.includes(value)) this.refuse(field, `one of ${allowed.join(', ')}`, shown(value));
+    const value = this.value(field) ?? (this.#raw[field] === null && allowed.includes(true) ? false : undefined);
+    if (value !== undefined && !allowed.includes(value))
+      this.refuse(field, `one of ${allowed.join(', ')}`, shown(value));
   }
 
   /**
@@ -167,6 +173,11 @@ export class ConfigReader {
     if (value == null) return undefined;
     if (typeof value !== 'object' || Array.isArray(value)) return this.refuse(field, 'an object', shown(value));
     return new ConfigReader(value as RawConfig, this.#place.slice(0, -2), `${field}.`);
+  }
+
+  #whole(field: string, least: number, most: number, fallback: number | undefined): number {
+    const schema = z.number().int().min(least).max(most);
+    return this.#parse(field, schema, `a whole number from ${least} to ${most}`, fallback);
   }
 
   #parse<T>(field: string, schema: z.ZodType<T>, requirement: string, fallback?: T): T {

@@ -229,6 +229,38 @@ describe('a tokenizer', () => {
   });
 });
 
+describe('a tokenizer.json that is damaged', () => {
+  /** Changes the definition of a model's tokenizer. */
+  function withTokenizer(change: (definition: Record<string, unknown>) => void): string {
+    const directory = changed('llama');
+    const path = join(directory, 'tokenizer.json');
+    const definition = JSON.parse(readFileSync(path, 'utf8'));
+    change(definition);
+    writeFileSync(path, JSON.stringify(definition));
+    return directory;
+  }
+
+  it.each([
+    ['decoder', { type: 'Nonsense' }, /: a tokenizer that splits text, got Unknown Decoder type: Nonsense$/],
+    ['post_processor', { type: 16 }, /: a tokenizer that splits text, got Unknown PostProcessor type: 16$/],
+    ['decoder', { type: 'Sequence', decoders: {} }, /: a tokenizer that splits text, got .*is not a function$/],
+  ])('by its %s is refused under its own name', async (field, value, message) => {
+    const directory = withTokenizer((definition) => Object.assign(definition, { [field]: value }));
+    await expect(openModel(directory)).rejects.toThrow(MalformedFileError);
+    await expect(openModel(directory)).rejects.toThrow(message);
+    await expect(openModel(directory)).rejects.toThrow(`${directory}/tokenizer.json: `);
+  });
+
+  it('by a token that its merges need is refused', async () => {
+    const directory = withTokenizer(({ model }) => {
+      const { vocab } = model as { vocab: Record<string, number> };
+      vocab['\u0164'] = vocab.t;
+      delete vocab.t;
+    });
+    await expect(openModel(directory)).rejects.toThrow('merges of tokens that are in the vocabulary');
+  });
+});
+
 describe('JSON that is nested too deep', () => {
   const nest = '['.repeat(10_000) + ']'.repeat(10_000);
   it.each([

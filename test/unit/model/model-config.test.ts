@@ -54,6 +54,7 @@ describe('a config that says what is not computed here', () => {
     ['Qwen3-0.6B', 'num_experts', 128],
     ['gpt2', 'scale_attn_by_inverse_layer_idx', true],
     ['gpt2', 'scale_attn_weights', false],
+    ['gpt2', 'scale_attn_weights', null],
     ['gpt2', 'add_cross_attention', true],
     ['gpt-j-6b', 'rotary', false],
     ['gpt-j-6b', 'scale_attn_weights', false],
@@ -97,6 +98,7 @@ describe('a config whose sizes are out of range', () => {
     ['rms_norm_eps', 12],
     ['rope_theta', -10_000],
     ['max_position_embeddings', null],
+    ['max_position_embeddings', 31],
     ['tie_word_embeddings', 'yes'],
   ])('%s %j is refused by name', (field, value) => {
     expect(changed('SmolLM2-135M', { [field]: value })).toThrow(`./model/config.json: ${field}: `);
@@ -116,12 +118,15 @@ describe('a config whose sizes are out of range', () => {
     expect(changed(name, change)).toThrow(message);
   });
 
-  it('takes what transformers takes where a field is absent', () => {
+  it('takes what transformers takes where a field is absent or null', () => {
     const without = (name: string, field: string) =>
       check(Object.fromEntries(Object.entries(published[name]).filter(([key]) => key !== field)));
     expect(without('Mistral-7B-v0.1', 'sliding_window').slidingWindow).toBe(4096);
     expect(without('Qwen3-0.6B', 'head_dim').dHead).toBe(128);
     expect(without('gpt-j-6b', 'rotary_dim').rotary?.dims).toBe(64);
+    expect(check({ ...published['pythia-160m'], use_parallel_residual: null }).parallelResidual).toBe(false);
+    expect(check({ ...published['Mistral-7B-v0.1'], num_key_value_heads: null }).keyValueHeads).toBe(32);
+    expect(without('Mistral-7B-v0.1', 'num_key_value_heads').keyValueHeads).toBe(8);
     expect(check({ ...published['Mistral-7B-v0.1'], sliding_window: null })).not.toHaveProperty('slidingWindow');
   });
 });
