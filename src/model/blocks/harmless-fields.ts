@@ -22,12 +22,22 @@ const training: FieldNames = [
   /_pdrop$/,
   'gradient_checkpointing',
   'initializer_range',
+  'neftune_noise_alpha',
   'pretraining_tp',
   'seq_length',
+  /^use_flash_attn|^use_flash_attention/,
   'use_cache',
 ];
 
-const tokens: FieldNames = [/_token_ids?$/, 'max_sequence_length', 'model_max_length', 'tokenizer_class', 'vocab_file'];
+const tokens: FieldNames = [
+  /_token_ids?$/,
+  /^(bos|eos|pad|unk)_token$/,
+  'max_seq_len',
+  'max_sequence_length',
+  'model_max_length',
+  'tokenizer_class',
+  'vocab_file',
+];
 
 const generation: FieldNames = [
   /^(max|min)_(length|new_tokens)$/,
@@ -37,6 +47,7 @@ const generation: FieldNames = [
   /no_repeat_ngram_size$/,
   /^(begin_)?suppress_tokens$/,
   'bad_words_ids',
+  'generation_config',
   'remove_invalid_values',
   'return_dict_in_generate',
 ];
