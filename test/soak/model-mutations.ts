@@ -276,7 +276,7 @@ export const mutations: readonly string[] = [
   ...Object.keys(partChanges),
   ...Object.keys(fileChanges),
   ...Object.keys(ggufChanges),
-  'tokenizer: a pattern',
+  'patterns',
 ];
 
 /** Writes a model that is changed in one way, which the seed decides, into a folder. */
@@ -294,6 +294,6 @@ export function writeCase(folder: string, mutation: string, seed: number): Model
   partChanges[mutation]?.(parts, dice);
   const path = writeModel(join(folder, 'model'), parts);
   fileChanges[mutation]?.(path, dice);
-  if (mutation === 'tokenizer: a pattern') changePattern(path, dice);
+  if (mutation === 'patterns') changePattern(path, dice);
   return { path, base, mutation };
 }
