@@ -82,8 +82,10 @@ export class UnsupportedArchitectureError extends PermanentError {
   constructor(
     readonly architecture: string,
     readonly supported: readonly string[],
+    /** The file that names it. */
+    readonly path: string,
   ) {
-    super(`model architecture: one of ${supported.join(', ')}, got ${architecture}`);
+    super(`${path}: model architecture: one of ${supported.join(', ')}, got ${architecture}`);
   }
 }
 
@@ -93,8 +95,10 @@ export class UnsupportedTensorTypeError extends PermanentError {
     readonly tensor: string,
     readonly type: string,
     readonly supported: readonly string[],
+    /** The file that has it. */
+    readonly path: string,
   ) {
-    super(`type of tensor ${tensor}: one of ${supported.join(', ')}, got ${type}`);
+    super(`${path}: type of tensor ${tensor}: one of ${supported.join(', ')}, got ${type}`);
   }
 }
 

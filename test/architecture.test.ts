@@ -67,7 +67,7 @@ describe('the check of the layout', () => {
       'src/graph/a.ts: imports the face src/tensor/index.ts, got src/tensor/tensor.ts',
     ]);
     expect(checked({ 'src/evaluation/report/a.ts': "import '../../index.js'; import '../b.js';" })).toEqual([
-      'src/evaluation/report/a.ts: imports a room of src or src/errors.ts or src/progress.ts, got src/index.ts',
+      'src/evaluation/report/a.ts: imports a room of src or src/errors.ts or src/json.ts or src/progress.ts, got src/index.ts',
     ]);
     expect(checked({ 'src/errors.ts': "import './tensor/index.js';" })).toHaveLength(1);
     const light = "export { a } from './registry/index.js'; export * from './errors.js';";
@@ -95,6 +95,13 @@ describe('the check of the layout', () => {
       'src/cellar: a folder with a place in the arrows, got none',
       'src/graph/attic: a folder with a place in the arrows, got none',
     ]);
+  });
+
+  it('finds JSON that is parsed without a limit of its depth', () => {
+    expect(checked({ 'src/model/a.ts': "JSON.parse('1');" })).toEqual([
+      'src/model/a.ts: JSON.parse only in ^(src\\/json\\.ts$|src\\/server\\/page\\/|cdk\\/)',
+    ]);
+    expect(checked({ 'src/json.ts': "JSON.parse('1');", 'src/model/a.ts': 'JSON.stringify(1);' })).toEqual([]);
   });
 
   it('finds an arrow that runs back inside a room, and who imports a leaf', () => {

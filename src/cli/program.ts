@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { parseJson } from '../json.js';
 import { frameCommand } from './terminal/frame-command.js';
 
 /** Every command, in the order of the help. */
@@ -54,5 +55,5 @@ export async function hooklineProgram(name?: string): Promise<Command> {
 
 function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return (parseJson(text) as { version: string }).version;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { InvalidInputError, MalformedFileError } from '../errors.js';
+import { parseJson } from '../json.js';
 import type { Model, ModelConfig } from '../model/index.js';
 import { hyperparametersSchema } from './hyperparameters.js';
 
@@ -58,7 +59,7 @@ export async function readPreset(path: string): Promise<PresetSettings> {
 function parsePreset(text: string, path: string): PresetSettings {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(path, 'JSON', (cause as Error).message, { cause });
   }

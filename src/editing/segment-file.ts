@@ -1,6 +1,7 @@
 /** @file A hook segment as bytes: one safetensors file of a published version. */
 import { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { block, type Matrix, matrix, type RoundStorage, stackColumns, transpose } from '../linalg/index.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor, tensor, toFloat32 } from '../tensor/index.js';
 import type { HookSegment, LayerSegment, LayerSketch } from './edit-state.js';
@@ -186,7 +187,7 @@ function fullRows(packed: Tensor, rows: number, what: string): Matrix {
 function parseMetadata<T>(text: string, schema: z.ZodType<T>, what: string): T {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(what, 'JSON in its metadata', text.slice(0, 40), { cause });
   }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { defaultRates } from './default-rates.js';
 import { type DeviceRates, type InstanceRates, type peakSchema, type Rates, ratesSchema } from './rates-schema.js';
 import type { EffectiveRates } from './seconds-of.js';
@@ -30,7 +31,7 @@ export async function readRates(path?: string): Promise<Rates> {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(path, 'JSON', (cause as Error).message, { cause });
   }

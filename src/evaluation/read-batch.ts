@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Edit } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
+import { JsonDepthError, parseJson } from '../json.js';
 import { resolveConflicts } from './batch-conflicts.js';
 import { asChunks, byteLines, isBlankByte, type LineProgress, readChunks, startsWithBom } from './byte-lines.js';
 import { counterfactRecord } from './counterfact-record.js';
@@ -190,9 +191,11 @@ function apparentFormat(record: object): BatchFormat {
 function parseObject(text: string): { readonly record: object } | { readonly reason: string } {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
-    return { reason: `a JSON object, got ${describeSyntax(text, (error as SyntaxError).message)}` };
+    const { message } = error as SyntaxError;
+    const got = error instanceof JsonDepthError ? message : describeSyntax(text, message);
+    return { reason: `a JSON object, got ${got}` };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { reason: `a JSON object, got ${describeInput(value)}` };

@@ -1,5 +1,6 @@
 /** @file Reads ordinary text for key statistics, perplexity and gate measurements. */
 import { MalformedFileError } from '../errors.js';
+import { JsonDepthError, parseJson } from '../json.js';
 import { type ByteLine, byteLines, MAX_LINE_BYTES, readChunks } from './byte-lines.js';
 import { decodeLine } from './decode-line.js';
 import { describeInput } from './record-reason.js';
@@ -105,7 +106,8 @@ async function* textFields(lines: AsyncIterable<TextLine>, path: string): AsyncG
     const isRecord = typeof record === 'object' && record !== null;
     const field = isRecord ? (Object(record).text ?? Object(record).content) : record;
     if (!isRecord || typeof field !== 'string') {
-      const got = record === undefined ? 'broken JSON' : describeInput(field);
+      const got =
+        record === undefined ? 'broken JSON' : record instanceof JsonDepthError ? record.message : describeInput(field);
       throw new MalformedFileError(`${path}, line ${lineNumber}`, 'a JSON object with a text or content string', got);
     }
     if (field.trim() !== '') yield field.trim();
@@ -114,14 +116,15 @@ async function* textFields(lines: AsyncIterable<TextLine>, path: string): AsyncG
 
 function isJsonObject(text: string): boolean {
   const value = jsonValue(text);
+  if (value instanceof JsonDepthError) return /^\s*\{\s*"/.test(text);
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The line's JSON value; undefined if it is not JSON, such as plain text. */
+/** The line's JSON value; undefined if it is not JSON, such as plain text; the error if it is nested too deep. */
 function jsonValue(text: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return parseJson(text);
+  } catch (error) {
+    return error instanceof JsonDepthError ? error : undefined;
   }
 }

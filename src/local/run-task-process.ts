@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { parseJson } from '../json.js';
 import { errorNames, exitCodes } from '../workflow/index.js';
 import type { WorkflowTask } from './load-workflow.js';
 import type { Slots } from './slots.js';
@@ -113,7 +114,7 @@ function heard(line: string, { onProgress, onNotice }: TaskRun): string | undefi
 function parsed(line: string): z.infer<typeof printedSchema> | undefined {
   if (!line.startsWith('{')) return undefined;
   try {
-    return printedSchema.safeParse(JSON.parse(line)).data;
+    return printedSchema.safeParse(parseJson(line)).data;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

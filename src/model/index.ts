@@ -4,7 +4,7 @@ export { declarePacking, type Packing, packSequences } from './blocks/packing.js
 export { embedTokens, runBlocks, vocabularyLogits } from './forward.js';
 export { type ImportDtype, importGguf } from './gguf/index.js';
 export { downloadHubModel } from './hub/index.js';
-export { loadModel, type Model, modelDigest, readDownProjection } from './model.js';
+export { loadModel, type Model, modelDigest, type OpenedModel, openModel, readDownProjection } from './model.js';
 export { type ModelStorage, modelStorage } from './model-storage.js';
 export { readModelConfig } from './read-model-config.js';
 export { loadTokenizer, type Tokenizer } from './tokenizer.js';

@@ -1,4 +1,4 @@
-import { elementCount, openSafetensors } from '../tensor/index.js';
+import { elementCount } from '../tensor/index.js';
 import type { Model } from './model.js';
 
 /** What the weights of a model take. */
@@ -10,13 +10,12 @@ export interface ModelStorage {
 }
 
 /** Counts what lies in a model's weight files, by their headers. */
-export async function modelStorage(model: Model): Promise<ModelStorage> {
-  const opened = await Promise.all(model.weights.files.map(openSafetensors));
-  const tensors = opened.flatMap((file) => [...file.tensors.values()]);
+export function modelStorage({ weights }: Model): ModelStorage {
+  const tensors = weights.opened.flatMap((file) => [...file.tensors.values()]);
   return {
     parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0),
     sizeBytes: tensors.reduce((sum, tensor) => sum + tensor.sizeBytes, 0),
     dtypes: [...new Set(tensors.map((tensor) => tensor.dtype))].sort(),
-    files: opened.length,
+    files: weights.opened.length,
   };
 }

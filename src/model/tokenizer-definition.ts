@@ -30,14 +30,30 @@ function isPair(value: unknown): boolean {
   return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string');
 }
 
-const bpeModel = z.looseObject({
-  type: z.literal('BPE').default('BPE'),
-  vocab: vocabulary,
-  merges,
-  unk_token: z.string().nullish(),
-  fuse_unk: z.boolean().default(false),
-  byte_fallback: z.boolean().default(false),
-});
+const bpeModel = z
+  .looseObject({
+    type: z.literal('BPE').default('BPE'),
+    vocab: vocabulary,
+    merges,
+    unk_token: z.string().nullish(),
+    fuse_unk: z.boolean().default(false),
+    byte_fallback: z.boolean().default(false),
+    continuing_subword_prefix: z.string().nullish(),
+  })
+  .refine(hasMergedTokens, 'merges of tokens that are in the vocabulary');
+
+/** As the reference requires. Without it, a damaged vocabulary splits texts into what it has no ids for. */
+function hasMergedTokens(model: {
+  readonly vocab: z.infer<typeof vocabulary>;
+  readonly merges: z.infer<typeof merges>;
+  readonly continuing_subword_prefix?: string | null | undefined;
+}): boolean {
+  const prefix = model.continuing_subword_prefix?.length ?? 0;
+  return model.merges.every((merge) => {
+    const [first, second] = typeof merge === 'string' ? merge.split(' ') : merge;
+    return [first, second, first + second?.slice(prefix)].every((token) => Object.hasOwn(model.vocab, token));
+  });
+}
 
 /** A `tokenizer.json` with a byte-pair model. */
 export const tokenizerDefinition = z.looseObject({

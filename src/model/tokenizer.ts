@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { byteLevelTokens, markedTokens, type TokenBytes } from './token-bytes.js';
 import { type AddedToken, type Span, type SpanRules, tokenSpans } from './token-spans.js';
 import {
@@ -91,7 +92,7 @@ async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(path, 'JSON', String(cause), { cause });
   }
@@ -218,9 +219,10 @@ class BytePairTokenizer implements Tokenizer {
 
   #token(id: number): string {
     const token = this.#tokenOf.get(id);
-    if (token === undefined)
-      throw new InvalidInputError('token id', `one of the ${this.#tokenOf.size} known`, String(id));
-    return token;
+    if (token !== undefined) return token;
+    if (!Number.isSafeInteger(id) || id < 0) throw new InvalidInputError('token id', 'a natural number', String(id));
+    // Embeddings are padded to round sizes: such rows stand for no text.
+    return '';
   }
 
   #named(token: string | null | undefined): number | undefined {

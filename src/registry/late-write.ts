@@ -1,4 +1,5 @@
 /** @file What a program wrote to a batch file after it was read. */
+import { parseJson } from '../json.js';
 import { type ContentDigest, digestOf } from './digest.js';
 
 const newline = 0x0a;
@@ -30,7 +31,7 @@ function isComplete(line: string): boolean {
   if (line.trim() === '') return true;
   if (!startsObject.test(line)) return false;
   try {
-    JSON.parse(line);
+    parseJson(line);
     return true;
   } catch (error) {
     if (error instanceof SyntaxError) return false;

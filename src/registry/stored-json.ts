@@ -1,6 +1,7 @@
 /** @file Objects that are JSON of a known form, written as canonical JSON. */
 import type { z } from 'zod';
 import { MalformedFileError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { canonicalJson } from './digest.js';
 import type { ObjectStore } from './object-store.js';
 import { getIfPresent, putOnce } from './put-once.js';
@@ -55,7 +56,7 @@ export function parseStored<T>(text: string, schema: z.ZodType<T>, what: string,
 
 function jsonValue(text: string, what: string, requirement: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(what, requirement, JSON.stringify(text.slice(0, 40)), { cause });
   }

@@ -7,7 +7,7 @@ export { heldOutSequences } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
 export { measureRound, roundMeasures, type WholeRound } from './measure-round.js';
-export { digestOfModel, type OpenedModel, openModel } from './open-model.js';
+export { digestOfModel } from './model-digest.js';
 export { type Attempt, publishAttempt, rejectAttempt, rejectedReportKey } from './publish-round.js';
 export {
   editSchema,

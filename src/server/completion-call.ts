@@ -1,5 +1,6 @@
 /** @file The body of `POST /v1/completions`: which of OpenAI's parameters this service accepts and which it refuses. */
 import * as z from 'zod';
+import { parseJson } from '../json.js';
 import { refusal } from './refusal.js';
 import type { ServiceLimits } from './service-limits.js';
 
@@ -70,7 +71,7 @@ type Body = z.infer<typeof bodySchema>;
  * @throws {HTTPException} 400 that names the parameter at fault
  */
 export function parseCompletionCall(text: string, limits: ServiceLimits): CompletionCall {
-  const parsed = bodySchema.safeParse(parseJson(text));
+  const parsed = bodySchema.safeParse(jsonValue(text));
   if (!parsed.success) throw refusalOf(parsed.error.issues[0]);
   const body = parsed.data;
   if (body.stream_options != null && body.stream !== true) {
@@ -105,9 +106,9 @@ function promptsOf(given: Body['prompt']): readonly (string | readonly number[])
   return isOneList(given) ? [given] : given;
 }
 
-function parseJson(text: string): unknown {
+function jsonValue(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     throw refusal(400, `body: JSON, got what cannot be read: ${error instanceof Error ? error.message : error}`);
   }

@@ -1,5 +1,5 @@
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
-import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../model/index.js';
+import { type Model, modelDigest, openModel, type Tokenizer } from '../model/index.js';
 import type { PulledVersion } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import type { Tensor } from '../tensor/index.js';
@@ -79,9 +79,8 @@ export class EditedModel {
    * @throws {DigestMismatchError} if the version is for another base model
    */
   static async load(directory: string, artifact?: PulledVersion, options: LoadOptions = {}): Promise<EditedModel> {
-    const model = await loadModel(directory);
-    const [tokenizer, digest] = await Promise.all([loadTokenizer(directory), modelDigest(model)]);
-    const edited = new EditedModel(model, tokenizer, digest, options);
+    const { model, tokenizer } = await openModel(directory);
+    const edited = new EditedModel(model, tokenizer, await modelDigest(model), options);
     if (artifact === undefined) await edited.#engineOf(undefined);
     else edited.switchTo(await edited.prepare(artifact));
     return edited;

@@ -1,4 +1,5 @@
 /** @file Drawing a token from a distribution. */
+import { InvalidInputError } from '../errors.js';
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
@@ -28,6 +29,7 @@ export function randomStream(seed: number, stream: number): () => number {
  *
  * @param logits [vocab]
  * @param random uniform numbers in [0, 1); one is used, none at temperature 0
+ * @throws {InvalidInputError} if a logit to draw by is not a number
  */
 export function sampleToken(
   logits: Float32Array,
@@ -35,12 +37,19 @@ export function sampleToken(
   random: () => number,
 ): number {
   if (temperature === 0) return mostProbable(logits, 1)[0];
+  requireNumbers(logits);
   const ids = topK === undefined ? undefined : mostProbable(logits, Math.min(topK, logits.length));
   const candidates = ids === undefined ? logits : Float32Array.from(ids, (id) => logits[id]);
   const largest = candidates.reduce((a, b) => Math.max(a, b));
   const weights = Float64Array.from(candidates, (logit) => Math.exp((logit - largest) / temperature));
   const drawn = drawIndex(topP < 1 ? nucleus(weights, topP) : weights, random());
   return ids === undefined ? drawn : ids[drawn];
+}
+
+/** @throws {InvalidInputError} if one is not a number: weights were so large that products of them overflowed */
+export function requireNumbers(logits: Float32Array): void {
+  if (!logits.includes(Number.NaN)) return;
+  throw new InvalidInputError('logits of the model', 'numbers', 'NaN; its weights are too large for float32');
 }
 
 /**

@@ -2,7 +2,7 @@ import type { HookLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import type { GrowingSequence } from './growing-sequence.js';
 import { KeyValueCache } from './key-value-cache.js';
-import { sampleToken } from './sampling.js';
+import { requireNumbers, sampleToken } from './sampling.js';
 import type { Trunk } from './trunk.js';
 import type { VocabularyHead } from './vocabulary-head.js';
 
@@ -77,7 +77,11 @@ export class SequenceBatch {
     const { head } = this.#parts;
     const isGreedy = ({ options }: GrowingSequence) => (options.temperature ?? 0) === 0;
     const count = sequences.length;
-    if (sequences.every(isGreedy)) return (await head.score(hidden, new Array(count).fill(0))).argMaxIds;
+    if (sequences.every(isGreedy)) {
+      const { argMaxIds, logProbabilities } = await head.score(hidden, new Array(count).fill(0));
+      requireNumbers(logProbabilities);
+      return argMaxIds;
+    }
     const logits = await head.logits(hidden, count);
     return sequences.map(({ options, random }, s) => sampleToken(logits[s], options, random));
   }

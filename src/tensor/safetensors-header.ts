@@ -1,6 +1,7 @@
 /** @file The header of a safetensors file: length (8 bytes), JSON, then the tensors' bytes without gaps. */
 
 import { InvalidInputError, MalformedFileError, UnsupportedTensorTypeError } from '../errors.js';
+import { parseJson } from '../json.js';
 import { bytesPerElement, type Dtype, dtypes, elementCount, safetensorsName } from './tensor.js';
 
 /** What the header says of one tensor; the offset counts from the first byte after the header. */
@@ -66,7 +67,7 @@ function parseObject(json: Uint8Array, what: string): Record<string, unknown> {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
-    parsed = JSON.parse(text);
+    parsed = parseJson(text);
   } catch (cause) {
     throw new MalformedFileError(what, 'a header of JSON in UTF-8', String(cause), { cause });
   }
@@ -82,7 +83,7 @@ function requireUniqueKeys(text: string, what: string): void {
     if (token === '{') open.push(new Set());
     else if (token === '}') open.pop();
     else if (token.endsWith(':')) {
-      const name = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)) as string;
+      const name = parseJson(token.slice(0, token.lastIndexOf('"') + 1)) as string;
       const names = open[open.length - 1]!;
       if (names.has(name)) throw new MalformedFileError(what, 'every name once in the header', `${name} twice`);
       names.add(name);
@@ -109,7 +110,7 @@ function parseEntry(name: string, value: unknown, what: string): HeaderEntry {
     throw new MalformedFileError(what, `data_offsets [begin, end] for tensor ${name}`, describe(offsets));
   }
   const dtype = dtypeOfName.get(typeName);
-  if (dtype === undefined) throw new UnsupportedTensorTypeError(name, typeName, [...dtypeOfName.keys()]);
+  if (dtype === undefined) throw new UnsupportedTensorTypeError(name, typeName, [...dtypeOfName.keys()], what);
   const sizeBytes = offsets[1]! - offsets[0]!;
   const needed = elementCount(shape) * bytesPerElement(dtype);
   if (sizeBytes !== needed) {

@@ -36,14 +36,14 @@ const maxReadBytes = 2 ** 30;
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await resolve(path);
-  const { metadata, entries, dataOffset } = await readHeader(file);
+  const { metadata, entries, dataOffset } = await readHeader(file, path);
   const tensors = new Map<string, TensorLocation>();
   for (const [name, { dtype, shape, offsetBytes, sizeBytes }] of entries) {
     tensors.set(name, { file, dtype, shape, sizeBytes, offsetBytes: dataOffset + offsetBytes });
   }
   const read = async (name: string): Promise<Tensor> => {
     const location = tensors.get(name);
-    if (location === undefined) throw new MalformedFileError(file, `a tensor named ${name}`, 'none');
+    if (location === undefined) throw new MalformedFileError(path, `a tensor named ${name}`, 'none');
     return readTensor(location);
   };
   return { path: file, metadata, tensors, read };
@@ -121,15 +121,16 @@ async function resolve(path: string): Promise<string> {
   }
 }
 
-async function readHeader(file: string) {
+/** @param shown the file's name for messages: as it was given, which may be a link */
+async function readHeader(file: string, shown: string) {
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
-    const prefix = await readExactly(handle, file, 0, Math.min(size, lengthPrefixBytes));
-    const length = headerLength(prefix, size, file);
+    const prefix = await readExactly(handle, shown, 0, Math.min(size, lengthPrefixBytes));
+    const length = headerLength(prefix, size, shown);
     const dataOffset = lengthPrefixBytes + length;
-    const json = await readExactly(handle, file, lengthPrefixBytes, length);
-    return { ...parseHeader(json, size - dataOffset, file), dataOffset };
+    const json = await readExactly(handle, shown, lengthPrefixBytes, length);
+    return { ...parseHeader(json, size - dataOffset, shown), dataOffset };
   } finally {
     await handle.close();
   }

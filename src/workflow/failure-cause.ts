@@ -1,5 +1,6 @@
 /** @file The cause of a failure, in words. The state machine passes on JSON from functions and from jobs. */
 import { z } from 'zod';
+import { parseJson } from '../json.js';
 
 const functionCause = z.looseObject({ errorMessage: z.string() });
 const jobCause = z.looseObject({
@@ -32,7 +33,7 @@ export function causeInWords(cause: string): string {
 
 function jsonOrUndefined(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     // The cause is words, not JSON.
     return undefined;

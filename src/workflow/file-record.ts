@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { parseJson } from '../json.js';
 import { writeFileAtomically } from '../tensor/index.js';
 
 const recordSchema = z.strictObject({
@@ -34,7 +35,7 @@ const isSame = (first: unknown, second: unknown): boolean => JSON.stringify(firs
 /** A damaged record counts as none: the files are checked again. */
 function jsonValue(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { DigestMismatchError, InvalidInputError, MalformedFileError } from '../errors.js';
+import { DigestMismatchError, InvalidInputError, MalformedFileError, PermanentError } from '../errors.js';
+import { type OpenedModel, openModel } from '../model/index.js';
 import type { Listener } from '../progress.js';
 import { digestOf, type ObjectStore } from '../registry/index.js';
-import { digestOfModel, type OpenedModel, openModel } from '../rounds/index.js';
+import { digestOfModel } from '../rounds/index.js';
 import { areRecorded, recordFiles, unlessAbsent } from './file-record.js';
 import type { Registration } from './registration.js';
 
@@ -109,10 +110,19 @@ async function download(
     done += bytes.length;
     report(file.name);
   }
-  const { model } = await openModel(folder);
-  requireSame(folder, registration, await digestOfModel(model, listener));
+  requireSame(folder, registration, await digestOfDraft(folder, registration, listener));
   const paths = files.map(({ name }) => join(folder, name));
   await recordFiles(join(folder, recordName), registration.modelDigest, paths);
+}
+
+/** What is wrong with the files is said of the model: nobody knows the draft's name. */
+async function digestOfDraft(folder: string, { modelId }: Registered, listener: Listener): Promise<string> {
+  try {
+    return await digestOfModel((await openModel(folder)).model, listener);
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    throw new PermanentError(error.message.replaceAll(folder, `model ${modelId} in the store`), { cause: error });
+  }
 }
 
 /** The store's copy of a file. @throws {DigestMismatchError | MalformedFileError | NoSuchKeyError} if it is damaged or missing */

@@ -3,7 +3,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import type { z } from 'zod';
 import type { PresetSettings } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
-import type { Model } from '../model/index.js';
+import { type Model, openModel } from '../model/index.js';
 import type { Listener } from '../progress.js';
 import {
   canonicalJson,
@@ -18,7 +18,7 @@ import {
   putOnce,
   registrationKey,
 } from '../registry/index.js';
-import { digestOfModel, openModel, type PublishCriteria, requireSameModel, roundSettings } from '../rounds/index.js';
+import { digestOfModel, type PublishCriteria, requireSameModel, roundSettings } from '../rounds/index.js';
 import { onlyStored } from '../statistics/index.js';
 import { type Registration, registrationSchema, storedRegistrationSchema } from './registration.js';
 import { uploadModel } from './upload-model.js';

@@ -11,6 +11,7 @@ import { versionFileKey } from '../../src/registry/index.js';
 import { CommandLine, type CommandResult } from '../support/command-line.js';
 import { FakeHub } from '../support/fake-hub.js';
 import { golden, publishRounds } from '../support/published-version.js';
+import { randomModel } from '../support/random-model.js';
 
 let commandLine: CommandLine;
 let folder: string;
@@ -249,7 +250,7 @@ describe('a model directory', () => {
     writeFileSync(join(directory, 'config.json'), '{"model_type": "mamba"}');
     const { exitCode, output } = await run('model', 'info', directory);
     expect(exitCode).toBe(0);
-    expect(output).toContain('cannot be edited: model architecture: one of llama');
+    expect(output).toContain(`cannot be edited: ${directory}/config.json: model architecture: one of llama`);
     expect(await jsonOf('model', 'info', directory)).toMatchObject({ supported: false });
   });
 
@@ -264,7 +265,7 @@ describe('a model of the hub', () => {
   const content = (text: string) => new TextEncoder().encode(text);
   const weights = Uint8Array.from({ length: 300_000 }, (_, i) => i * i);
   const files = new Map([
-    ['config.json', content('{"model_type": "llama"}')],
+    ['config.json', content(JSON.stringify(randomModel('llama').config))],
     ['tokenizer.json', content('{}')],
     ['model.safetensors', weights],
     ['pytorch_model.bin', weights],

@@ -1,4 +1,4 @@
-/** @file `npm run soak -- [--only executions,queue,fuzz,shards,inbox] [--executions 300] [--files 500] [--seed 1] [--minutes 30] [--store dir] [--json] [--write]`. */
+/** @file `npm run soak -- [--only executions,queue,fuzz,models,shards,inbox] [--executions 300] [--files 500] [--seed 1] [--minutes 30] [--store dir] [--json] [--write]`. */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -44,6 +44,14 @@ const runs: Record<Part, (command: SoakCommand, place: Place) => Promise<PartRes
     return {
       result,
       tables: [{ title: 'fuzz', rows: { ...result.counts, 'invariants broken': result.broken.length } }],
+    };
+  },
+  models: async ({ models, seed, skip }, place) => {
+    const { runModels } = await import('./models.js');
+    const result = await runModels({ ...place, cases: models, seed, skip, onProgress: note });
+    return {
+      result,
+      tables: [{ title: 'models', rows: { ...result.counts, 'invariants broken': result.broken.length } }],
     };
   },
   shards: async ({ shards }, place) => {

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 /** The parts of a soak. */
-export const parts = ['executions', 'queue', 'fuzz', 'shards', 'inbox'] as const;
+export const parts = ['executions', 'queue', 'fuzz', 'models', 'shards', 'inbox'] as const;
 export type Part = (typeof parts)[number];
 
 /** What to do, and how much of it. */
@@ -18,6 +18,10 @@ export interface SoakCommand {
   readonly batches: number;
   /** Cases of the fuzzer. */
   readonly cases: number;
+  /** Model files that are changed. */
+  readonly models: number;
+  /** Kinds of changes that are left out, by their names. */
+  readonly skip: readonly string[];
   /** Of each Map, with as many edits. */
   readonly shards: number;
   /** Dropped into an inbox. */
@@ -41,6 +45,8 @@ export function readOptions(args: readonly string[]): SoakCommand {
       store: { type: 'string' },
       batches: { type: 'string', default: '50' },
       cases: { type: 'string', default: '20000' },
+      models: { type: 'string', default: '2000' },
+      skip: { type: 'string', multiple: true, default: [] },
       shards: { type: 'string', default: '64' },
       files: { type: 'string', default: '500' },
       'stop-seconds': { type: 'string', default: '60' },
@@ -58,6 +64,8 @@ export function readOptions(args: readonly string[]): SoakCommand {
     store: values.store,
     batches: numberOf('batches', values.batches),
     cases: numberOf('cases', values.cases),
+    models: numberOf('models', values.models),
+    skip: values.skip,
     shards: numberOf('shards', values.shards),
     files: numberOf('files', values.files),
     stopSeconds: numberOf('stop-seconds', values['stop-seconds']),

@@ -6,7 +6,7 @@ export { projectFolder };
 
 /** Sources of the programs, by what they become. */
 export const soakEntries: Readonly<Record<string, string>> = Object.fromEntries(
-  ['runner', 'task', 'sharded-task', 'writer'].map((name) => [`soak/${name}`, `test/soak/${name}.ts`]),
+  ['runner', 'task', 'sharded-task', 'writer', 'model-case'].map((name) => [`soak/${name}`, `test/soak/${name}.ts`]),
 );
 
 /** The programs that a soak starts and kills. */
@@ -33,6 +33,10 @@ export class SoakPrograms {
 
   get writer(): string {
     return join(this.folder, 'soak/writer.js');
+  }
+
+  get modelCase(): string {
+    return join(this.folder, 'soak/model-case.js');
   }
 
   remove(): void {

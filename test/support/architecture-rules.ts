@@ -15,7 +15,7 @@ const rooms: readonly string[] = (
 ).split(' ');
 
 /** Files of `src` that belong to no room and that every room may import: they import nothing themselves. */
-const commonFiles: readonly string[] = ['src/errors.ts', 'src/progress.ts'];
+const commonFiles: readonly string[] = ['src/errors.ts', 'src/json.ts', 'src/progress.ts'];
 
 /** Folders inside a room, where it has some: each may import those before it. `.` is the room's own floor. */
 const innerFolders: ReadonlyMap<string, readonly string[]> = new Map(
@@ -39,13 +39,13 @@ const largestShare = 0.12;
 
 /** Folders beside `src`, and what of it they import, if not any face. */
 const outerFolders: ReadonlyMap<string, RegExp> = new Map([
-  ['functions', /^src\/(errors|progress|[^/]+\/index|workflow\/contract)\.ts$/],
-  ['containers', /^src\/(errors|progress|[^/]+\/index|workflow\/contract)\.ts$/],
+  ['functions', /^src\/(errors|json|progress|[^/]+\/index|workflow\/contract)\.ts$/],
+  ['containers', /^src\/(errors|json|progress|[^/]+\/index|workflow\/contract)\.ts$/],
   // Infrastructure code runs without the rest.
   ['cdk', /^src\/(workflow\/contract|registry\/keys)\.ts$/],
 ]);
 
-/** What only some files may use: a package with all below it, a module, or a global. */
+/** What only some files may use: a package with all below it, a module, a global, or a function of one. */
 const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^onnxruntime-(node|common)(\/|$)/, where: /^src\/runtime\// },
   { what: /^(onnx-buf|@bufbuild\/protobuf)(\/|$)/, where: /^src\/graph\/(encode|onnx-file)\.ts$/ },
@@ -58,6 +58,8 @@ const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^@tensorflow\//, where: /^src\/linalg\/tensorflow-kernels\.ts$/ },
   { what: /^ml-matrix(\/|$)/, where: /^src\/linalg\/singular-values\.ts$/ },
   { what: /^(hono|@hono|prom-client)(\/|$)/, where: /^src\/server\// },
+  // The page's script runs in a browser, on what the service sends.
+  { what: /^JSON\.parse$/, where: /^(src\/json\.ts$|src\/server\/page\/|cdk\/)/ },
   { what: /^echarts(\/|$)/, where: /^src\/evaluation\/report\// },
   { what: /^(commander|picocolors|cli-table3|cli-progress)(\/|$)/, where: /^src\/cli\// },
   {
@@ -140,12 +142,12 @@ function unplacedFolders(sources: Sources): string[] {
   );
 }
 
-/** A module specifier or a printing global. */
+/** A module specifier, a printing global, or a function of JSON. */
 interface Use {
   readonly what: string;
 }
 
-/** Every kind of import, and the printing globals. */
+/** Every kind of import, the printing globals, and what is used of JSON. */
 function usesOf(path: string, text: string): Use[] {
   const uses: Use[] = [];
   const visit = (node: ts.Node): void => {
@@ -153,7 +155,7 @@ function usesOf(path: string, text: string): Use[] {
     if (ts.isPropertyAccessExpression(node)) {
       const target = node.expression.getText();
       if (target === 'console') uses.push({ what: target });
-      if (target === 'process') uses.push({ what: node.getText() });
+      if (target === 'process' || target === 'JSON') uses.push({ what: node.getText() });
     }
     ts.forEachChild(node, visit);
   };

@@ -70,12 +70,13 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
 }
 
 async function measureBase(edits: readonly Edit[], options: EvalOptions, listener: Listener): Promise<Outcome> {
-  const { loadModel, loadTokenizer } = await import('../../model/index.js');
+  const { modelDigest, openModel } = await import('../../model/index.js');
   const { evaluateVersion, heldOutSequences } = await import('../../rounds/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { HookableModel } = await import('../../serving/index.js');
-  const model = await loadModel(options.model);
-  const tokenizer = await loadTokenizer(options.model);
+  const { model, tokenizer } = await openModel(options.model);
+  // Whatever is measured, its weights are looked through first.
+  await modelDigest(model);
   const device = await resolveDevice(options.device, listener);
   const edited = await HookableModel.compile(model, { layers: [], gate: 'none', device });
   try {

@@ -5,7 +5,7 @@ import { InvalidInputError, PermanentError } from '../../errors.js';
 import type { Model, ModelConfig, ModelStorage } from '../../model/index.js';
 import { addExamples } from '../terminal/frame-command.js';
 import { bytesAsText } from '../terminal/progress.js';
-import { createTerminal, type OutputOptions } from '../terminal/terminal.js';
+import { createTerminal, type OutputOptions, type Terminal } from '../terminal/terminal.js';
 
 /** `hookline model info`: what a model directory holds, and whether it can be edited. */
 export function modelInfoCommand(): Command {
@@ -19,19 +19,22 @@ export function modelInfoCommand(): Command {
 async function showModel(directory: string, options: OutputOptions): Promise<void> {
   const terminal = createTerminal(options);
   await requireConfig(directory);
-  const outcome = await openOrReason(directory);
+  const outcome = await openOrReason(directory, terminal);
   if ('reason' in outcome) {
     terminal.json({ directory, supported: false, reason: outcome.reason });
     terminal.print(`${directory} cannot be edited: ${outcome.reason}`);
     return;
   }
   const { modelStorage } = await import('../../model/index.js');
-  const { model, vocabSize } = outcome;
+  const { model, vocabSize, modelDigest } = outcome;
   const { config } = model;
-  const storage = await modelStorage(model);
-  terminal.json({ directory, supported: true, config, ...storage });
+  const storage = modelStorage(model);
+  terminal.json({ directory, supported: true, config, ...storage, modelDigest });
   terminal.print(terminal.colors.bold(`${directory} can be edited`));
-  terminal.table(['', ''], [...configRows(config), ['tokenizer', `${vocabSize} tokens`], ...storageRows(storage)]);
+  terminal.table(
+    ['', ''],
+    [...configRows(config), ['tokenizer', `${vocabSize} tokens`], ...storageRows(storage), ['digest', modelDigest]],
+  );
 }
 
 async function requireConfig(directory: string): Promise<void> {
@@ -43,14 +46,25 @@ async function requireConfig(directory: string): Promise<void> {
   });
 }
 
-type Outcome = { readonly model: Model; readonly vocabSize: number } | { readonly reason: string };
+type Outcome =
+  | { readonly model: Model; readonly vocabSize: number; readonly modelDigest: string }
+  | { readonly reason: string };
 
-/** Opens a model, or returns why it cannot be edited. That is a valid result of this command, not a failure. */
-async function openOrReason(directory: string): Promise<Outcome> {
-  const { loadModel, loadTokenizer } = await import('../../model/index.js');
+/** Opens a model and reads its weights, or returns why it cannot be edited. That is a valid result of this command, not a failure. */
+async function openOrReason(directory: string, terminal: Terminal): Promise<Outcome> {
+  const { modelDigest, modelStorage, openModel } = await import('../../model/index.js');
   try {
-    const model = await loadModel(directory);
-    return { model, vocabSize: (await loadTokenizer(directory)).vocabSize };
+    const { model, tokenizer } = await openModel(directory);
+    const bar = terminal.progress('reading', modelStorage(model).sizeBytes, 'bytes');
+    try {
+      return {
+        model,
+        vocabSize: tokenizer.vocabSize,
+        modelDigest: await modelDigest(model, (done) => bar.update(done)),
+      };
+    } finally {
+      bar.finish();
+    }
   } catch (error) {
     if (error instanceof PermanentError) return { reason: error.message };
     throw error;

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '../../errors.js';
-import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../../model/index.js';
+import { type Model, modelDigest, openModel, type Tokenizer } from '../../model/index.js';
 import { resolveDevice } from '../../runtime/index.js';
 import { HookableModel, loadVersionHooks, type VersionHooks } from '../../serving/index.js';
 import type { ModelOptions } from '../options/model-options.js';
@@ -22,14 +22,14 @@ export async function openEditedVersion(
   version: number | undefined,
   terminal: Terminal,
 ): Promise<OpenEditedVersion> {
-  const model = await loadModel(options.model);
+  const { model, tokenizer } = await openModel(options.model);
   const { store, modelId } = await openVersions(options);
   const loaded = await loadVersionHooks(store, modelId, version);
   await requireSameModel(model, loaded, modelId);
   const { manifest } = loaded;
   const device = await resolveDevice(options.device, { onNotice: (message) => terminal.note(message) });
   const edited = await HookableModel.compile(model, { layers: manifest.layers, gate: manifest.gate.kind, device });
-  return { ...loaded, edited, tokenizer: await loadTokenizer(options.model) };
+  return { ...loaded, edited, tokenizer };
 }
 
 /** Compares the models by content. On another model the keys would differ, so that the wrong gates would open. */

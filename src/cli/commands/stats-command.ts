@@ -82,7 +82,7 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
   const { rowsPerBatch } = await import('../../runtime/index.js');
   const { Solver } = await import('../../linalg/index.js');
   const { OnnxGemmEngine, resolveDevice } = await import('../../runtime/index.js');
-  const { model, digest, layers, seed, ...place } = await openModel(options, listener);
+  const { model, digest, layers, seed, ...place } = await openPlace(options, listener);
   const device = await resolveDevice(options.device, listener);
   const engine = new OnnxGemmEngine({ device });
   const solver = new Solver({ ...solverRequest(options), engine, onNotice: listener.onNotice });
@@ -119,20 +119,20 @@ async function layerReports(options: StatsOptions, listener: Listener, clock: St
   }
 }
 
-async function openModel(options: StatsOptions, { onProgress }: Listener) {
-  const { loadModel, loadTokenizer, modelDigest } = await import('../../model/index.js');
+async function openPlace(options: StatsOptions, { onProgress }: Listener) {
+  const { modelDigest, openModel } = await import('../../model/index.js');
   const { presetFor } = await import('../../editing/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { resolveModelId } = await import('../options/open-versions.js');
   const store = openStore(options.store);
-  const model = await loadModel(options.model);
+  const { model, tokenizer } = await openModel(options.model);
   const preset = (await presetFor(model)).settings;
   onProgress?.({ stage: 'digest', done: 0, total: 1, unit: 'models' });
   const digest = await modelDigest(model);
   onProgress?.({ stage: 'digest', done: 1, total: 1, unit: 'models' });
   return {
     model,
-    tokenizer: await loadTokenizer(options.model),
+    tokenizer,
     digest,
     layers: options.layers ?? preset.layers,
     seed: options.seed ?? preset.seed ?? 0,

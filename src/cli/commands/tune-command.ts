@@ -89,15 +89,14 @@ async function tuneModel(paths: readonly string[], options: TuneOptions): Promis
 
 async function search(edits: readonly Edit[], options: TuneOptions, listener: StageProgress): Promise<TuneResult> {
   const { defaultMemoryBudgetBytes } = await import('../../editing/index.js');
-  const { loadModel, loadTokenizer } = await import('../../model/index.js');
+  const { openModel } = await import('../../model/index.js');
   const { heldOutSequences, tune } = await import('../../rounds/index.js');
   const { openStore } = await import('../../registry/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { resolveModelId } = await import('../options/open-versions.js');
   const { corpus, maxTokens, layers } = options;
   const store = openStore(options.store);
-  const tokenizer = await loadTokenizer(options.model);
-  const model = await loadModel(options.model);
+  const { model, tokenizer } = await openModel(options.model);
   const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens);
   const request = {
     store,

@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import type { PresetSettings } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
+import { parseJson } from '../../json.js';
 
 /** The options that set hyperparameters. */
 export interface SettingOptions {
@@ -45,7 +46,7 @@ function parseNamed(option: string, text: string): [string, unknown] {
   if (equals < 1) throw new InvalidInputError(option, 'name=value', JSON.stringify(text));
   const value = text.slice(equals + 1);
   try {
-    return [text.slice(0, equals), JSON.parse(value)];
+    return [text.slice(0, equals), parseJson(value)];
   } catch {
     // The value is not JSON but a bare word, as in gate=sequence.
     return [text.slice(0, equals), value];

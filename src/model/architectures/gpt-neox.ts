@@ -1,37 +1,68 @@
 import { add, gather, reshape, slice, type Value } from '../../graph/index.js';
 import type { Architecture, BlockContext } from '../blocks/architecture.js';
-import { ConfigReader } from '../blocks/config.js';
+import { largest } from '../blocks/config.js';
 import { activate, attention, layerNorm, linear, rotate } from '../blocks/layers.js';
 
 /** GPT-NeoX and Pythia: two norms, parallel or serial residual, partial rotary embeddings, one joint q-k-v matrix. */
 export const gptNeox: Architecture = {
   modelTypes: ['gpt_neox'],
   prefixes: ['gpt_neox.', ''],
-  probe: 'embed_in.weight',
+  embedding: 'embed_in.weight',
+  output: 'embed_out.weight',
+  blocks: 'layers',
+  // The causal mask and its value, and what the angles are computed from.
+  unusedTensors: /^layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
 
-  readConfig(raw) {
-    const config = new ConfigReader(raw);
+  readConfig(config) {
     config.require('attention_bias', [true]);
-    const dModel = config.count('hidden_size');
-    const heads = config.count('num_attention_heads');
+    const dModel = config.count('hidden_size', largest.width);
+    const heads = config.count('num_attention_heads', largest.heads);
     const dHead = dModel / heads;
-    const parameters = raw.rope_parameters as { partial_rotary_factor?: number } | undefined;
-    const share = parameters?.partial_rotary_factor ?? config.number('rotary_pct', 0.25);
+    const share = config.positive('rotary_pct', 1, 0.25);
+    const rotary = config.rotary(dHead, 'half', { baseField: 'rotary_emb_base', share });
+    // Newer files state both under a second name, which must not say something else.
+    config.require('partial_rotary_factor', [share]);
+    config.require('rope_theta', [rotary.base]);
     return {
       modelType: 'gpt_neox',
-      layers: config.count('num_hidden_layers'),
+      layers: config.count('num_hidden_layers', largest.layers),
       dModel,
-      dInner: config.count('intermediate_size'),
+      dInner: config.count('intermediate_size', largest.width),
       heads,
       keyValueHeads: heads,
       dHead,
-      vocab: config.count('vocab_size'),
-      maxTokens: config.count('max_position_embeddings'),
-      normEpsilon: config.number('layer_norm_eps', 1e-5),
+      vocab: config.count('vocab_size', largest.vocab),
+      maxTokens: config.context('max_position_embeddings'),
+      normEpsilon: config.positive('layer_norm_eps', 1, 1e-5),
       activation: config.activation('hidden_act', 'gelu'),
       tiedEmbeddings: config.boolean('tie_word_embeddings', false),
       parallelResidual: config.boolean('use_parallel_residual', true),
-      rotary: config.rotary(Math.floor(dHead * share), 'half', 'rotary_emb_base'),
+      rotary,
+    };
+  },
+
+  tensors({ dModel, dInner, vocab, tiedEmbeddings }) {
+    return {
+      trunk: {
+        'embed_in.weight': [vocab, dModel],
+        'final_layer_norm.weight': [dModel],
+        'final_layer_norm.bias': [dModel],
+      },
+      block: {
+        'input_layernorm.weight': [dModel],
+        'input_layernorm.bias': [dModel],
+        'attention.query_key_value.weight': [3 * dModel, dModel],
+        'attention.query_key_value.bias': [3 * dModel],
+        'attention.dense.weight': [dModel, dModel],
+        'attention.dense.bias': [dModel],
+        'post_attention_layernorm.weight': [dModel],
+        'post_attention_layernorm.bias': [dModel],
+        'mlp.dense_h_to_4h.weight': [dInner, dModel],
+        'mlp.dense_h_to_4h.bias': [dInner],
+        'mlp.dense_4h_to_h.weight': [dModel, dInner],
+        'mlp.dense_4h_to_h.bias': [dModel],
+      },
+      head: tiedEmbeddings ? {} : { 'embed_out.weight': [vocab, dModel] },
     };
   },
 

@@ -1,33 +1,49 @@
 import { add, gather } from '../../graph/index.js';
 import type { Architecture } from '../blocks/architecture.js';
-import { ConfigReader } from '../blocks/config.js';
+import { largest } from '../blocks/config.js';
 import { activate, attention, layerNorm, linear, rotate, splitHeads } from '../blocks/layers.js';
+import { gptSizes } from './gpt2.js';
 
 /** GPT-J: attention and MLP side by side on one norm, interleaved partial rotary embeddings. */
 export const gptj: Architecture = {
   modelTypes: ['gptj'],
   prefixes: ['transformer.', ''],
-  probe: 'wte.weight',
+  embedding: 'wte.weight',
+  output: 'lm_head.weight',
+  blocks: 'h',
+  // The causal mask and its value.
+  unusedTensors: /^h\.\d+\.attn\.(bias|masked_bias)$/,
+  harmlessFields: ['n_ctx'],
 
-  readConfig(raw) {
-    const config = new ConfigReader(raw);
-    const dModel = config.count('n_embd');
-    const heads = config.count('n_head');
-    const dHead = dModel / heads;
+  readConfig(config) {
+    config.require('scale_attn_weights', [true]);
+    config.require('rotary', [true]);
+    const sizes = gptSizes(config, 2048);
+    const dims = config.count('rotary_dim', largest.width, 64);
     return {
       modelType: 'gptj',
-      layers: config.count('n_layer'),
-      dModel,
-      dInner: config.count('n_inner', 4 * dModel),
-      heads,
-      keyValueHeads: heads,
-      dHead,
-      vocab: config.count('vocab_size'),
-      maxTokens: config.count('n_positions', 2048),
-      normEpsilon: config.number('layer_norm_epsilon', 1e-5),
-      activation: config.activation('activation_function', 'gelu_new'),
+      ...sizes,
       tiedEmbeddings: config.boolean('tie_word_embeddings', false),
-      rotary: { dims: config.count('rotary_dim', dHead), base: 10_000, layout: 'interleaved' },
+      rotary: { dims, base: 10_000, layout: 'interleaved' },
+    };
+  },
+
+  tensors({ dModel, dInner, vocab, tiedEmbeddings }) {
+    return {
+      trunk: { 'wte.weight': [vocab, dModel], 'ln_f.weight': [dModel], 'ln_f.bias': [dModel] },
+      block: {
+        'ln_1.weight': [dModel],
+        'ln_1.bias': [dModel],
+        'attn.q_proj.weight': [dModel, dModel],
+        'attn.k_proj.weight': [dModel, dModel],
+        'attn.v_proj.weight': [dModel, dModel],
+        'attn.out_proj.weight': [dModel, dModel],
+        'mlp.fc_in.weight': [dInner, dModel],
+        'mlp.fc_in.bias': [dInner],
+        'mlp.fc_out.weight': [dModel, dInner],
+        'mlp.fc_out.bias': [dModel],
+      },
+      head: tiedEmbeddings ? {} : { 'lm_head.weight': [vocab, dModel], 'lm_head.bias': [vocab] },
     };
   },
 

@@ -8,11 +8,15 @@ import { llama, mistral, qwen2, qwen3 } from './llama.js';
 const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, gptj, gptNeox];
 
 /** Every `model_type` that can be edited. */
-export const supportedModelTypes: readonly string[] = architectures.flatMap((a) => a.modelTypes);
+const supportedModelTypes: readonly string[] = architectures.flatMap((a) => a.modelTypes);
 
-/** @throws {UnsupportedArchitectureError} for any other `model_type` */
-export function architectureOf(modelType: unknown): Architecture {
-  const found = architectures.find((a) => a.modelTypes.includes(String(modelType)));
-  if (found === undefined) throw new UnsupportedArchitectureError(String(modelType ?? 'none'), supportedModelTypes);
+/**
+ * @param file the config's name for messages
+ * @throws {UnsupportedArchitectureError} for any other `model_type`
+ */
+export function architectureOf(modelType: unknown, file: string): Architecture {
+  const name = typeof modelType === 'string' ? modelType : (JSON.stringify(modelType)?.slice(0, 100) ?? 'none');
+  const found = architectures.find((a) => a.modelTypes.includes(name));
+  if (found === undefined) throw new UnsupportedArchitectureError(name, supportedModelTypes, file);
   return found;
 }

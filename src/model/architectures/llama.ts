@@ -1,16 +1,22 @@
 import { add, gather, mul, type Value } from '../../graph/index.js';
-import type { Architecture, BlockContext } from '../blocks/architecture.js';
-import { ConfigReader, type ModelConfig, type RawConfig } from '../blocks/config.js';
+import type { Architecture, TensorShapes } from '../blocks/architecture.js';
+import { type ConfigReader, largest, type ModelConfig } from '../blocks/config.js';
+import type { FieldNames } from '../blocks/harmless-fields.js';
 import { activate, attention, linear, rmsNorm, rotate, splitHeads } from '../blocks/layers.js';
 
 /** What sets the members of the family apart. */
 interface LlamaFamilyMember {
   readonly modelTypes: readonly string[];
-  /** Default of `attention_bias` for query, key and value projections. */
-  readonly queryKeyValueBias?: true;
+  /** Key and value heads of a config that does not say how many; those of the queries by default. */
+  readonly keyValueHeads?: number;
+  /** Size of each head in a config that does not say it; the queries' share of the width by default. */
+  readonly dHead?: number;
+  readonly readAttentionBias: (config: ConfigReader) => ModelConfig['attentionBias'];
+  readonly readMlpBias?: (config: ConfigReader) => boolean;
   /** RMS norm of each query and key head before rotation (Qwen3). */
   readonly queryKeyNorm?: true;
   readonly readSlidingWindow?: (config: ConfigReader) => number | undefined;
+  readonly harmlessFields?: FieldNames;
 }
 
 /** Decoders with RMS norm, rotary embeddings, grouped-query attention and a gated MLP. */
@@ -18,32 +24,63 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
   return {
     modelTypes: member.modelTypes,
     prefixes: ['model.', ''],
-    probe: 'embed_tokens.weight',
+    embedding: 'embed_tokens.weight',
+    output: 'lm_head.weight',
+    blocks: 'layers',
+    unusedTensors: /^(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$/,
+    harmlessFields: member.harmlessFields ?? [],
 
-    readConfig(raw: RawConfig): ModelConfig {
-      const config = new ConfigReader(raw);
-      config.require('mlp_bias', [false]);
-      config.require('use_sliding_window', [false]);
-      const heads = config.count('num_attention_heads');
-      const dModel = config.count('hidden_size');
-      const dHead = config.count('head_dim', dModel / heads);
+    readConfig(config) {
+      const heads = config.count('num_attention_heads', largest.heads);
+      const dModel = config.count('hidden_size', largest.width);
+      const dHead = config.count('head_dim', largest.width, member.dHead ?? dModel / heads);
+      const keyValueHeads = config.has('num_key_value_heads', null) ? heads : (member.keyValueHeads ?? heads);
       const slidingWindow = member.readSlidingWindow?.(config);
+      const attentionBias = member.readAttentionBias(config);
+      const mlpBias = member.readMlpBias?.(config) ?? false;
+      config.require('partial_rotary_factor', [1]);
       return {
-        modelType: String(raw.model_type),
-        layers: config.count('num_hidden_layers'),
+        modelType: member.modelTypes[0],
+        layers: config.count('num_hidden_layers', largest.layers),
         dModel,
-        dInner: config.count('intermediate_size'),
+        dInner: config.count('intermediate_size', largest.width),
         heads,
-        keyValueHeads: config.count('num_key_value_heads', heads),
+        keyValueHeads: config.count('num_key_value_heads', largest.heads, keyValueHeads),
         dHead,
-        vocab: config.count('vocab_size'),
-        maxTokens: config.count('max_position_embeddings'),
-        normEpsilon: config.number('rms_norm_eps'),
+        vocab: config.count('vocab_size', largest.vocab),
+        maxTokens: config.context('max_position_embeddings'),
+        normEpsilon: config.positive('rms_norm_eps', 1),
         activation: config.activation('hidden_act', 'silu'),
         tiedEmbeddings: config.boolean('tie_word_embeddings', false),
         gatedMlp: true,
         rotary: config.rotary(dHead, 'half'),
         ...(slidingWindow !== undefined && { slidingWindow }),
+        ...(attentionBias !== undefined && { attentionBias }),
+        ...(mlpBias && { mlpBias }),
+      };
+    },
+
+    tensors({ dModel, dInner, heads, keyValueHeads, dHead, vocab, tiedEmbeddings, attentionBias, mlpBias }) {
+      const projection = (name: string, out: number, inner: number, hasBias: boolean | undefined): TensorShapes => ({
+        [`${name}.weight`]: [out, inner],
+        ...(hasBias && { [`${name}.bias`]: [out] }),
+      });
+      const hasQueryBias = attentionBias !== undefined;
+      return {
+        trunk: { 'embed_tokens.weight': [vocab, dModel], 'norm.weight': [dModel] },
+        block: {
+          'input_layernorm.weight': [dModel],
+          ...projection('self_attn.q_proj', heads * dHead, dModel, hasQueryBias),
+          ...projection('self_attn.k_proj', keyValueHeads * dHead, dModel, hasQueryBias),
+          ...projection('self_attn.v_proj', keyValueHeads * dHead, dModel, hasQueryBias),
+          ...projection('self_attn.o_proj', dModel, heads * dHead, attentionBias === 'all'),
+          ...(member.queryKeyNorm && { 'self_attn.q_norm.weight': [dHead], 'self_attn.k_norm.weight': [dHead] }),
+          'post_attention_layernorm.weight': [dModel],
+          ...projection('mlp.gate_proj', dInner, dModel, mlpBias),
+          ...projection('mlp.up_proj', dInner, dModel, mlpBias),
+          ...projection('mlp.down_proj', dModel, dInner, mlpBias),
+        },
+        head: tiedEmbeddings ? {} : { 'lm_head.weight': [vocab, dModel] },
       };
     },
 
@@ -54,14 +91,25 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
     block(context, hidden) {
       const { config, layer, site } = context;
       const weight = (name: string) => context.weight(`layers.${layer}.${name}.weight`);
+      const project = (x: Value, name: string, hasBias: boolean | undefined) =>
+        linear(x, weight(name), 'out-in', hasBias ? context.weight(`layers.${layer}.${name}.bias`) : undefined);
       const normed = rmsNorm(hidden, weight('input_layernorm'), config.normEpsilon);
-      const attended = linear(selfAttention(context, normed, member), weight('self_attn.o_proj'), 'out-in');
-      const afterAttention = add(hidden, attended);
+      const queryKeyValue = (name: string, heads: number) =>
+        splitHeads(project(normed, `self_attn.${name}_proj`, config.attentionBias !== undefined), heads, config.dHead);
+      const turned = (x: Value, name: string) =>
+        rotate(member.queryKeyNorm ? rmsNorm(x, weight(`self_attn.${name}_norm`), config.normEpsilon) : x, context);
+      const mixed = attention(
+        context,
+        turned(queryKeyValue('q', config.heads), 'q'),
+        turned(queryKeyValue('k', config.keyValueHeads), 'k'),
+        queryKeyValue('v', config.keyValueHeads),
+      );
+      const afterAttention = add(hidden, project(mixed, 'self_attn.o_proj', config.attentionBias === 'all'));
 
       const mlpInput = rmsNorm(afterAttention, weight('post_attention_layernorm'), config.normEpsilon);
-      const gate = activate(linear(mlpInput, weight('mlp.gate_proj'), 'out-in'), config.activation);
-      const inner = site('mlp.inner', mul(gate, linear(mlpInput, weight('mlp.up_proj'), 'out-in')));
-      const out = site('mlp.out', linear(inner, weight('mlp.down_proj'), 'out-in'));
+      const gate = activate(project(mlpInput, 'mlp.gate_proj', config.mlpBias), config.activation);
+      const inner = site('mlp.inner', mul(gate, project(mlpInput, 'mlp.up_proj', config.mlpBias)));
+      const out = site('mlp.out', project(inner, 'mlp.down_proj', config.mlpBias));
       return site('block.out', add(afterAttention, out));
     },
 
@@ -75,33 +123,55 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
   };
 }
 
-function selfAttention(context: BlockContext, normed: Value, member: LlamaFamilyMember): Value {
-  const { config, layer } = context;
-  const project = (name: string, heads: number): Value => {
-    const place = `layers.${layer}.self_attn.${name}_proj`;
-    const bias = member.queryKeyValueBias && context.weight(`${place}.bias`);
-    return splitHeads(linear(normed, context.weight(`${place}.weight`), 'out-in', bias), heads, config.dHead);
-  };
-  const normHeads = (x: Value, name: string): Value =>
-    member.queryKeyNorm
-      ? rmsNorm(x, context.weight(`layers.${layer}.self_attn.${name}_norm.weight`), config.normEpsilon)
-      : x;
-  const queries = rotate(normHeads(project('q', config.heads), 'q'), context);
-  const keys = rotate(normHeads(project('k', config.keyValueHeads), 'k'), context);
-  return attention(context, queries, keys, project('v', config.keyValueHeads));
+/** Biases of query, key, value and output, where `attention_bias` says so. */
+const attentionBiasField = (config: ConfigReader) => (config.boolean('attention_bias', false) ? 'all' : undefined);
+
+/** Where no window is used, the fields that would describe it say nothing. */
+function readNoSlidingWindow(config: ConfigReader): undefined {
+  config.require('use_sliding_window', [false]);
+  const kinds = config.value('layer_types') ?? [];
+  if (!Array.isArray(kinds) || kinds.some((kind) => kind !== 'full_attention')) {
+    config.refuse('layer_types', 'full_attention of every layer', JSON.stringify(kinds).slice(0, 100));
+  }
 }
 
-/** Llama 1-3, SmolLM2 and the many checkpoints of the same shape. */
-export const llama = llamaFamily({ modelTypes: ['llama'] });
+const unusedWindow: FieldNames = ['sliding_window', 'max_window_layers'];
 
-/** Mistral 7B: Llama with a sliding window. */
-export const mistral = llamaFamily({
-  modelTypes: ['mistral'],
-  readSlidingWindow: (config) => config.optionalCount('sliding_window'),
+/** Llama 1-3, SmolLM2 and the many checkpoints of the same shape. */
+export const llama = llamaFamily({
+  modelTypes: ['llama'],
+  readAttentionBias: attentionBiasField,
+  readMlpBias: (config) => config.boolean('mlp_bias', false),
+  harmlessFields: ['is_llama_config'],
 });
 
-/** Qwen2 and Qwen2.5: Llama with biases on query, key and value. */
-export const qwen2 = llamaFamily({ modelTypes: ['qwen2'], queryKeyValueBias: true });
+/** Mistral 7B: Llama with a sliding window, of 4096 tokens where the config is silent. */
+export const mistral = llamaFamily({
+  modelTypes: ['mistral'],
+  keyValueHeads: 8,
+  readAttentionBias: () => undefined,
+  readSlidingWindow: (config) => {
+    if (config.has('sliding_window', null)) return undefined;
+    return config.count('sliding_window', largest.tokens, 4096);
+  },
+});
+
+/** Qwen2 and Qwen2.5: Llama with biases on query, key and value, whatever `attention_bias` says. */
+export const qwen2 = llamaFamily({
+  modelTypes: ['qwen2'],
+  keyValueHeads: 32,
+  readAttentionBias: () => 'query-key-value',
+  readSlidingWindow: readNoSlidingWindow,
+  harmlessFields: [...unusedWindow, 'attention_bias'],
+});
 
 /** Qwen3: Llama with normed query and key heads. */
-export const qwen3 = llamaFamily({ modelTypes: ['qwen3'], queryKeyNorm: true });
+export const qwen3 = llamaFamily({
+  modelTypes: ['qwen3'],
+  keyValueHeads: 32,
+  dHead: 128,
+  readAttentionBias: attentionBiasField,
+  queryKeyNorm: true,
+  readSlidingWindow: readNoSlidingWindow,
+  harmlessFields: unusedWindow,
+});

@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../../graph/index.js';
-import type { ModelConfig, RawConfig } from './config.js';
+import type { ConfigReader, ModelConfig } from './config.js';
+import type { FieldNames } from './harmless-fields.js';
 import type { Packing } from './packing.js';
 import type { Weights } from './weights.js';
 
@@ -45,14 +46,38 @@ export interface WeightPlace {
   readonly layout: WeightLayout;
 }
 
+/** Shapes of tensors by their names. */
+export type TensorShapes = Readonly<Record<string, readonly number[]>>;
+
+/** Every tensor that the graphs of a model use. */
+export interface ModelTensors {
+  /** Outside the blocks, without the checkpoint's prefix. */
+  readonly trunk: TensorShapes;
+  /** Of each block, without the checkpoint's prefix and the block's. */
+  readonly block: TensorShapes;
+  /** Under their full names. */
+  readonly head: TensorShapes;
+}
+
 /** One family of decoders as graphs. */
 export interface Architecture {
   /** Values of `model_type` that this architecture covers. */
   readonly modelTypes: readonly string[];
-  /** Prefixes that checkpoints put before the weight names; the first whose `probe` weight exists is used. */
+  /** Prefixes that checkpoints put before the weight names; the first whose `embedding` exists is used. */
   readonly prefixes: readonly string[];
-  readonly probe: string;
-  readConfig(raw: RawConfig): ModelConfig;
+  /** The matrix of token embeddings. */
+  readonly embedding: string;
+  /** The output matrix, under its full name. Where embeddings are tied, a checkpoint may repeat the embedding here. */
+  readonly output: string;
+  /** What is before a block's number in the names of its tensors: `layers` or `h`. */
+  readonly blocks: string;
+  /** Tensors that some checkpoints have and no graph needs, without the checkpoint's prefix. */
+  readonly unusedTensors?: RegExp;
+  /** Fields beside those of every architecture that say nothing about the logits. */
+  readonly harmlessFields?: FieldNames;
+  /** Reads every field that the logits hang on. Fields that are left unread are refused unless they are harmless. */
+  readConfig(config: ConfigReader): ModelConfig;
+  tensors(config: ModelConfig): ModelTensors;
   /** The matrix W [dModel, dInner] of a layer's down-projection. */
   downProjection(layer: number): WeightPlace;
   /** [rows] ids and positions -> [rows, dModel] */

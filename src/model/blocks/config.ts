@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { InvalidInputError } from '../../errors.js';
 
@@ -48,71 +49,148 @@ export interface ModelConfig {
   readonly gatedMlp?: boolean;
   /** Attention and MLP read the same residual stream (GPT-NeoX). */
   readonly parallelResidual?: boolean;
+  /** Which attention projections of the Llama family have a bias; absent: none. */
+  readonly attentionBias?: 'query-key-value' | 'all';
+  /** Whether the projections of the MLP have a bias (Llama family). */
+  readonly mlpBias?: boolean;
 }
 
 /** A Hugging Face `config.json` read but not yet understood. */
 export type RawConfig = Readonly<Record<string, unknown>>;
 
-/** Reads fields of a `config.json`. Errors name the field, the requirement and the value. */
+/** Largest sizes that are believed. Those of published decoders are smaller by a factor of ten and more. */
+export const largest = { layers: 2048, heads: 4096, width: 1 << 20, vocab: 1 << 24, tokens: 1 << 30 } as const;
+
+/**
+ * Reads fields of a `config.json`, and keeps in mind which. Errors name the file, the field, the requirement and the
+ * value.
+ */
 export class ConfigReader {
   readonly #raw: RawConfig;
+  /** Of the file, and of the object inside it, for messages. */
+  readonly #place: string;
+  readonly #read = new Set<string>();
 
-  constructor(raw: RawConfig) {
+  /** @param file the file's name for messages */
+  constructor(raw: RawConfig, file: string, object = '') {
     this.#raw = raw;
+    this.#place = `${file}: ${object}`;
   }
 
-  /** A whole number of at least 1; `fallback` if the field is absent or null. */
-  count(field: string, fallback?: number): number {
-    return this.#read(field, z.number().int().positive(), 'a positive whole number', fallback);
+  /** A whole number from 1 to `most`; `fallback` if the field is absent or null. */
+  count(field: string, most: number, fallback?: number): number {
+    return this.#whole(field, 1, most, fallback);
   }
 
-  number(field: string, fallback?: number): number {
-    return this.#read(field, z.number(), 'a number', fallback);
+  /** The longest sequence: prompts of edits and the texts around them have to fit. */
+  context(field: string, fallback?: number): number {
+    return this.#whole(field, 32, 1 << 30, fallback);
   }
 
+  /** A number above 0, and of at most `most`. */
+  positive(field: string, most: number, fallback?: number): number {
+    return this.#parse(field, z.number().positive().max(most), `a number above 0, at most ${most}`, fallback);
+  }
+
+  /** True or false; `fallback` if the field is absent. Null is false, as everywhere in Python. */
   boolean(field: string, fallback: boolean): boolean {
-    return this.#read(field, z.boolean(), 'true or false', fallback);
+    return this.value(field) !== null && this.#parse(field, z.boolean(), 'true or false', fallback);
   }
 
-  /** A whole number of at least 1; undefined if the field is absent or null. */
-  optionalCount(field: string): number | undefined {
-    return this.#raw[field] == null ? undefined : this.count(field);
+  /** Any text; undefined if the field is absent or null. */
+  text(field: string): string | undefined {
+    return this.#parse(field, z.string().nullish(), 'a text') ?? undefined;
+  }
+
+  /** Whether the field has this very value. */
+  has(field: string, value: unknown): boolean {
+    return this.value(field) === value;
+  }
+
+  /** The field as it is; it counts as read. */
+  value(field: string): unknown {
+    this.#read.add(field);
+    return this.#raw[field];
+  }
+
+  /** Throws what is wrong with a field, or with several together. */
+  refuse(what: string, requirement: string, got: string): never {
+    throw new InvalidInputError(`${this.#place}${what}`, requirement, got);
   }
 
   /** @throws {InvalidInputError} for a nonlinearity that no graph exists for */
   activation(field: string, fallback: string): Activation {
-    const name = this.#read(field, z.string(), 'the name of an activation', fallback);
-    const known = activationNames[name];
-    if (known === undefined) {
-      throw new InvalidInputError(`config.json: ${field}`, `one of ${Object.keys(activationNames).join(', ')}`, name);
-    }
-    return known;
+    const name = this.#parse(field, z.string(), 'the name of an activation', fallback);
+    if (Object.hasOwn(activationNames, name)) return activationNames[name];
+    return this.refuse(field, `one of ${Object.keys(activationNames).join(', ')}`, name);
   }
 
-  /** Refuses values of a setting that the graph does not implement. */
+  /** Refuses values of a setting that the graph does not implement. Absent is allowed, and null unless it had to be true. */
   require(field: string, allowed: readonly unknown[]): void {
-    const value = this.#raw[field];
-    if (value != null && !allowed.includes(value)) {
-      throw new InvalidInputError(`config.json: ${field}`, `one of ${allowed.join(', ')}`, String(value));
-    }
+    const value = this.value(field) ?? (this.#raw[field] === null && allowed.includes(true) ? false : undefined);
+    if (value !== undefined && !allowed.includes(value))
+      this.refuse(field, `one of ${allowed.join(', ')}`, shown(value));
   }
 
-  /** `rope_theta` and `rope_scaling`, at the top level (older files) or inside `rope_parameters`. */
-  rotary(dims: number, layout: RotaryConfig['layout'], baseField = 'rope_theta'): RotaryConfig {
-    const parameters = (this.#raw.rope_parameters ?? this.#raw.rope_scaling) as RawConfig | null | undefined;
-    const base = (parameters?.rope_theta as number | undefined) ?? this.number(baseField, 10_000);
-    const scaling = parameters == null ? undefined : readScaling(parameters);
+  /**
+   * `rope_theta` and `rope_scaling`, at the top level (older files) or inside `rope_parameters`.
+   *
+   * @param defaultShare of each head that is rotated; that in `rope_parameters` goes before it
+   */
+  rotary(
+    dHead: number,
+    layout: RotaryConfig['layout'],
+    { baseField = 'rope_theta', share: defaultShare = 1 } = {},
+  ): RotaryConfig {
+    const [newer, older] = [this.#object('rope_parameters'), this.#object('rope_scaling')];
+    if (newer && older && !isDeepStrictEqual(newer.#raw, older.#raw)) {
+      this.refuse('rope_scaling', 'the same as rope_parameters', shown(older.#raw));
+    }
+    const parameters = newer ?? older;
+    const statedBase = this.positive(baseField, 1e12, 10_000);
+    const base = parameters?.positive('rope_theta', 1e12, statedBase) ?? statedBase;
+    const share = parameters?.positive('partial_rotary_factor', 1, defaultShare) ?? defaultShare;
+    const dims = Math.floor(dHead * share);
+    const scaling = parameters && readScaling(parameters);
+    parameters?.requireNothingElse([]);
     return { dims, base, layout, ...(scaling && { scaling }) };
   }
 
-  #read<T>(field: string, schema: z.ZodType<T>, requirement: string, fallback?: T): T {
-    const value = this.#raw[field] ?? fallback;
-    const parsed = schema.safeParse(value);
-    if (!parsed.success) {
-      throw new InvalidInputError(`config.json: ${field}`, requirement, JSON.stringify(value) ?? 'nothing');
+  /**
+   * Refuses every field that was not read, has a value other than null, false, 0 or nothing at all, and is not known to
+   * leave the outcome as it is.
+   */
+  requireNothingElse(harmless: readonly (string | RegExp)[]): void {
+    for (const [field, value] of Object.entries(this.#raw)) {
+      if (this.#read.has(field) || isNothing(value)) continue;
+      if (harmless.some((known) => (typeof known === 'string' ? known === field : known.test(field)))) continue;
+      this.refuse(field, 'a setting that this architecture has here', shown(value));
     }
-    return parsed.data;
   }
+
+  #object(field: string): ConfigReader | undefined {
+    const value = this.value(field);
+    if (value == null) return undefined;
+    if (typeof value !== 'object' || Array.isArray(value)) return this.refuse(field, 'an object', shown(value));
+    return new ConfigReader(value as RawConfig, this.#place.slice(0, -2), `${field}.`);
+  }
+
+  #whole(field: string, least: number, most: number, fallback: number | undefined): number {
+    const schema = z.number().int().min(least).max(most);
+    return this.#parse(field, schema, `a whole number from ${least} to ${most}`, fallback);
+  }
+
+  #parse<T>(field: string, schema: z.ZodType<T>, requirement: string, fallback?: T): T {
+    const value = this.value(field) ?? fallback;
+    const parsed = schema.safeParse(value);
+    return parsed.success ? parsed.data : this.refuse(field, requirement, shown(value));
+  }
+}
+
+const shown = (value: unknown): string => JSON.stringify(value)?.slice(0, 100) ?? 'nothing';
+
+function isNothing(value: unknown): boolean {
+  return !value || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 const activationNames: Readonly<Record<string, Activation>> = {
@@ -125,23 +203,28 @@ const activationNames: Readonly<Record<string, Activation>> = {
   relu: 'relu',
 };
 
-function readScaling(raw: RawConfig): RotaryScaling | undefined {
-  const reader = new ConfigReader(raw);
-  const kind = String(raw.rope_type ?? raw.type ?? 'default');
+function readScaling(reader: ConfigReader): RotaryScaling | undefined {
+  const [newer, older] = [reader.text('rope_type'), reader.text('type')];
+  const kind = newer ?? older ?? 'default';
+  const factor = () => reader.positive('factor', 1e6);
   switch (kind) {
     case 'default':
+      // Both are left over where a scaling was taken out of a file.
+      for (const unused of ['factor', 'original_max_position_embeddings']) reader.value(unused);
       return undefined;
     case 'linear':
-      return { kind, factor: reader.number('factor') };
-    case 'llama3':
-      return {
-        kind,
-        factor: reader.number('factor'),
-        lowFrequencyFactor: reader.number('low_freq_factor'),
-        highFrequencyFactor: reader.number('high_freq_factor'),
-        originalMaxTokens: reader.count('original_max_position_embeddings'),
-      };
+      reader.value('original_max_position_embeddings');
+      return { kind, factor: factor() };
+    case 'llama3': {
+      const lowFrequencyFactor = reader.positive('low_freq_factor', 1e6);
+      const highFrequencyFactor = reader.positive('high_freq_factor', 1e6);
+      if (highFrequencyFactor <= lowFrequencyFactor) {
+        reader.refuse('high_freq_factor', `above low_freq_factor ${lowFrequencyFactor}`, `${highFrequencyFactor}`);
+      }
+      const originalMaxTokens = reader.count('original_max_position_embeddings', largest.tokens);
+      return { kind, factor: factor(), lowFrequencyFactor, highFrequencyFactor, originalMaxTokens };
+    }
     default:
-      throw new InvalidInputError('config.json: rope_scaling type', 'default, linear or llama3', kind);
+      return reader.refuse('rope_type', 'default, linear or llama3', kind);
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { UnsupportedArchitectureError } from '../../errors.js';
+import { largest } from '../blocks/config.js';
 import type { Metadata } from './metadata.js';
 import { interleavedHeads, rotaryHalves, sameOrder, type TensorOrder, transposed } from './tensor-orders.js';
 
@@ -42,59 +43,68 @@ const llamaTensors = {
   'blk.*.ffn_down': 'model.layers.*.mlp.down_proj',
 } as const;
 
+/** The sizes that every architecture states. */
+function readSizes(metadata: Metadata, architecture: string) {
+  const count = (key: string, most: number) => metadata.requiredCount(`${architecture}.${key}`, most);
+  return {
+    layers: count('block_count', largest.layers),
+    dModel: count('embedding_length', largest.width),
+    dInner: count('feed_forward_length', largest.width),
+    heads: count('attention.head_count', largest.heads),
+    maxTokens: count('context_length', largest.tokens),
+  };
+}
+
 function llamaConfig({ metadata, architecture, has }: ConfigFacts): Record<string, unknown> {
-  const count = (key: string) => metadata.requiredNumber(`${architecture}.${key}`);
-  const heads = count('attention.head_count');
-  const dModel = count('embedding_length');
+  const { dModel, heads, ...sizes } = readSizes(metadata, architecture);
   const dHead =
-    metadata.number(`${architecture}.attention.key_length`) ??
-    metadata.number(`${architecture}.rope.dimension_count`) ??
+    metadata.count(`${architecture}.attention.key_length`, largest.width) ??
+    metadata.count(`${architecture}.rope.dimension_count`, largest.width) ??
     dModel / heads;
   return {
     hidden_act: 'silu',
     hidden_size: dModel,
-    intermediate_size: count('feed_forward_length'),
-    num_hidden_layers: count('block_count'),
+    intermediate_size: sizes.dInner,
+    num_hidden_layers: sizes.layers,
     num_attention_heads: heads,
-    num_key_value_heads: metadata.number(`${architecture}.attention.head_count_kv`) ?? heads,
+    num_key_value_heads: metadata.count(`${architecture}.attention.head_count_kv`, largest.heads) ?? heads,
     head_dim: dHead,
-    max_position_embeddings: count('context_length'),
+    max_position_embeddings: sizes.maxTokens,
     rms_norm_eps: metadata.decimal(`${architecture}.attention.layer_norm_rms_epsilon`) ?? 1e-5,
     rope_theta: metadata.decimal(`${architecture}.rope.freq_base`) ?? 10_000,
     attention_bias: has('blk.0.attn_q.bias'),
+    mlp_bias: has('blk.0.ffn_up.bias'),
   };
 }
 
 /** GPT-2 and GPT-J name their sizes in the same way. */
 function gptConfig({ metadata, architecture }: ConfigFacts): Record<string, unknown> {
-  const count = (key: string) => metadata.requiredNumber(`${architecture}.${key}`);
+  const { dModel, heads, layers, maxTokens, dInner } = readSizes(metadata, architecture);
   return {
     activation_function: 'gelu_new',
-    n_embd: count('embedding_length'),
-    n_head: count('attention.head_count'),
-    n_layer: count('block_count'),
-    n_positions: count('context_length'),
-    n_inner: count('feed_forward_length'),
+    n_embd: dModel,
+    n_head: heads,
+    n_layer: layers,
+    n_positions: maxTokens,
+    n_inner: dInner,
     layer_norm_epsilon: metadata.decimal(`${architecture}.attention.layer_norm_epsilon`) ?? 1e-5,
   };
 }
 
 function gptNeoxConfig({ metadata }: ConfigFacts): Record<string, unknown> {
-  const count = (key: string) => metadata.requiredNumber(`gptneox.${key}`);
-  const heads = count('attention.head_count');
-  const dModel = count('embedding_length');
+  const { dModel, heads, ...sizes } = readSizes(metadata, 'gptneox');
   const ropeTheta = metadata.decimal('gptneox.rope.freq_base') ?? 10_000;
   return {
     hidden_act: 'gelu',
     hidden_size: dModel,
-    intermediate_size: count('feed_forward_length'),
-    num_hidden_layers: count('block_count'),
+    intermediate_size: sizes.dInner,
+    num_hidden_layers: sizes.layers,
     num_attention_heads: heads,
-    max_position_embeddings: count('context_length'),
+    max_position_embeddings: sizes.maxTokens,
     layer_norm_eps: metadata.decimal('gptneox.attention.layer_norm_epsilon') ?? 1e-5,
     rotary_emb_base: ropeTheta,
     rope_theta: ropeTheta,
-    rotary_pct: count('rope.dimension_count') / (dModel / heads),
+    rotary_pct: metadata.requiredCount('gptneox.rope.dimension_count', largest.width) / (dModel / heads),
     use_parallel_residual: metadata.boolean('gptneox.use_parallel_residual') ?? true,
   };
 }
@@ -174,7 +184,7 @@ const architectures: Readonly<Record<string, GgufArchitecture>> = {
     },
     config: (facts) => ({
       ...gptConfig(facts),
-      rotary_dim: facts.metadata.requiredNumber('gptj.rope.dimension_count'),
+      rotary_dim: facts.metadata.requiredCount('gptj.rope.dimension_count', largest.width),
     }),
   },
 };
@@ -190,7 +200,7 @@ export function ggufArchitecture(metadata: Metadata): GgufArchitecture & { reado
   const experts = metadata.number(`${name}.expert_count`) ?? 0;
   if (architecture === undefined || experts > 0) {
     const named = experts > 0 ? `${name} with ${experts} experts` : name;
-    throw new UnsupportedArchitectureError(named, Object.keys(architectures));
+    throw new UnsupportedArchitectureError(named, Object.keys(architectures), metadata.path);
   }
   return { name, ...architecture };
 }

@@ -78,7 +78,7 @@ function locate(info: GGUFTensorInfo, dataOffset: number, fileBytes: number, pat
   const format = blockFormats.get(info.dtype);
   if (format === undefined) {
     const supported = Array.from(blockFormats.values(), (known) => known.name);
-    throw new UnsupportedTensorTypeError(name, GGMLQuantizationType[info.dtype] ?? String(info.dtype), supported);
+    throw new UnsupportedTensorTypeError(name, GGMLQuantizationType[info.dtype] ?? String(info.dtype), supported, path);
   }
   const shape = info.shape.map(Number).reverse();
   const rowElements = shape.at(-1) ?? 1;

@@ -9,11 +9,16 @@ import {
   elementCount,
   type TensorSource,
   tensor,
+  tensorBytes,
   toBfloat16,
   toFloat16,
   writeFileAtomically,
   writeSafetensors,
 } from '../../tensor/index.js';
+import { checkTensors } from '../blocks/check-tensors.js';
+import { largest } from '../blocks/config.js';
+import { requireFinite } from '../blocks/weight-pass.js';
+import { checkModelConfig, type ReadModelConfig } from '../read-model-config.js';
 import { type GgufArchitecture, ggufArchitecture } from './architectures.js';
 import { type GgufFile, type GgufTensor, openGguf } from './gguf-file.js';
 import { type RopeScaling, scalingOfFactors, statedScaling } from './rope-scaling.js';
@@ -79,11 +84,13 @@ async function writeModel(
 ): Promise<void> {
   const tied = await hasTiedEmbeddings(file);
   const config = await modelConfig(file, architecture, { dtype, tied });
+  const understood = checkModelConfig(config, file.path);
   const { tokenizer, config: tokenizerConfig } = tokenizerFiles(file.metadata, architecture.name);
   await writeJson(join(directory, 'config.json'), config);
   await writeJson(join(directory, 'tokenizer.json'), tokenizer);
   await writeJson(join(directory, 'tokenizer_config.json'), tokenizerConfig);
   const sources = tensorSources(file, architecture, dtype, tied);
+  requireTensors(file.path, sources, architecture, understood);
   let done = 0;
   const counted = sources.map((source) => ({
     ...source,
@@ -94,6 +101,24 @@ async function writeModel(
     },
   }));
   await writeSafetensors(join(directory, 'model.safetensors'), counted, { format: 'pt' });
+}
+
+/** @throws {InvalidInputError} unless the file has exactly the tensors that the model's graphs use, under its own names */
+function requireTensors(
+  path: string,
+  sources: readonly TensorSource[],
+  { tensors: names }: NamedArchitecture,
+  { architecture, config }: ReadModelConfig,
+): void {
+  const tensors = new Map(sources.map((source) => [source.name, source]));
+  const nameHere = new Map(Object.entries(names).map(([here, there]) => [there, here]));
+  const shown = (name: string) => {
+    const [, there, kind] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+    const layer = /\.(\d+)\./.exec(name)?.[1] ?? '';
+    const here = nameHere.get((there ?? name).replace(/\.\d+\./, '.*.'));
+    return here === undefined ? name : `${here.replace('*', layer)}.${kind}`;
+  };
+  checkTensors({ what: path, tensors, prefix: architecture.prefixes[0], shown }, architecture, config);
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {
@@ -151,8 +176,8 @@ function tensorSources(
   dtype: ImportDtype,
   tied: boolean,
 ): TensorSource[] {
-  const heads = file.metadata.requiredNumber(`${architecture.name}.attention.head_count`);
-  const keyValueHeads = file.metadata.number(`${architecture.name}.attention.head_count_kv`) ?? heads;
+  const heads = file.metadata.requiredCount(`${architecture.name}.attention.head_count`, largest.heads);
+  const keyValueHeads = file.metadata.count(`${architecture.name}.attention.head_count_kv`, largest.heads) ?? heads;
   const sources: TensorSource[] = [];
   for (const stored of file.tensors.values()) {
     if (stored.name === ropeFactors || (tied && stored.name === 'output.weight')) continue;
@@ -183,8 +208,12 @@ function tensorSource(
   const shape = order.shape(stored.shape);
   const read = async () => {
     const values = order.values({ shape: stored.shape, values: await file.readValues(stored) });
-    if (dtype === 'float32') return tensor(dtype, shape, values);
-    return tensor(dtype, shape, dtype === 'float16' ? toFloat16(values) : toBfloat16(values));
+    const value =
+      dtype === 'float32'
+        ? tensor(dtype, shape, values)
+        : tensor(dtype, shape, dtype === 'float16' ? toFloat16(values) : toBfloat16(values));
+    requireFinite(file.path, { name: stored.name, dtype, shape, bytes: tensorBytes(value), before: 0 });
+    return value;
   };
   return { name, dtype, shape, sizeBytes: elementCount(shape) * bytesPerElement(dtype), read };
 }

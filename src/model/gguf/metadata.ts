@@ -22,9 +22,20 @@ export class Metadata {
     return Number(value);
   }
 
-  /** @throws {MalformedFileError} if the key is absent or no number */
-  requiredNumber(key: string): number {
+  /**
+   * A size.
+   *
+   * @throws {MalformedFileError} if it is no whole number from 1 to `most`
+   */
+  count(key: string, most: number): number | undefined {
     const value = this.number(key);
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 1 && value <= most)) return value;
+    throw this.#mismatch(key, `a whole number from 1 to ${most}`, value);
+  }
+
+  /** @throws {MalformedFileError} if the key is absent, or no whole number from 1 to `most` */
+  requiredCount(key: string, most: number): number {
+    const value = this.count(key, most);
     if (value === undefined) throw this.#mismatch(key, 'a number', 'nothing');
     return value;
   }

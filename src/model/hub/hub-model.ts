@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { downloadFile, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
-import { InvalidInputError, MalformedFileError, UnsupportedArchitectureError } from '../../errors.js';
-import { supportedModelTypes } from '../architectures/index.js';
+import { InvalidInputError } from '../../errors.js';
+import { jsonOf } from '../blocks/weights.js';
+import { checkModelConfig } from '../read-model-config.js';
 import { asHubError } from './hub-error.js';
 import { downloadVerified, type HubFile } from './hub-file.js';
 
@@ -34,7 +35,7 @@ export interface HubModel {
  * without it is no model.
  *
  * @throws {InvalidInputError} if the hub does not show such a model, or it has no safetensors or tokenizer
- * @throws {UnsupportedArchitectureError} before any weight is downloaded
+ * @throws as {@link checkModelConfig}, before any weight is downloaded
  * @throws {DigestMismatchError} if a file is not what the hub has
  * @throws {TransientError} if the hub does not answer
  */
@@ -47,7 +48,7 @@ export async function downloadHubModel(
   const access = accessOf(hubId, options);
   const commit = await commitOf(hubId, options);
   const files = neededFiles(hubId, await filesOf(access, commit));
-  await checkArchitecture(hubId, () => openFile(access, commit, 'config.json'));
+  await checkConfig(hubId, () => openFile(access, commit, 'config.json'));
   await mkdir(directory, { recursive: true });
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   let earlierBytes = 0;
@@ -139,15 +140,8 @@ function neededFiles(hubId: string, entries: readonly ListFileEntry[]): HubFile[
     .sort((first, second) => order(first.path) - order(second.path) || first.path.localeCompare(second.path));
 }
 
-async function checkArchitecture(hubId: string, openConfig: () => Promise<Blob>): Promise<void> {
-  const text = await (await openConfig()).text();
-  let modelType: unknown;
-  try {
-    modelType = (JSON.parse(text) as { model_type?: unknown } | null)?.model_type;
-  } catch (cause) {
-    throw new MalformedFileError(`config.json of ${hubId}`, 'JSON', (cause as Error).message, { cause });
-  }
-  if (!supportedModelTypes.includes(String(modelType))) {
-    throw new UnsupportedArchitectureError(String(modelType), supportedModelTypes);
-  }
+/** What a config says that is not computed here is not worth a download of gigabytes. */
+async function checkConfig(hubId: string, openConfig: () => Promise<Blob>): Promise<void> {
+  const file = `config.json of ${hubId}`;
+  checkModelConfig(jsonOf(await (await openConfig()).text(), file), file);
 }

@@ -5,6 +5,7 @@ import { defaultMemoryBudgetBytes, type Hyperparameters, type PresetSettings } f
 import { InvalidInputError, StaleBaseError } from '../../errors.js';
 import { completeEdit, type EditInput, type RejectedLine } from '../../evaluation/index.js';
 import { Solver, type SolverRequest } from '../../linalg/index.js';
+import { openModel } from '../../model/index.js';
 import type { Listener } from '../../progress.js';
 import { type LatestVersion, latest, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
 import { type Device, OnnxGemmEngine, resolveDevice, rowsPerBatch } from '../../runtime/index.js';
@@ -12,7 +13,7 @@ import { loadVersionHooks } from '../../serving/index.js';
 import { ensureStatistics, loadStatistics, type StatisticsResult } from '../../statistics/index.js';
 import { type PublishCriteria, parseCriteria } from '../criteria.js';
 import { heldOutSequences } from '../held-out-sequences.js';
-import { digestOfModel, openModel } from '../open-model.js';
+import { digestOfModel } from '../model-digest.js';
 import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
 import type { RevokeSelection } from '../revoke/revoke-selection.js';
 import { requireSameModel, roundSettings } from '../round-settings.js';

@@ -12,7 +12,7 @@ import { HookableModel } from '../../serving/index.js';
 import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
 import { fitEdits } from '../fit-edits.js';
-import { digestOfModel } from '../open-model.js';
+import { digestOfModel } from '../model-digest.js';
 import { roundNotes } from '../round-notes.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { HookLayer } from '../../editing/index.js';
 import { MalformedFileError } from '../../errors.js';
+import { parseJson } from '../../json.js';
 import type { Model } from '../../model/index.js';
 import { decodeSafetensors, type Tensor, toFloat32 } from '../../tensor/index.js';
 import { adapterFiles, tensorNames } from './lora-names.js';
@@ -42,7 +43,7 @@ export async function readLoraHooks(folder: string, model: Model): Promise<HookL
 async function readScale(path: string): Promise<number> {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, 'utf8'));
+    value = parseJson(await readFile(path, 'utf8'));
   } catch (cause) {
     throw new MalformedFileError(path, 'an adapter config in JSON', String(cause), { cause });
   }

@@ -108,12 +108,12 @@ class Merge {
   async #read(name: string, location: TensorLocation): Promise<Tensor> {
     const stored = await readTensor(location);
     const layer = this.#layerOf.get(placeKey(location.file, location.offsetBytes));
-    return layer === undefined ? stored : this.#merged(name, layer, stored);
+    return layer === undefined ? stored : this.#merged(name, layer, stored, location.file);
   }
 
-  async #merged(name: string, layer: number, stored: Tensor): Promise<Tensor> {
+  async #merged(name: string, layer: number, stored: Tensor, file: string): Promise<Tensor> {
     const { dtype } = stored;
-    if (!isWeightDtype(dtype)) throw new UnsupportedTensorTypeError(name, dtype, weightDtypes);
+    if (!isWeightDtype(dtype)) throw new UnsupportedTensorTypeError(name, dtype, weightDtypes, file);
     const { memory } = this.#version.state.layers.find((candidate) => candidate.layer === layer)!;
     const change = this.#asStored(layer, await weightChange(memory, this.#engine)).data;
     const sum = wideValues(stored);

@@ -47,6 +47,17 @@ const zsre = {
   cond: 'x >> y',
 };
 
+describe('a record that is nested too deep', () => {
+  const nest = '['.repeat(10_000) + ']'.repeat(10_000);
+  it('is rejected, and the others are read', async () => {
+    const deep = `{"subject":"Ada","prompt":"{} works in","targetNew":"Rome","note":${nest}}`;
+    const { edits, rejected } = await parse(`${deep}\n${jsonl(ours)}`);
+    expect(edits).toHaveLength(1);
+    expect(rejected).toEqual([expect.objectContaining({ reason: expect.stringContaining('deeper than 100') })]);
+    expect(await only(`[${deep}]`)).toContain('deeper than 100');
+  });
+});
+
 describe('our own format', () => {
   it('fills defaults, takes spaces off targets, and makes an id from the content', async () => {
     const { format, edits, rejected, linesRead } = await parse(jsonl({ ...ours, targetNew: '  Rome ' }));

@@ -26,6 +26,12 @@ describe('readParagraphs', () => {
     expect(await read('{"text": "One"}\n\n{"content": "Two", "id": 1}\n{"text": ""}\n')).toEqual(['One', 'Two']);
   });
 
+  it('refuses a record that is nested too deep, rather than take it as text', async () => {
+    const deep = `{"text": "One", "meta": ${'['.repeat(200)}${']'.repeat(200)}}\n`;
+    await expect(read(deep)).rejects.toThrow('corpus, line 1: a JSON object with a text or content string, got arrays');
+    expect(await read('['.repeat(200))).toEqual(['['.repeat(200)]);
+  });
+
   it('takes text that only begins like JSON as text', async () => {
     expect(await read('{not json\nsecond')).toEqual(['{not json', 'second']);
   });

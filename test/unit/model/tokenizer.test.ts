@@ -101,7 +101,10 @@ describe.each(styles)('the %s tokenizer', (style) => {
     expect(tokenizer.bosId).toBe(['llama2', 'mistral', 'metaspace-always'].includes(style) ? 1 : 0);
     expect(tokenizer.eosIds).toEqual([tokenizer.bosId! + 1]);
     expect(tokenizer.tokenText(tokenizer.vocabSize - 1)).not.toBe('');
-    expect(() => tokenizer.tokenText(tokenizer.vocabSize)).toThrow(InvalidInputError);
+    // Rows that pad the embedding have no text.
+    expect(tokenizer.tokenText(tokenizer.vocabSize)).toBe('');
+    expect(tokenizer.decode([tokenizer.vocabSize + 7])).toBe('');
+    expect(() => tokenizer.tokenText(-1)).toThrow(InvalidInputError);
   });
 });
 

@@ -20,6 +20,15 @@ async function errorOf(text: string): Promise<{ status: number; message: string;
 }
 
 describe('a completion call', () => {
+  it('is refused where a field is nested too deep', async () => {
+    const nest = '['.repeat(10_000) + ']'.repeat(10_000);
+    for (const field of ['logit_bias', 'prompt', 'stop', 'nobody_knows']) {
+      const { status, message } = await errorOf(`{"model":"m","prompt":"a","${field}":${nest}}`);
+      expect(status).toBe(400);
+      expect(message).toContain('arrays and objects nested deeper than 100');
+    }
+  });
+
   it('has OpenAI’s defaults', () => {
     expect(parse({})).toEqual({
       model: 'm',

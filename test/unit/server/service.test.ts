@@ -151,6 +151,15 @@ describe('a streamed completion', () => {
 });
 
 describe('a bad request', () => {
+  it('gets a 400 for a body that is nested too deep, in whatever field', async () => {
+    for (const field of ['logit_bias', 'prompt', 'user', 'nobody_knows']) {
+      const body = `{"model":"base","prompt":"x","${field}":${'['.repeat(1900)}${']'.repeat(1900)}}`;
+      const response = await asked.post(body);
+      const message = expect.stringContaining('arrays and objects nested deeper than 100');
+      expect(await errorOf(response)).toMatchObject({ status: 400, message });
+    }
+  });
+
   it('gets a 400 with the reason in OpenAI’s form', async () => {
     const response = await asked.post({ model: served.modelId, prompt: 'a', max_tokens: 65 });
     expect(await errorOf(response)).toEqual({

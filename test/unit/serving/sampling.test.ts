@@ -16,6 +16,13 @@ describe('the most probable tokens', () => {
 });
 
 describe('a sampled token', () => {
+  it('is none where a logit is not a number', () => {
+    const logits = Float32Array.of(1, Number.NaN, 2);
+    for (const options of [{ temperature: 1 }, { temperature: 1, topK: 2 }, { temperature: 1, topP: 0.5 }]) {
+      expect(() => sampleToken(logits, options, () => 0.5)).toThrow('logits of the model: numbers, got NaN');
+    }
+  });
+
   it('comes with the probability softmax(logits / temperature)', () => {
     const logits = Float32Array.of(1, 3, 2, -1);
     const temperature = 1.5;

@@ -52,6 +52,22 @@ describe('a model in the store', () => {
     registration = { ...rounds.registration, source: { kind: 'store', files } };
   });
 
+  it('is refused under its own name where it cannot be edited', async () => {
+    if (registration.source.kind !== 'store') throw new Error('a store, got a directory');
+    const files = registration.source.files.map((file) => ({ ...file }));
+    const config = files.find(({ name }) => name === 'config.json')!;
+    const path = join(rounds.modelDirectory, 'config.json');
+    const quantised = JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), quantization_config: { bits: 4 } });
+    const bytes = Buffer.from(quantised);
+    config.key += '-quantised';
+    await rounds.store.put(config.key, bytes);
+    Object.assign(config, { sizeBytes: bytes.length, sha256: digestOf(bytes) });
+    const other = { ...registration, source: { kind: 'store' as const, files } };
+    await expect(materialise(place(), other)).rejects.toThrow(
+      /^model aldermark in the store\/config\.json: quantization_config: none, .*got quantised weights of 4 bits$/,
+    );
+  });
+
   it('is downloaded once, by whichever task comes first', async () => {
     const folders = await Promise.all(Array.from({ length: 12 }, () => materialise(place(), registration)));
     expect(new Set(folders)).toEqual(new Set([join(rounds.cacheFolder, registration.modelDigest)]));
