@@ -1,5 +1,13 @@
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
-import { loadModel, loadTokenizer, type Model, modelDigest, type Tokenizer } from '../model/index.js';
+import {
+  type Encoding,
+  loadModel,
+  loadTokenizer,
+  type Model,
+  modelDigest,
+  PromptEncoder,
+  type Tokenizer,
+} from '../model/index.js';
 import type { PulledVersion } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import type { Tensor } from '../tensor/index.js';
@@ -60,9 +68,11 @@ export interface LoadOptions {
 export class EditedModel {
   readonly #engines = new Map<string, Promise<HookableModel>>();
   #current: VersionHooks | undefined;
+  readonly #encoder: PromptEncoder;
   readonly #options: LoadOptions;
 
   private constructor(
+    directory: string,
     readonly model: Model,
     readonly tokenizer: Tokenizer,
     /** SHA-256 of the base model. */
@@ -70,6 +80,7 @@ export class EditedModel {
     options: LoadOptions,
   ) {
     this.#options = options;
+    this.#encoder = new PromptEncoder(directory, tokenizer, model.config.maxTokens);
   }
 
   /**
@@ -81,7 +92,7 @@ export class EditedModel {
   static async load(directory: string, artifact?: PulledVersion, options: LoadOptions = {}): Promise<EditedModel> {
     const model = await loadModel(directory);
     const [tokenizer, digest] = await Promise.all([loadTokenizer(directory), modelDigest(model)]);
-    const edited = new EditedModel(model, tokenizer, digest, options);
+    const edited = new EditedModel(directory, model, tokenizer, digest, options);
     if (artifact === undefined) await edited.#engineOf(undefined);
     else edited.switchTo(await edited.prepare(artifact));
     return edited;
@@ -116,6 +127,15 @@ export class EditedModel {
     this.#current = version;
   }
 
+  /**
+   * The tokens of a prompt. A long one is split in a thread, so that it does not hold up the event loop.
+   *
+   * @throws {InvalidInputError} if it has no tokens, or more than the model's context holds
+   */
+  encode(prompt: string, signal?: AbortSignal): Promise<Encoding> {
+    return this.#encoder.encode(prompt, signal);
+  }
+
   /** A whole completion, see {@link stream}. */
   async complete(request: CompletionRequest): Promise<Completion> {
     const pieces = this.stream(request);
@@ -134,7 +154,7 @@ export class EditedModel {
   async *stream(request: CompletionRequest): AsyncGenerator<string, Completion> {
     const version = this.#versionOf(request);
     const engine = await this.#engineOf(version);
-    const promptIds = this.#promptIds(request.prompt);
+    const promptIds = await this.#promptIds(request.prompt, request.signal);
     const stop = request.stop ?? [];
     if (stop.includes('')) throw new InvalidInputError('stop', 'texts of at least one character', 'an empty one');
     const pieces = new TextPieces(this.tokenizer, promptIds, stop);
@@ -175,7 +195,7 @@ export class EditedModel {
   async logits({ prompt, version }: Pick<CompletionRequest, 'prompt' | 'version'>): Promise<Tensor<'float32'>> {
     const asked = this.#versionOf({ ...(version && { version }) });
     const engine = await this.#engineOf(asked);
-    const [logits] = await engine.logits([this.#promptIds(prompt)], asked?.hooks);
+    const [logits] = await engine.logits([await this.#promptIds(prompt)], asked?.hooks);
     return logits;
   }
 
@@ -183,6 +203,7 @@ export class EditedModel {
   async dispose(): Promise<void> {
     const engines = [...this.#engines.values()];
     this.#engines.clear();
+    await this.#encoder.dispose();
     for (const engine of await Promise.all(engines)) await engine.dispose();
   }
 
@@ -190,8 +211,8 @@ export class EditedModel {
     return version === 'base' ? undefined : (version ?? this.#current);
   }
 
-  #promptIds(prompt: string | readonly number[]): readonly number[] {
-    return typeof prompt === 'string' ? this.tokenizer.encode(prompt).ids : prompt;
+  async #promptIds(prompt: string | readonly number[], signal?: AbortSignal): Promise<readonly number[]> {
+    return typeof prompt === 'string' ? (await this.encode(prompt, signal)).ids : prompt;
   }
 
   /**
