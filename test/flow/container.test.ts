@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SolveRecord, ValidationRecord } from '../../src/rounds/records.js';
-import { environmentNames, type TaskStage } from '../../src/workflow/contract.js';
+import { environmentNames, exitCodes, type TaskStage } from '../../src/workflow/contract.js';
 import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
 import { ContainerEntry, type TaskEnd } from '../support/container-entry.js';
 import { until } from '../support/patience.js';
@@ -34,6 +34,21 @@ async function done(...words: Parameters<typeof start>): Promise<TaskEnd> {
 }
 
 const values = () => rounds.store.list('models/aldermark/values/');
+
+describe('a task that asks for a GPU', () => {
+  it('is told why there is none, once, and may be tried on another machine', async ({ skip }) => {
+    const planKey = await rounds.plan({ shards: [[0]], edits: 1 });
+    const words = ['statistics', '--plan', planKey];
+    const place = { [store]: rounds.storeFolder, [cache]: rounds.cacheFolder, [device]: 'cuda' };
+    const { exitCode, errors, lines } = await entry.start(words, place).ended;
+    skip(exitCode === exitCodes.done, 'a machine without a GPU');
+    expect(exitCode).toBe(exitCodes.retry);
+    expect(JSON.stringify(lines) + errors).not.toContain('running on the CPU');
+    const { error, message } = JSON.parse(errors) as { error: string; message: string };
+    expect(error).toBe('TransientError');
+    expect(message).toMatch(/^device cuda: one that loads on this machine, got .*[Ff]ailed to load shared library: ./);
+  });
+});
 
 describe('a round by the container', () => {
   it('is computed stage by stage, and every stage does nothing the second time', async () => {
