@@ -28,7 +28,14 @@ export { batchByRows } from './micro-batch.js';
 export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export { fillTemplate, genericKeepPrompts, tokenizeEdit } from './prompts.js';
 export { type RoundContext, type RoundResult, writeRound } from './round.js';
-export { decodeHookFile, encodeHookFile, type HookFile, roundSketch, segmentStorage } from './segment-file.js';
+export {
+  decodeHookFile,
+  decodeHookIds,
+  encodeHookFile,
+  type HookFile,
+  roundSketch,
+  segmentStorage,
+} from './segment-file.js';
 export {
   defaultMemoryBudgetBytes,
   objectiveRowBytes,
