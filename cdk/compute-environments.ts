@@ -5,10 +5,18 @@ import {
   EcsMachineImageType,
   ManagedEc2EcsComputeEnvironment,
 } from 'aws-cdk-lib/aws-batch';
-import { BlockDeviceVolume, EbsDeviceVolumeType, InstanceType, LaunchTemplate } from 'aws-cdk-lib/aws-ec2';
+import {
+  BlockDeviceVolume,
+  EbsDeviceVolumeType,
+  InstanceType,
+  LaunchTemplate,
+  MultipartBody,
+  MultipartUserData,
+} from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.js';
-import { cacheDiskUserData } from './instance-disk.js';
+import { cacheDisk } from './instance-disk.js';
+import { metadataGuard } from './instance-metadata.js';
 import type { Network } from './network.js';
 import type { Settings } from './settings.js';
 
@@ -57,14 +65,23 @@ export class ComputeEnvironments extends Construct {
     });
     const template = new LaunchTemplate(this, 'LaunchTemplate', {
       blockDevices: [{ deviceName: '/dev/xvda', volume }],
-      userData: cacheDiskUserData(userId),
-      // One hop: containers cannot reach the instance's own credentials.
+      userData: bootCommands(userId),
+      // One hop: not over a bridge. Tasks on the network of the host are kept away by a rule of the boot.
       requireImdsv2: true,
       httpPutResponseHopLimit: 1,
+      httpProtocolIpv6: false,
     });
     Tags.of(template).add('Name', `${settings.name}-gpu`);
     return template;
   }
+}
+
+/** AWS Batch puts its own parts to these, which it takes as MIME parts only. */
+function bootCommands(userId: string): MultipartUserData {
+  const parts = new MultipartUserData();
+  parts.addUserDataPart(metadataGuard(), MultipartBody.CLOUD_BOOTHOOK);
+  parts.addUserDataPart(cacheDisk(userId), MultipartBody.SHELL_SCRIPT, true);
+  return parts;
 }
 
 /** Makes new deployments of the template take effect. By default instances keep its first version. */

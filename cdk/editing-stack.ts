@@ -1,4 +1,4 @@
-import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { Aspects, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { ArtifactBucket } from './artifact-bucket.js';
 import { DeadLetters } from './dead-letters.js';
@@ -7,6 +7,7 @@ import { EventLog } from './event-log.js';
 import { GpuJobs } from './gpu-jobs.js';
 import { Monitoring } from './monitoring.js';
 import { Notifications } from './notifications.js';
+import { TrustOwnAccountOnly } from './own-account.js';
 import type { Settings } from './settings.js';
 import { StageFunctions } from './stage-functions.js';
 import { Triggers } from './triggers.js';
@@ -17,6 +18,7 @@ export class EditingStack extends Stack {
 
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id, { description: 'hookline: edits facts in deployed language models, round by round' });
+    Aspects.of(this).add(new TrustOwnAccountOnly());
     const machineArn = stateMachineArn(this, settings.name);
     const artifacts = new ArtifactBucket(this, 'Artifacts', settings);
     const deadLetters = new DeadLetters(this, 'DeadLetters').queue;

@@ -1,14 +1,14 @@
 /** @file The disk on which GPU instances keep model files, prepared before the first task. */
-import { MultipartBody, MultipartUserData, UserData } from 'aws-cdk-lib/aws-ec2';
+import { UserData } from 'aws-cdk-lib/aws-ec2';
 
 /** Folder of an instance that its tasks share, on the local NVMe disk if the instance has one. */
 export const hostCacheFolder = '/var/lib/hookline';
 
 /**
- * Commands of an instance's first boot. AWS Batch takes user data in MIME parts only.
+ * Commands of an instance's first boot.
  * @param userId owner of the folder: the user that tasks run as
  */
-export function cacheDiskUserData(userId: string): MultipartUserData {
+export function cacheDisk(userId: string): UserData {
   const commands = UserData.forLinux();
   commands.addCommands(
     `mkdir -p ${hostCacheFolder}`,
@@ -18,7 +18,5 @@ export function cacheDiskUserData(userId: string): MultipartUserData {
     `chown ${userId}:${userId} ${hostCacheFolder}`,
     `chmod 700 ${hostCacheFolder}`,
   );
-  const parts = new MultipartUserData();
-  parts.addUserDataPart(commands, MultipartBody.SHELL_SCRIPT, true);
-  return parts;
+  return commands;
 }

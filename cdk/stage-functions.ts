@@ -34,11 +34,14 @@ interface Size {
   readonly timeout: Duration;
 }
 
-/** Publishing copies a version's segments, and ingesting parses and tokenizes a whole batch. Both hold these in memory. */
+/** One whole processor. New accounts may not ask for much more memory. */
+const oneProcessorMiB = 1769;
+
+/** Publishing holds the bytes of a segment, ingesting and planning a whole batch, and ingesting tokenizes it. What they take at most is in docs/results.md. */
 const sizes: Partial<Record<FunctionStage, Size>> = {
-  ingest: { memoryMiB: 2048, timeout: Duration.minutes(15) },
-  plan: { memoryMiB: 2048, timeout: Duration.minutes(5) },
-  publish: { memoryMiB: 4096, timeout: Duration.minutes(10) },
+  ingest: { memoryMiB: oneProcessorMiB, timeout: Duration.minutes(15) },
+  plan: { memoryMiB: oneProcessorMiB, timeout: Duration.minutes(5) },
+  publish: { memoryMiB: oneProcessorMiB, timeout: Duration.minutes(10) },
 };
 const usualSize: Size = { memoryMiB: 1024, timeout: Duration.minutes(2) };
 

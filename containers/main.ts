@@ -2,6 +2,7 @@
 
 import { defaultMemoryBudgetBytes } from '../src/editing/index.js';
 import { HooklineError, TransientError } from '../src/errors.js';
+import { ensureHomeFolder } from '../src/home-folder.js';
 import type { Progress } from '../src/progress.js';
 import { openStore } from '../src/registry/index.js';
 import { exitCodes } from '../src/workflow/contract.js';
@@ -56,4 +57,5 @@ function progressPrinter(): (progress: Progress) => void {
 
 // The last line of the standard error is taken as the reason of a failure, so it must not be a warning of the SDK.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+ensureHomeFolder();
 process.exitCode = await run(process.argv.slice(2));

@@ -67,7 +67,7 @@ describe('the check of the layout', () => {
       'src/graph/a.ts: imports the face src/tensor/index.ts, got src/tensor/tensor.ts',
     ]);
     expect(checked({ 'src/evaluation/report/a.ts': "import '../../index.js'; import '../b.js';" })).toEqual([
-      'src/evaluation/report/a.ts: imports a room of src or src/errors.ts or src/json.ts or src/progress.ts, got src/index.ts',
+      'src/evaluation/report/a.ts: imports a room of src or src/errors.ts or src/json.ts or src/progress.ts or src/home-folder.ts, got src/index.ts',
     ]);
     expect(checked({ 'src/errors.ts': "import './tensor/index.js';" })).toHaveLength(1);
     const light = "export { a } from './registry/index.js'; export * from './errors.js';";

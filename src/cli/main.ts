@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { ensureHomeFolder } from '../home-folder.js';
 import { hooklineProgram } from './program.js';
 import { failureOf } from './terminal/exit-code.js';
 import { printFailure } from './terminal/terminal.js';
@@ -25,4 +26,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 // The pinned AWS SDK supports this version of Node. Its warning about later SDK versions would only disturb users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+ensureHomeFolder();
 process.exitCode = await run(process.argv);

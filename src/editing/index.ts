@@ -35,7 +35,14 @@ export {
   tokenizeWritten,
 } from './prompts.js';
 export { type RoundContext, type RoundResult, writeRound } from './round.js';
-export { decodeHookFile, encodeHookFile, type HookFile, roundSketch, segmentStorage } from './segment-file.js';
+export {
+  decodeHookFile,
+  decodeHookIds,
+  encodeHookFile,
+  type HookFile,
+  roundSketch,
+  segmentStorage,
+} from './segment-file.js';
 export {
   defaultMemoryBudgetBytes,
   objectiveRowBytes,

@@ -6,5 +6,6 @@ export { type ImportDtype, importGguf } from './gguf/index.js';
 export { downloadHubModel } from './hub/index.js';
 export { loadModel, type Model, modelDigest, type OpenedModel, openModel, readDownProjection } from './model.js';
 export { type ModelStorage, modelStorage } from './model-storage.js';
+export { PromptEncoder } from './prompt-encoder.js';
 export { readModelConfig } from './read-model-config.js';
-export { loadTokenizer, type Tokenizer } from './tokenizer.js';
+export { type Encoding, loadTokenizer, type Tokenizer } from './tokenizer.js';

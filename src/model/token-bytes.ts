@@ -38,3 +38,36 @@ export function markedTokens(mark: string): TokenBytes {
   };
   return { bytes, readableBytes: (token) => bytes(token.replaceAll(mark, ' ')), drops: () => false };
 }
+
+/** The text of bytes in parts; broken characters become U+FFFD. */
+export function textOfBytes(parts: readonly Uint8Array[]): string {
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(parts));
+}
+
+/**
+ * Where in the text of the parts each part ends, if the parts up to it were all: [start, end) in UTF-16 units.
+ *
+ * The text is decoded piece by piece: between two parts where no character goes on, and where none is begun, the decoder
+ * starts anew. So the time is in proportion to the bytes.
+ */
+export function spansOfParts(parts: readonly Uint8Array[]): [start: number, end: number][] {
+  let piece: Uint8Array[] = [];
+  let before = 0;
+  let end = 0;
+  let lastBytes: readonly number[] = [];
+  return parts.map((part) => {
+    // After three bytes that go on, whatever was begun is complete or broken.
+    const isNothingBegun = lastBytes.length === 3 && lastBytes.every(goesOn);
+    if (part.length > 0 && (isNothingBegun || !goesOn(part[0]!))) {
+      before = end;
+      piece = [];
+    }
+    piece.push(part);
+    lastBytes = [...lastBytes, ...part.subarray(-3)].slice(-3);
+    const start = end;
+    end = before + textOfBytes(piece).length;
+    return [start, end];
+  });
+}
+
+const goesOn = (byte: number): boolean => byte >= 0x80 && byte < 0xc0;

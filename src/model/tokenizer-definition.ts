@@ -4,6 +4,7 @@
 
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.js';
+import { gpt2Pattern, markedWords, singleDigits, wholeNumbers } from './split-patterns.js';
 import { type Component, flattened } from './traced-text.js';
 
 const addedToken = z.looseObject({
@@ -74,8 +75,6 @@ export interface TextPipeline {
   readonly preTokenizers: readonly Component[];
 }
 
-const gpt2Pattern = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
-
 /**
  * Restates what the library reads differently from the reference:
  * - `Digits` and the byte level's own pattern use JavaScript's `\d` and `\s`; as `Split` they use the Unicode classes;
@@ -98,11 +97,11 @@ function isolating(pattern: string): Component {
 function restated(part: Component): Component[] {
   switch (part.type) {
     case 'Digits':
-      return [isolating(part.individual_digits ? String.raw`\p{N}` : String.raw`\p{N}+`)];
+      return [isolating(part.individual_digits ? singleDigits : wholeNumbers)];
     case 'ByteLevel':
       return restatedByteLevel(part);
     case 'Metaspace':
-      return part.split === false ? [part] : [part, isolating(metaspaceWords(String(part.replacement ?? '▁')))];
+      return part.split === false ? [part] : [part, isolating(markedWords(String(part.replacement ?? '▁')))];
     case 'Split':
       return [restatedSplit(part)];
     default:
@@ -119,11 +118,6 @@ function restatedByteLevel(part: Component): Component[] {
     throw new InvalidInputError('pre_tokenizer ByteLevel of tokenizer.json', supported, 'both');
   }
   return [isolating(gpt2Pattern), byteLevel];
-}
-
-/** Every mark begins a word. */
-function metaspaceWords(mark: string): string {
-  return `${mark}[^${mark}]*|[^${mark}]+`;
 }
 
 function restatedSplit(part: Component): Component {

@@ -6,7 +6,9 @@ import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
 import { parseJson } from '../json.js';
-import { byteLevelTokens, markedTokens, type TokenBytes } from './token-bytes.js';
+import { PatternWatch, unknownPatterns } from './split-patterns.js';
+import { byteLevelTokens, markedTokens, spansOfParts, type TokenBytes, textOfBytes } from './token-bytes.js';
+import { longestTokenText } from './token-lengths.js';
 import { type AddedToken, type Span, type SpanRules, tokenSpans } from './token-spans.js';
 import {
   type TextPipeline,
@@ -31,12 +33,22 @@ export interface Encoding {
 
 /** A model's tokenizer. */
 export interface Tokenizer {
-  /** With the model's own special tokens, such as BOS if the tokenizer's post-processor adds it. */
+  /**
+   * With the model's own special tokens, such as BOS if the tokenizer's post-processor adds it.
+   *
+   * @throws {InvalidInputError} if a pattern of the tokenizer takes too long on this text
+   */
   encode(text: string): Encoding;
   /** For text that follows other text, such as ` Paris`: no special tokens and no prefix space. */
   encodePlain(text: string): Encoding;
   /** The exact text with its leading space. Special tokens are left out, and broken characters become U+FFFD. */
   decode(ids: readonly number[]): string;
+  /** Where in `decode(ids)` the text of each token is, as in {@link Encoding}. */
+  decodedSpans(ids: readonly number[]): Span[];
+  /** Most UTF-16 units of text that one token stands for; undefined if there is no such limit, or none is known. */
+  readonly longestTokenText: number | undefined;
+  /** Whether texts are split by patterns that are known to take time in proportion to the text. */
+  readonly hasKnownPatterns: boolean;
   /** Largest token id plus one. */
   readonly vocabSize: number;
   readonly bosId?: number;
@@ -108,14 +120,16 @@ type Library = typeof LibraryTokenizer;
 class Splitter {
   readonly #library: LibraryTokenizer;
   readonly #rules: SpanRules;
+  readonly #watch: PatternWatch;
 
-  constructor(Tokenizer: Library, definition: TokenizerDefinition, pipeline: TextPipeline, rules: SpanRules) {
+  constructor(library: LibraryTokenizer, rules: SpanRules, watch: PatternWatch) {
     this.#rules = rules;
-    this.#library = new Tokenizer(withPipeline(definition, pipeline), {});
+    this.#library = library;
+    this.#watch = watch;
   }
 
   split(text: string): { tokens: string[]; spans: Span[] } {
-    const tokens = this.#library.tokenize(text, { add_special_tokens: false });
+    const tokens = this.#watch.watch(text.length, () => this.#library.tokenize(text, { add_special_tokens: false }));
     return { tokens, spans: tokenSpans(text, tokens, this.#rules) };
   }
 
@@ -141,6 +155,9 @@ class BytePairTokenizer implements Tokenizer {
   readonly #before: readonly number[];
   readonly #behind: readonly number[];
   readonly #library: Library;
+  readonly #watch: PatternWatch;
+  readonly longestTokenText: number | undefined;
+  readonly hasKnownPatterns: boolean;
 
   constructor(path: string, definition: TokenizerDefinition, special: SpecialTokenSources, library: Library) {
     this.#library = library;
@@ -156,6 +173,10 @@ class BytePairTokenizer implements Tokenizer {
     this.vocabSize = Array.from(this.#tokenOf.keys()).reduce((largest, id) => Math.max(largest, id), -1) + 1;
     const pipeline = textPipeline(definition);
     this.#tokenBytes = bytesOfTokens(pipeline, (token) => this.#idOf.has(token));
+    this.longestTokenText = longestTokenText(definition, pipeline, this.#tokenBytes);
+    const unknown = unknownPatterns(pipeline.preTokenizers);
+    this.hasKnownPatterns = unknown.length === 0;
+    this.#watch = new PatternWatch(path, unknown);
     this.#opening = this.#splitter(definition, pipeline);
     const later = withoutPrefixSpace(pipeline);
     const same = JSON.stringify(later) === JSON.stringify(pipeline);
@@ -183,24 +204,41 @@ class BytePairTokenizer implements Tokenizer {
   }
 
   decode(ids: readonly number[]): string {
-    return this.#text(ids.filter((id) => !this.#addedTokens.get(this.#token(id))?.special));
+    return this.#text(ids.filter((id) => !this.#isSpecial(id)));
   }
 
   tokenText(id: number): string {
     return this.#text([id]);
   }
 
+  decodedSpans(ids: readonly number[]): Span[] {
+    const parts = ids.map((id) => (this.#isSpecial(id) ? new Uint8Array() : this.#readableBytes(id)));
+    return spansOfParts(parts);
+  }
+
+  #isSpecial(id: number): boolean {
+    return this.#addedTokens.get(this.#token(id))?.special === true;
+  }
+
+  #readableBytes(id: number): Uint8Array {
+    const token = this.#token(id);
+    return this.#addedTokens.has(token) ? Buffer.from(token) : this.#tokenBytes.readableBytes(token);
+  }
+
   #text(ids: readonly number[]): string {
-    const parts = ids.map((id) => {
-      const token = this.#token(id);
-      return this.#addedTokens.has(token) ? Buffer.from(token) : this.#tokenBytes.readableBytes(token);
-    });
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(parts));
+    return textOfBytes(ids.map((id) => this.#readableBytes(id)));
   }
 
   #splitter(definition: TokenizerDefinition, pipeline: TextPipeline): Splitter {
     const { model } = definition;
-    return new Splitter(this.#library, definition, pipeline, {
+    const vocabularyTokens = this.#idOf.size;
+    const made = this.#watch.watch(
+      vocabularyTokens,
+      () => new this.#library(withPipeline(definition, pipeline), {}),
+      'compiling it',
+    );
+    this.#watch.probe((text) => made.pre_tokenizer?.pre_tokenize(text));
+    const rules: SpanRules = {
       steps: [...pipeline.normalizers.map(normalizerStep), ...pipeline.preTokenizers.map(preTokenizerStep)],
       addedTokens: this.#addedTokens,
       hasToken: (token) => this.#idOf.has(token),
@@ -208,7 +246,8 @@ class BytePairTokenizer implements Tokenizer {
       ...(model.unk_token != null && { unknownToken: model.unk_token }),
       fuseUnknown: model.fuse_unk,
       dropsByte: model.unk_token == null ? this.#tokenBytes.drops : () => false,
-    });
+    };
+    return new Splitter(made, rules, this.#watch);
   }
 
   #id(token: string): number {

@@ -1,5 +1,5 @@
 /** @file Ends a round: publishes a solve as a version, or stores the report of a rejected one. */
-import { decodeHookFile } from '../editing/index.js';
+import { decodeHookIds } from '../editing/index.js';
 import { DigestMismatchError, MalformedFileError } from '../errors.js';
 import {
   digestOf,
@@ -125,7 +125,7 @@ async function reportAttempt(
 function removedBy(hooks: Uint8Array, { segmentSha256, editIds }: SolveRecord, what: string): readonly string[] {
   const actual = digestOf(hooks);
   if (actual !== segmentSha256) throw new DigestMismatchError(what, segmentSha256, actual);
-  const { removedIds, addedIds } = decodeHookFile(hooks, what).segment;
+  const { removedIds, addedIds } = decodeHookIds(hooks, what);
   if (addedIds.join('\n') === editIds.join('\n')) return removedIds;
   throw new MalformedFileError(what, `the ${editIds.length} edits that were solved`, `${addedIds.length} others`);
 }

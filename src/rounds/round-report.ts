@@ -28,8 +28,8 @@ export interface RoundReportRequest {
   readonly solved: SolvedRound;
   readonly measures: RoundMeasures;
   readonly metrics: VersionMetrics;
-  /** Manifests of the versions before, oldest first. */
-  readonly ancestors: readonly Manifest[];
+  /** The versions before, oldest first. */
+  readonly ancestors: readonly Ancestor[];
   readonly rejected: readonly RejectedLine[];
   /** Notes in addition to those that follow from the measures. */
   readonly notes?: readonly string[];
@@ -59,15 +59,20 @@ export function roundReport(request: RoundReportRequest): Promise<string> {
   return renderReport(data);
 }
 
-/** Manifests from the first version to this one. */
-export async function ancestorsOf(store: ObjectStore, modelId: string, manifest: Manifest): Promise<Manifest[]> {
-  const chain = [manifest];
-  while (chain[0].parent !== null) chain.unshift(await readManifest(store, modelId, chain[0].parent));
+/** A manifest without its edits, which every later manifest lists again: all of them at once would fill the memory. */
+export type Ancestor = Omit<Manifest, 'edits'>;
+
+/** The versions from the first one to this one. */
+export async function ancestorsOf(store: ObjectStore, modelId: string, manifest: Manifest): Promise<Ancestor[]> {
+  const chain = [withoutEdits(manifest)];
+  while (chain[0].parent !== null) chain.unshift(withoutEdits(await readManifest(store, modelId, chain[0].parent)));
   return chain;
 }
 
+const withoutEdits = ({ edits: _, ...rest }: Manifest): Ancestor => rest;
+
 /** One row for each version up to this one. */
-export function roundRows(ancestors: readonly Manifest[], version: number, metrics: VersionMetrics): RoundRow[] {
+export function roundRows(ancestors: readonly Ancestor[], version: number, metrics: VersionMetrics): RoundRow[] {
   return [...ancestors.map(versionRow), roundRow(ancestors.length + 1, version, metrics)];
 }
 

@@ -2,18 +2,18 @@ import type { Edit } from '../editing/index.js';
 import { type Manifest, type ManifestEdit, type ObjectStore, parseStored, pullFile } from '../registry/index.js';
 import { editSchema } from './records.js';
 import { bareEdit } from './round-edits.js';
-import { ancestorsOf } from './round-report.js';
+import { type Ancestor, ancestorsOf } from './round-report.js';
 
 /**
  * Reads edits with their paraphrases, neighbours and keep prompts from the `edits.jsonl` of the versions that wrote them. An
  * edit that is in none of these files has its own prompt only.
  *
- * @param ancestors manifests of all versions that wrote one of the edits
+ * @param ancestors all versions that wrote one of the edits
  * @throws {DigestMismatchError | NoSuchKeyError | MalformedFileError} if such a file is damaged
  */
 export async function writtenEdits(
   store: ObjectStore,
-  ancestors: readonly Manifest[],
+  ancestors: readonly Ancestor[],
   edits: readonly ManifestEdit[],
 ): Promise<Edit[]> {
   const written = new Map<string, Edit>();
@@ -36,7 +36,7 @@ export async function activeEdits(store: ObjectStore, manifest: Manifest): Promi
 
 const nameOf = (version: number, { id }: { readonly id: string }): string => `${version} ${id}`;
 
-async function editsOf(store: ObjectStore, { modelId, files }: Manifest): Promise<Edit[]> {
+async function editsOf(store: ObjectStore, { modelId, files }: Ancestor): Promise<Edit[]> {
   const file = files.find(({ role }) => role === 'edits');
   if (file === undefined) return [];
   const text = new TextDecoder().decode(await pullFile(store, modelId, file));

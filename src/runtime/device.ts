@@ -1,6 +1,7 @@
 /** @file Choosing the execution provider that sessions run on. */
+import { TransientError } from '../errors.js';
 import { add, encodeGraph, Graph } from '../graph/index.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
+import { cudaLoaderReason, loadOnnxRuntime } from './onnx-runtime.js';
 import { createSession } from './session.js';
 
 /** What to run on; `auto` takes CUDA if it loads, else the CPU. */
@@ -25,23 +26,40 @@ export interface ResolveDeviceOptions {
  * @throws {PermanentError} if ONNX Runtime itself is missing, unless the CPU is asked for
  */
 export async function resolveDevice(choice: DeviceChoice, options: ResolveDeviceOptions = {}): Promise<Device> {
-  if (choice === 'cpu') return cpu;
-  const provider = choice === 'auto' ? 'cuda' : choice;
-  await loadOnnxRuntime();
-  const failure = await loadFailure(provider);
-  if (failure === undefined) return { provider };
-  if (choice !== 'auto') options.onNotice?.(`device ${provider} cannot be used, running on the CPU: ${failure}`);
+  const tried = await tryDevice(choice);
+  if (tried.failure === undefined) return tried.device;
+  if (choice !== 'auto') {
+    options.onNotice?.(`device ${choice} cannot be used, running on the CPU: ${tried.failure}`);
+  }
   return cpu;
 }
 
-/** Why a provider does not load, or undefined if it does. */
-async function loadFailure(provider: 'cuda' | 'webgpu'): Promise<string | undefined> {
+/**
+ * The device that is named, and no other in its place; `auto` is any.
+ *
+ * @throws {TransientError} saying why, if it does not load on this machine
+ * @throws {PermanentError} if ONNX Runtime itself is missing, unless the CPU is asked for
+ */
+export async function requireDevice(choice: DeviceChoice): Promise<Device> {
+  const { device, failure } = await tryDevice(choice);
+  if (failure === undefined) return device;
+  if (choice === 'auto') return cpu;
+  throw new TransientError(`device ${choice}: one that loads on this machine, got ${failure}`);
+}
+
+/** @returns the device, and why it does not load */
+async function tryDevice(choice: DeviceChoice): Promise<{ readonly device: Device; readonly failure?: string }> {
+  if (choice === 'cpu') return { device: cpu };
+  const provider = choice === 'auto' ? 'cuda' : choice;
+  await loadOnnxRuntime();
   try {
     const session = await createSession(await probe(), { executionProviders: [provider] });
     await session.release();
-    return undefined;
+    return { device: { provider } };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = provider === 'cuda' && choice !== 'auto' ? cudaLoaderReason() : undefined;
+    return { device: { provider }, failure: reason === undefined ? message : `${message}: ${reason}` };
   }
 }
 

@@ -5,7 +5,8 @@ import { dtypes } from '../tensor/index.js';
 import { cpu } from './device.js';
 import type { ProgramInput } from './feeds.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
-import { type CompileOptions, type Program, runtimeError, SessionProgram } from './program.js';
+import { type CompileOptions, type Program, SessionProgram } from './program.js';
+import { runtimeError } from './runtime-error.js';
 import { createSession } from './session.js';
 
 /** A loaded model file, with shapes and symbols as the file declares them. Dispose of it when done. */
@@ -18,15 +19,15 @@ export interface ModelFile extends Program {
  * checks the feeds.
  *
  * @throws {InvalidInputError} if an input or output is no tensor of a known element type
- * @throws {PermanentError} if ONNX Runtime is missing or cannot load it, {TransientError} if the device is out of
- *   memory
+ * @throws {PermanentError} if ONNX Runtime is missing or cannot load it, {TransientError} naming the device,
+ *   if it is out of memory, lost or broken
  */
 export async function openModelFile(
   path: string,
   options: Pick<CompileOptions, 'device' | 'threads' | 'optimization'> = {},
 ): Promise<ModelFile> {
   const { device = cpu, threads, optimization = 'all' } = options;
-  const { Tensor } = await loadOnnxRuntime();
+  const { Tensor: OrtTensor } = await loadOnnxRuntime();
   let session: InferenceSession;
   try {
     session = await createSession(path, {
@@ -36,9 +37,14 @@ export async function openModelFile(
       ...(threads !== undefined && { intraOpNumThreads: threads }),
     });
   } catch (error) {
-    throw runtimeError(`loading ${path}`, error);
+    throw runtimeError(`loading ${path}`, device, error);
   }
-  const program = new SessionProgram(session, Tensor, session.inputMetadata.map(portOf), () => undefined);
+  const program = new SessionProgram(
+    session,
+    { OrtTensor, device },
+    session.inputMetadata.map(portOf),
+    () => undefined,
+  );
   return Object.assign(program, { outputs: session.outputMetadata.map(portOf) });
 }
 

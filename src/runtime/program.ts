@@ -1,11 +1,12 @@
 /** @file Compiling a graph and running it; a program holds one ONNX Runtime session. */
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-common';
-import { InvalidInputError, PermanentError, TransientError } from '../errors.js';
+import { InvalidInputError } from '../errors.js';
 import { encodeGraph, type Graph } from '../graph/index.js';
 import { type DataOf, type Dtype, dtypes, type Tensor, tensor } from '../tensor/index.js';
 import { cpu, type Device } from './device.js';
 import { checkFeeds, type ProgramInput } from './feeds.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
+import { runtimeError } from './runtime-error.js';
 import { createSession } from './session.js';
 
 /** Default rows of one forward pass: enough to keep the processor's matrix products busy. */
@@ -32,7 +33,7 @@ export interface Program {
    * Computes the outputs. It blocks the event loop. Feeds are not copied: do not change them before the run is done.
    *
    * @throws {InvalidInputError} if the feeds do not fit the declared inputs, or the program is disposed
-   * @throws {TransientError} if the device is out of memory
+   * @throws {TransientError} naming the device, if it is out of memory, lost or broken
    * @throws {PermanentError} if ONNX Runtime cannot compute it
    */
   run(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
@@ -45,15 +46,17 @@ export interface Program {
  *
  * @throws {PermanentError} if ONNX Runtime is missing, the graph cannot run on the device, or its weights lie in
  *   several folders
- * @throws {TransientError} if the device is out of memory
+ * @throws {TransientError} naming the device, if it is out of memory, lost or broken
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
   const { bytes, weightsFolder, inputs } = await encodeGraph(graph);
   const { Tensor: OrtTensor } = await loadOnnxRuntime();
+  const { device = cpu } = options;
   try {
-    return new SessionProgram(await createSession(bytes, sessionOptions(options, weightsFolder)), OrtTensor, inputs);
+    const session = await createSession(bytes, sessionOptions(options, weightsFolder));
+    return new SessionProgram(session, { OrtTensor, device }, inputs);
   } catch (error) {
-    throw runtimeError('compiling a graph', error);
+    throw runtimeError('compiling a graph', device, error);
   }
 }
 
@@ -76,24 +79,28 @@ function sessionOptions(options: CompileOptions, weightsFolder: string | undefin
   };
 }
 
+/** What a session runs with. */
+interface SessionPlace {
+  /** The class of the runtime that made the session. */
+  readonly OrtTensor: TensorConstructor;
+  readonly device: Device;
+}
+
 /** A session and its inputs. */
 export class SessionProgram implements Program {
   #session: InferenceSession | undefined;
-  readonly #OrtTensor: TensorConstructor;
+  readonly #place: SessionPlace;
   readonly #check: typeof checkFeeds;
 
-  /**
-   * @param OrtTensor the class of the runtime that made the session
-   * @param check refuses feeds before ONNX Runtime sees them
-   */
+  /** @param check refuses feeds before ONNX Runtime sees them */
   constructor(
     session: InferenceSession,
-    OrtTensor: TensorConstructor,
+    place: SessionPlace,
     readonly inputs: readonly ProgramInput[],
     check: typeof checkFeeds = checkFeeds,
   ) {
     this.#session = session;
-    this.#OrtTensor = OrtTensor;
+    this.#place = place;
     this.#check = check;
   }
 
@@ -101,12 +108,12 @@ export class SessionProgram implements Program {
     const session = this.#session;
     if (session === undefined) throw new InvalidInputError('program', 'not disposed', 'a run after dispose');
     this.#check(this.inputs, feeds);
-    const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed, this.#OrtTensor)] as const);
+    const lent = Object.entries(feeds).map(([name, feed]) => [name, lend(feed, this.#place.OrtTensor)] as const);
     let results: InferenceSession.ReturnType;
     try {
       results = await session.run(Object.fromEntries(lent));
     } catch (error) {
-      throw runtimeError('running a graph', error);
+      throw runtimeError('running a graph', this.#place.device, error);
     }
     return Object.fromEntries(Object.entries(results).map(([name, result]) => [name, adopt(name, result)]));
   }
@@ -136,14 +143,4 @@ function adopt(name: string, { type, dims, data }: OrtTensor): Tensor {
 
 function halfBits({ buffer, byteOffset, length }: Uint16Array): Uint16Array {
   return new Uint16Array(buffer, byteOffset, length);
-}
-
-const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|bfc_arena|bfcarena/i;
-
-/** Turns what ONNX Runtime threw into an error that says whether trying again may help. */
-export function runtimeError(what: string, error: unknown): PermanentError | TransientError {
-  const message = error instanceof Error ? error.message : String(error);
-  return OUT_OF_MEMORY.test(message)
-    ? new TransientError(`${what}: enough memory on the device, got ${message}`, { cause: error })
-    : new PermanentError(`${what}: a graph that ONNX Runtime can run, got ${message}`, { cause: error });
 }

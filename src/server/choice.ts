@@ -1,8 +1,16 @@
 import { randomInt } from 'node:crypto';
+import type { Encoding } from '../model/index.js';
 import type { Completion, CompletionRequest, EditedModel } from '../serving/index.js';
 import type { CompletionCall } from './completion-call.js';
 import type { Answering } from './served-models.js';
 import type { ServiceMetrics } from './service-metrics.js';
+
+/** The tokens of a prompt; of a text with their places in it. */
+export interface PromptTokens {
+  readonly text?: string;
+  readonly ids: readonly number[];
+  readonly spans?: Encoding['spans'];
+}
 
 /** One completion of one prompt, computed up to its first token. An invalid prompt has already been refused by then. */
 export class Choice {
@@ -13,7 +21,8 @@ export class Choice {
 
   private constructor(
     readonly index: number,
-    readonly prompt: string | readonly number[],
+    /** With spans if the prompt was a text. */
+    readonly prompt: PromptTokens,
     stream: AsyncGenerator<string, Completion>,
     first: IteratorResult<string, Completion>,
     startedAt: number,
@@ -27,11 +36,12 @@ export class Choice {
   static async begin(
     edited: EditedModel,
     index: number,
-    request: CompletionRequest & { readonly version: Answering['version'] },
+    prompt: PromptTokens,
+    options: Omit<CompletionRequest, 'prompt'> & { readonly version: Answering['version'] },
   ): Promise<Choice> {
     const startedAt = performance.now();
-    const stream = edited.stream(request);
-    return new Choice(index, request.prompt, stream, await stream.next(), startedAt);
+    const stream = edited.stream({ ...options, prompt: prompt.ids });
+    return new Choice(index, prompt, stream, await stream.next(), startedAt);
   }
 
   /** Computes the rest of the completion. @param onPiece called with each piece of text as it is produced */
@@ -60,7 +70,7 @@ export class Choice {
  * Begins every choice of a call, in the order of their indices: `n` choices of the first prompt, then of the next. Each
  * choice has its own seed. The seeds count up from the call's seed, or from a random one if the call has none.
  */
-export function beginChoices(
+export async function beginChoices(
   edited: EditedModel,
   call: CompletionCall,
   { version }: Answering,
@@ -68,10 +78,22 @@ export function beginChoices(
 ): Promise<Choice[]> {
   const { maxTokens, temperature, topP, stop, choicesPerPrompt } = call;
   const firstSeed = (call.seed ?? randomInt(2 ** 32)) % 2 ** 32;
-  const prompts = call.prompts.flatMap((prompt) => Array.from({ length: choicesPerPrompt }, () => prompt));
+  const prompts: PromptTokens[] = [];
+  for (const prompt of call.prompts) {
+    const tokens = await tokensOf(edited, prompt, signal);
+    prompts.push(...Array.from({ length: choicesPerPrompt }, () => tokens));
+  }
   const begun = prompts.map((prompt, index) => {
     const seed = firstSeed + index;
-    return Choice.begin(edited, index, { prompt, maxTokens, temperature, topP, seed, stop, version, signal });
+    return Choice.begin(edited, index, prompt, { maxTokens, temperature, topP, seed, stop, version, signal });
   });
   return Promise.all(begun);
+}
+
+async function tokensOf(
+  edited: EditedModel,
+  prompt: string | readonly number[],
+  signal: AbortSignal,
+): Promise<PromptTokens> {
+  return typeof prompt === 'string' ? { text: prompt, ...(await edited.encode(prompt, signal)) } : { ids: prompt };
 }

@@ -78,6 +78,6 @@ export class CompletionBodies {
   }
 
   #promptText({ prompt }: Choice): string {
-    return typeof prompt === 'string' ? prompt : this.#tokenizer.decode(prompt);
+    return prompt.text ?? this.#tokenizer.decode(prompt.ids);
   }
 }

@@ -25,22 +25,34 @@ export interface CompletionCall {
   readonly explains: boolean;
 }
 
-const tokenIds = z.array(z.int().nonnegative()).min(1);
-const prompt = z.union([z.string(), z.array(z.string()).min(1), tokenIds, z.array(tokenIds).min(1)], {
-  error: 'a text, a list of texts, a list of token ids, or a list of such lists',
-});
-const stop = z.union([z.string().min(1), z.array(z.string().min(1)).max(4)], {
-  error: 'a text, or up to four texts, none empty',
+/** Checked by hand: a list may be as long as a body, and an error for each of its items takes the event loop seconds. */
+const prompt = z.custom<string | readonly string[] | readonly number[] | readonly (readonly number[])[]>(
+  (value) => typeof value === 'string' || isListOf(value, isText) || isTokenIds(value) || isListOf(value, isTokenIds),
+  'a text, a list of texts, a list of token ids, or a list of such lists',
+);
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isTokenIds = (value: unknown): boolean => isListOf(value, (id) => Number.isSafeInteger(id) && Number(id) >= 0);
+const isListOf = (value: unknown, isItem: (item: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.length > 0 && value.every(isItem);
+
+/** A stop text is looked for at every token, in time that grows with its length. */
+const maxStopCharacters = 1000;
+const stopText = z.string().min(1).max(maxStopCharacters);
+const stop = z.union([stopText, z.array(stopText).max(4)], {
+  error: `a text, or up to four texts, none empty or of over ${maxStopCharacters} characters`,
 });
 
 /** A parameter that this service does not support. Clients may still send a value that changes nothing. */
 const only = (...neutral: readonly unknown[]) =>
   z
     .unknown()
-    .refine((value) => value === null || neutral.some((one) => JSON.stringify(one) === JSON.stringify(value)), {
+    .refine((value) => value === null || neutral.some((one) => one === value || (isEmpty(one) && isEmpty(value))), {
       error: 'not supported by this service',
     })
     .optional();
+
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 
 const bodySchema = z.strictObject({
   model: z.string(),
@@ -71,7 +83,9 @@ type Body = z.infer<typeof bodySchema>;
  * @throws {HTTPException} 400 that names the parameter at fault
  */
 export function parseCompletionCall(text: string, limits: ServiceLimits): CompletionCall {
-  const parsed = bodySchema.safeParse(jsonValue(text));
+  const value = jsonValue(text);
+  refuseUnknown(value);
+  const parsed = bodySchema.safeParse(value);
   if (!parsed.success) throw refusalOf(parsed.error.issues[0]);
   const body = parsed.data;
   if (body.stream_options != null && body.stream !== true) {
@@ -102,7 +116,7 @@ function callOf(body: Body, defaultTokens: number): CompletionCall {
 
 function promptsOf(given: Body['prompt']): readonly (string | readonly number[])[] {
   if (typeof given === 'string') return [given];
-  const isOneList = (list: typeof given): list is number[] => typeof list[0] === 'number';
+  const isOneList = (list: typeof given): list is readonly number[] => typeof list[0] === 'number';
   return isOneList(given) ? [given] : given;
 }
 
@@ -114,6 +128,16 @@ function jsonValue(text: string): unknown {
   }
 }
 
+/** Names the first one only, where the schema would collect them all. */
+function refuseUnknown(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  const param = Object.keys(value).find((key) => !Object.hasOwn(bodySchema.shape, key));
+  if (param !== undefined) throw unknownParameter(param);
+}
+
+const unknownParameter = (param: string) =>
+  refusal(400, `${param}: a parameter that this service knows, got another`, { param });
+
 function requireAtMost(param: string, value: number, limit: number, what = param): void {
   if (value <= limit) return;
   throw refusal(400, `${what}: at most ${limit}, the limit of this service, got ${value}`, { param });
@@ -121,8 +145,7 @@ function requireAtMost(param: string, value: number, limit: number, what = param
 
 function refusalOf(issue: z.core.$ZodIssue) {
   if (issue.code === 'unrecognized_keys') {
-    const param = [...issue.path, issue.keys[0]].join('.');
-    return refusal(400, `${param}: a parameter that this service knows, got another`, { param });
+    return unknownParameter([...issue.path, issue.keys[0]].join('.'));
   }
   const param = issue.path.join('.');
   return refusal(400, `${param || 'body'}: ${issue.message}`, param === '' ? {} : { param });

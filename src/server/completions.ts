@@ -15,6 +15,7 @@ import type { RequestsUnderWay, RequestUnderWay } from './requests-under-way.js'
 import { type Answering, type ServedModels, versionHeader } from './served-models.js';
 import type { ServiceLimits } from './service-limits.js';
 import type { ServiceMetrics } from './service-metrics.js';
+import type { Turns } from './turns.js';
 
 /** The parts of the service that answering completions needs. */
 export interface CompletionParts {
@@ -23,6 +24,7 @@ export interface CompletionParts {
   readonly admission: Admission;
   readonly underWay: RequestsUnderWay;
   readonly metrics: ServiceMetrics;
+  readonly turns: Turns;
 }
 
 /** A call that is being answered. */
@@ -38,7 +40,9 @@ interface Answer {
 }
 
 export async function completions(parts: CompletionParts, context: Context<ServiceEnvironment>): Promise<Response> {
-  const call = parseCompletionCall(await context.req.text(), parts.limits);
+  const body = await context.req.text();
+  if (body.length > shortBody) await parts.turns.next();
+  const call = parseCompletionCall(body, parts.limits);
   parts.models.check(call.model);
   const trace = context.get('trace');
   const answer = await begin(parts, call, context.req.raw.signal, trace);
@@ -50,6 +54,9 @@ export async function completions(parts: CompletionParts, context: Context<Servi
     trace.end(await streamed(answer, stream));
   });
 }
+
+/** In UTF-16 units: takes a millisecond to parse. */
+const shortBody = 16_384;
 
 /**
  * Waits for the request's turn, then for the first token of every choice. Waiting for the first tokens finds invalid

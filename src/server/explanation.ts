@@ -1,7 +1,8 @@
 /** @file Which edits fired in a completion, and where in its texts. */
 import type { Tokenizer } from '../model/index.js';
 import type { ManifestEdit } from '../registry/index.js';
-import type { Completion, Firing } from '../serving/index.js';
+import type { Completion } from '../serving/index.js';
+import type { PromptTokens } from './choice.js';
 import type { Answering } from './served-models.js';
 
 /** One firing: an edit's gate opened at a token. */
@@ -29,11 +30,14 @@ export interface Explanation {
 
 export function explanationOf(
   tokenizer: Tokenizer,
-  prompt: string | readonly number[],
+  prompt: PromptTokens,
   completion: Completion,
   { version }: Answering,
 ): Explanation {
-  const firings = completion.firings.map((firing) => firingOf(tokenizer, prompt, completion, firing));
+  const place = placesOf(tokenizer, prompt, completion);
+  const firings = completion.firings.map(({ editId: edit, token, tokenIndex, layer, strength }) => {
+    return { edit, token, tokenIndex, layer, strength, ...place(tokenIndex) };
+  });
   const fired = new Set(firings.map(({ edit }) => edit));
   const active = version === 'base' ? [] : version.manifest.edits.filter(({ status }) => status === 'active');
   const edits = active
@@ -48,24 +52,21 @@ export function explanationOf(
   return { version: completion.version, firings, edits };
 }
 
-function firingOf(
+/** Says where each token of prompt and completion is. */
+function placesOf(
   tokenizer: Tokenizer,
-  prompt: string | readonly number[],
+  prompt: PromptTokens,
   { promptTokens, tokenIds, text }: Completion,
-  { editId, token, tokenIndex, layer, strength }: Firing,
-): ExplainedFiring {
-  const what = { edit: editId, token, tokenIndex, layer, strength };
-  if (tokenIndex < promptTokens) {
-    const [start, end] =
-      typeof prompt === 'string' ? tokenizer.encode(prompt).spans[tokenIndex] : spanOf(tokenizer, prompt, tokenIndex);
-    return { ...what, text: 'prompt', start, end };
-  }
-  const [start, end] = spanOf(tokenizer, tokenIds, tokenIndex - promptTokens);
-  // A stop text may have cut the completion before this token ends.
-  return { ...what, text: 'completion', start: Math.min(start, text.length), end: Math.min(end, text.length) };
-}
-
-function spanOf(tokenizer: Tokenizer, tokenIds: readonly number[], tokenIndex: number): readonly [number, number] {
-  const lengthOf = (count: number) => tokenizer.decode(tokenIds.slice(0, count)).length;
-  return [lengthOf(tokenIndex), lengthOf(tokenIndex + 1)];
+): (tokenIndex: number) => Pick<ExplainedFiring, 'text' | 'start' | 'end'> {
+  const promptSpans = prompt.spans ?? tokenizer.decodedSpans(prompt.ids);
+  const spans = tokenizer.decodedSpans(tokenIds);
+  return (tokenIndex) => {
+    if (tokenIndex < promptTokens) {
+      const [start, end] = promptSpans[tokenIndex];
+      return { text: 'prompt', start, end };
+    }
+    const [start, end] = spans[tokenIndex - promptTokens];
+    // A stop text may have cut the completion before this token ends.
+    return { text: 'completion', start: Math.min(start, text.length), end: Math.min(end, text.length) };
+  };
 }

@@ -22,6 +22,7 @@ import { ServedModels, versionHeader } from './served-models.js';
 import type { ServiceLog } from './service-event.js';
 import { defaultLimits, type ServiceLimits } from './service-limits.js';
 import { ServiceMetrics } from './service-metrics.js';
+import { Turns } from './turns.js';
 import { addVersionRoutes } from './version-routes.js';
 
 /** The options of a service. */
@@ -174,6 +175,7 @@ export class Service {
       metrics: this.#metrics,
       underWay: this.#underWay,
       admission,
+      turns: new Turns(),
     };
     const { maxBodyBytes } = this.#limits;
     const limitBody = bodyLimit({

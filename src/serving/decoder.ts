@@ -6,6 +6,9 @@ import type { SequenceBatch } from './sequence-batch.js';
 /** Most sequences of one batch. Others wait until one ends. */
 const batchLimit = 64;
 
+/** Most tokens of the prompts that join at one step, unless one alone has more: a run holds up everything else. */
+const joiningTokens = 512;
+
 /** A sequence and its waiting caller. */
 interface Job {
   readonly sequence: GrowingSequence;
@@ -63,7 +66,7 @@ async function advance(lane: Lane): Promise<void> {
   try {
     await lane.batch.step();
     const [gone, waiting] = partition(lane.waiting, (job) => !isOpen(job));
-    const newcomers = waiting.splice(0, batchLimit - lane.batch.size);
+    const newcomers = waiting.splice(0, joiningCount(waiting, batchLimit - lane.batch.size));
     lane.waiting = waiting;
     lane.active.push(...gone, ...newcomers);
     await lane.batch.join(newcomers.map(({ sequence }) => sequence));
@@ -77,6 +80,16 @@ async function advance(lane: Lane): Promise<void> {
   const [active, ended] = partition(lane.active, isOpen);
   lane.active = active;
   for (const { sequence, resolve } of ended) resolve(sequence.result);
+}
+
+/** How many of the waiting sequences join now, in their order. */
+function joiningCount(waiting: readonly Job[], limit: number): number {
+  let tokens = 0;
+  const past = waiting.findIndex(({ sequence: { promptTokens } }, index) => {
+    tokens += promptTokens;
+    return index > 0 && tokens > joiningTokens;
+  });
+  return Math.min(limit, past < 0 ? waiting.length : past);
 }
 
 function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): [T[], T[]] {

@@ -1,5 +1,5 @@
 import { DigestMismatchError, InvalidInputError } from '../errors.js';
-import { type Model, modelDigest, openModel, type Tokenizer } from '../model/index.js';
+import { type Encoding, type Model, modelDigest, openModel, PromptEncoder, type Tokenizer } from '../model/index.js';
 import type { PulledVersion } from '../registry/index.js';
 import type { Device } from '../runtime/index.js';
 import type { Tensor } from '../tensor/index.js';
@@ -60,9 +60,11 @@ export interface LoadOptions {
 export class EditedModel {
   readonly #engines = new Map<string, Promise<HookableModel>>();
   #current: VersionHooks | undefined;
+  readonly #encoder: PromptEncoder;
   readonly #options: LoadOptions;
 
   private constructor(
+    directory: string,
     readonly model: Model,
     readonly tokenizer: Tokenizer,
     /** SHA-256 of the base model. */
@@ -70,6 +72,7 @@ export class EditedModel {
     options: LoadOptions,
   ) {
     this.#options = options;
+    this.#encoder = new PromptEncoder(directory, tokenizer, model.config.maxTokens);
   }
 
   /**
@@ -80,7 +83,7 @@ export class EditedModel {
    */
   static async load(directory: string, artifact?: PulledVersion, options: LoadOptions = {}): Promise<EditedModel> {
     const { model, tokenizer } = await openModel(directory);
-    const edited = new EditedModel(model, tokenizer, await modelDigest(model), options);
+    const edited = new EditedModel(directory, model, tokenizer, await modelDigest(model), options);
     if (artifact === undefined) await edited.#engineOf(undefined);
     else edited.switchTo(await edited.prepare(artifact));
     return edited;
@@ -115,6 +118,15 @@ export class EditedModel {
     this.#current = version;
   }
 
+  /**
+   * The tokens of a prompt. A long one is split in a thread, so that it does not hold up the event loop.
+   *
+   * @throws {InvalidInputError} if it has no tokens, or more than the model's context holds
+   */
+  encode(prompt: string, signal?: AbortSignal): Promise<Encoding> {
+    return this.#encoder.encode(prompt, signal);
+  }
+
   /** A whole completion, see {@link stream}. */
   async complete(request: CompletionRequest): Promise<Completion> {
     const pieces = this.stream(request);
@@ -133,7 +145,7 @@ export class EditedModel {
   async *stream(request: CompletionRequest): AsyncGenerator<string, Completion> {
     const version = this.#versionOf(request);
     const engine = await this.#engineOf(version);
-    const promptIds = this.#promptIds(request.prompt);
+    const promptIds = await this.#promptIds(request.prompt, request.signal);
     const stop = request.stop ?? [];
     if (stop.includes('')) throw new InvalidInputError('stop', 'texts of at least one character', 'an empty one');
     const pieces = new TextPieces(this.tokenizer, promptIds, stop);
@@ -174,7 +186,7 @@ export class EditedModel {
   async logits({ prompt, version }: Pick<CompletionRequest, 'prompt' | 'version'>): Promise<Tensor<'float32'>> {
     const asked = this.#versionOf({ ...(version && { version }) });
     const engine = await this.#engineOf(asked);
-    const [logits] = await engine.logits([this.#promptIds(prompt)], asked?.hooks);
+    const [logits] = await engine.logits([await this.#promptIds(prompt)], asked?.hooks);
     return logits;
   }
 
@@ -182,6 +194,7 @@ export class EditedModel {
   async dispose(): Promise<void> {
     const engines = [...this.#engines.values()];
     this.#engines.clear();
+    await this.#encoder.dispose();
     for (const engine of await Promise.all(engines)) await engine.dispose();
   }
 
@@ -189,8 +202,8 @@ export class EditedModel {
     return version === 'base' ? undefined : (version ?? this.#current);
   }
 
-  #promptIds(prompt: string | readonly number[]): readonly number[] {
-    return typeof prompt === 'string' ? this.tokenizer.encode(prompt).ids : prompt;
+  async #promptIds(prompt: string | readonly number[], signal?: AbortSignal): Promise<readonly number[]> {
+    return typeof prompt === 'string' ? (await this.encode(prompt, signal)).ids : prompt;
   }
 
   /**

@@ -50,6 +50,11 @@ export class GrowingSequence {
     this.random = randomStream(options.seed ?? 0, stream);
   }
 
+  /** Tokens of the prompt. */
+  get promptTokens(): number {
+    return this.#promptTokens;
+  }
+
   get result(): Generated {
     const { finishReason = 'aborted' } = this;
     return { tokenIds: this.#tokenIds.slice(this.#promptTokens), firings: this.#firings, finishReason };

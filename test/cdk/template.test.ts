@@ -1,4 +1,8 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { synthesizedTemplate } from '../../cdk/synthesize.js';
 import type { Template } from '../../cdk/workflow-file.js';
 import { taskStages } from '../../src/workflow/contract.js';
@@ -8,6 +12,56 @@ let template: Template;
 beforeAll(() => {
   template = synthesizedTemplate({ 'hookline:models': [{ id: 'news', schedule: 'rate(10 minutes)' }] });
 });
+
+interface Trust {
+  readonly Principal: { readonly Service: string };
+  readonly Condition?: unknown;
+}
+
+interface Boot {
+  readonly MetadataOptions: unknown;
+  readonly UserData: { readonly 'Fn::Base64': unknown };
+}
+
+/** The MIME parts of an instance's user data. */
+function partsOf({ UserData }: Boot): { readonly type: string; readonly script: string }[] {
+  const text = textOf(UserData['Fn::Base64']);
+  const [, boundary] = /boundary="([^"]+)"/.exec(text)!;
+  const bodies = text.split(`--${boundary}`).slice(1, -1);
+  return bodies.map((body) => {
+    const [headers, script] = body.trimStart().split(/\n\n/);
+    // A text in base64 is one of CloudFormation, which is shown as <text> here.
+    return { type: /Content-Type: ([^;\s]+)/.exec(headers)![1], script: script.trim().replace(/^<(.*)>$/s, '$1') };
+  });
+}
+
+/** Where the rules of a network can be set apart from those of the machine. */
+const hasNamespaces =
+  process.platform === 'linux' && spawnSync('unshare', ['--net', 'iptables', '-S'], { stdio: 'ignore' }).status === 0;
+
+/** Says which of the addresses a user reaches, each a server in this process. */
+const reachScript = `
+import { execFileSync, spawn } from 'node:child_process';
+import { createServer, connect } from 'node:net';
+const addresses = ['169.254.169.254', '169.254.170.2'];
+if (process.argv[2] === 'client') {
+  const reaches = (host) => new Promise((resolve) => {
+    const socket = connect({ host, port: 8080, localAddress: '10.0.0.1' }, () => resolve(true)).on('error', () => resolve(false));
+    socket.unref();
+  });
+  console.log(JSON.stringify(Object.fromEntries(await Promise.all(addresses.map(async (a) => [a, await reaches(a)])))));
+} else {
+  const servers = addresses.map((host) => createServer((socket) => socket.end()).listen(8080, host));
+  const ask = (uid) => new Promise((resolve) => {
+    let told = '';
+    const child = spawn(process.execPath, [import.meta.filename, 'client'], { uid, gid: uid });
+    child.stdout.on('data', (text) => { told += text; });
+    child.on('close', () => resolve(JSON.parse(told)));
+  });
+  console.log(JSON.stringify({ 0: await ask(0), 1000: await ask(1000) }));
+  for (const server of servers) server.close();
+}
+`;
 
 const all = (type: string) => resourcesOf(template, type).map(([, properties]) => properties);
 
@@ -151,6 +205,60 @@ describe('the GPU queue', () => {
         ],
       });
       expect((Timeout as { AttemptDurationSeconds: number }).AttemptDurationSeconds).toBeGreaterThanOrEqual(60);
+    }
+  });
+
+  it('boots every instance with a rule that leaves its credentials to root, which no task is', () => {
+    const [metadata] = all('AWS::EC2::LaunchTemplate').map(({ LaunchTemplateData }) => LaunchTemplateData as Boot);
+    expect(metadata.MetadataOptions).toEqual({
+      HttpTokens: 'required',
+      HttpPutResponseHopLimit: 1,
+      HttpProtocolIpv6: 'disabled',
+    });
+    const parts = partsOf(metadata);
+    expect(parts.map(({ type }) => type)).toEqual(['text/cloud-boothook', 'text/x-shellscript']);
+    expect(parts[0].script).toContain('-I OUTPUT -p tcp -d 169.254.169.254 -m owner ! --uid-owner 0 -j REJECT');
+    const [templateId] = resourcesOf(template, 'AWS::EC2::LaunchTemplate').map(([id]) => id);
+    for (const { ComputeResources } of all('AWS::Batch::ComputeEnvironment')) {
+      const { LaunchTemplate } = ComputeResources as { LaunchTemplate: Record<string, unknown> };
+      expect(textOf(LaunchTemplate.LaunchTemplateId)).toBe(`<${templateId}>`);
+      expect(textOf(LaunchTemplate.Version)).toBe(`<${templateId}.LatestVersionNumber>`);
+    }
+    for (const { ContainerProperties } of all('AWS::Batch::JobDefinition')) {
+      expect(ContainerProperties).toMatchObject({ User: '1000', Privileged: false });
+    }
+  });
+
+  it.skipIf(!hasNamespaces)('shuts the metadata service for tasks, and nothing else, when that script runs', () => {
+    const [{ script }] = partsOf(all('AWS::EC2::LaunchTemplate')[0].LaunchTemplateData as Boot);
+    const folder = mkdtempSync(join(tmpdir(), 'hookline-boot-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, 'boot.sh'), script, { mode: 0o755 });
+    // Its own network with the addresses of an instance, of its metadata, and of the agent that gives tasks their credentials.
+    writeFileSync(join(folder, 'reach.mjs'), reachScript);
+    const addresses = '10.0.0.1 169.254.169.254 169.254.170.2';
+    const made = `ip link set lo up && for a in ${addresses}; do ip address add $a/32 dev lo || exit 1; done`;
+    // Of every boot: the second run changes nothing.
+    const boot = `${join(folder, 'boot.sh')} && ${join(folder, 'boot.sh')}`;
+    const run = (commands: string) =>
+      execFileSync('unshare', ['--net', 'sh', '-c', `${made} && ${commands}`], { encoding: 'utf8' });
+    const reach = `${process.execPath} ${join(folder, 'reach.mjs')}`;
+    const open = { '169.254.169.254': true, '169.254.170.2': true };
+    expect(JSON.parse(run(reach))).toEqual({ 0: open, 1000: open });
+    expect(JSON.parse(run(`${boot} && ${reach}`))).toEqual({ 0: open, 1000: { ...open, '169.254.169.254': false } });
+    expect(run(`${boot} && iptables -S OUTPUT`).match(/-j REJECT/g)).toHaveLength(1);
+  });
+
+  it('lets services take its roles on behalf of its own account only', () => {
+    const statements = all('AWS::IAM::Role').flatMap(
+      ({ AssumeRolePolicyDocument }) => (AssumeRolePolicyDocument as { Statement: Trust[] }).Statement,
+    );
+    expect(statements.length).toBeGreaterThan(12);
+    for (const { Principal, Condition } of statements) {
+      // EC2 names no account.
+      if (Principal.Service === 'ec2.amazonaws.com') expect(Condition).toBeUndefined();
+      else expect(Condition).toMatchObject({ StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } });
     }
   });
 

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
 import type { SolveRecord, ValidationRecord } from '../../src/rounds/records.js';
-import { environmentNames, type TaskStage } from '../../src/workflow/contract.js';
+import { environmentNames, exitCodes, type TaskStage } from '../../src/workflow/contract.js';
 import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
 import { ContainerEntry, type TaskEnd } from '../support/container-entry.js';
 import { until } from '../support/patience.js';
@@ -34,6 +36,21 @@ async function done(...words: Parameters<typeof start>): Promise<TaskEnd> {
 }
 
 const values = () => rounds.store.list('models/aldermark/values/');
+
+describe('a task that asks for a GPU', () => {
+  it('is told why there is none, once, and may be tried on another machine', async ({ skip }) => {
+    const planKey = await rounds.plan({ shards: [[0]], edits: 1 });
+    const words = ['statistics', '--plan', planKey];
+    const place = { [store]: rounds.storeFolder, [cache]: rounds.cacheFolder, [device]: 'cuda' };
+    const { exitCode, errors, lines } = await entry.start(words, place).ended;
+    skip(exitCode === exitCodes.done, 'a machine without a GPU');
+    expect(exitCode).toBe(exitCodes.retry);
+    expect(JSON.stringify(lines) + errors).not.toContain('running on the CPU');
+    const { error, message } = JSON.parse(errors) as { error: string; message: string };
+    expect(error).toBe('TransientError');
+    expect(message).toMatch(/^device cuda: one that loads on this machine, got .*[Ff]ailed to load shared library: ./);
+  });
+});
 
 describe('a round by the container', () => {
   it('is computed stage by stage, and every stage does nothing the second time', async () => {
@@ -147,6 +164,22 @@ describe('a task that cannot succeed', () => {
   });
 });
 
+describe.runIf(process.getuid?.() === 0)('a user that the machine does not know', () => {
+  it('runs a task that reads from S3 all the same', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hookline-anybody-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    cpSync(inject('programs'), folder, { recursive: true });
+    chmodSync(folder, 0o755);
+    const words = ['dist/containers/main.js', 'solve', '--plan', planKeyOf('m', 'a'.repeat(16), 'b'.repeat(16))];
+    const nobody = { uid: 54_321, gid: 54_321 };
+    const env = { AWS_EC2_METADATA_DISABLED: 'true', AWS_REGION: 'eu-west-1', [store]: 's3://hookline-nowhere' };
+    const { stderr, status } = spawnSync(process.execPath, words, { ...nobody, env, cwd: folder, encoding: 'utf8' });
+    expect(stderr).not.toContain('uv_os_homedir');
+    expect(JSON.parse(stderr)).toMatchObject({ message: expect.stringMatching(/credential/i) });
+    expect(status).toBe(exitCodes.permanent);
+  });
+});
+
 describe('the image', () => {
   const instructions = readFileSync('containers/Dockerfile', 'utf8')
     .replaceAll(/\\\n/g, ' ')
@@ -182,6 +215,8 @@ describe('the image', () => {
     expect(one('HEALTHCHECK')).toEqual(['NONE']);
     expect(one('VOLUME')).toEqual(['/cache']);
     expect(one('ENV')[0]).toContain(`${cache}=/cache`);
+    expect(one('ENV')[0]).toContain('HOME=/tmp');
+    expect(one('RUN').at(-1)).toMatch(/find \/ -xdev -type f -perm \/6000 -exec chmod a-s \{\} \+$/);
     expect(named('COPY').filter(({ words }) => words.includes('.') || words.includes('..'))).toEqual([]);
     const secret = /secret|token|password|credential|access_?key|\.npmrc/i;
     expect(instructions.filter(({ text }) => secret.test(text))).toEqual([]);
@@ -190,6 +225,27 @@ describe('the image', () => {
       runs.some((text) => /npm ci --omit=dev/.test(text) && text.includes('ONNXRUNTIME_NODE_INSTALL=cuda12')),
     ).toBe(true);
     expect(runs.filter((text) => /npm (install|i) |curl|wget|\| ?(ba)?sh/.test(text))).toEqual([]);
+  });
+
+  it('is not built where a library that the CUDA provider needs is missing', () => {
+    const check = named('RUN').find(({ text }) => text.includes('ldd'))!;
+    expect(instructions.indexOf(check)).toBeGreaterThan(instructions.lastIndexOf(named('FROM').at(-1)!));
+    const folder = mkdtempSync(join(tmpdir(), 'hookline-ldd-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    // Only what looks at libraries: the rest of the step changes the whole file system.
+    const [script] = check.text.split('; find /');
+    const built = (variant: string, told: string, status = 0) => {
+      writeFileSync(join(folder, 'ldd'), `#!/bin/sh\ncat <<'END'\n${told}\nEND\nexit ${status}\n`, { mode: 0o755 });
+      const env = { PATH: `${folder}:${process.env.PATH}`, VARIANT: variant };
+      return spawnSync('sh', ['-c', script], { env, encoding: 'utf8' });
+    };
+    const found = 'libcublas.so.12 => /usr/local/cuda/lib64/libcublas.so.12 (0x00007f)\nlibcuda.so.1 => not found';
+    expect(built('cuda', found)).toMatchObject({ status: 0, stderr: '' });
+    const lacking = built('cuda', `${found}\nlibcublasLt.so.13 => not found`);
+    expect(lacking.status).toBe(1);
+    expect(lacking.stderr).toContain('libonnxruntime_providers_cuda.so: libcublasLt.so.13 => not found');
+    expect(built('cuda', '', 1).status).toBe(1);
+    expect(built('cpu', '', 1).status).toBe(0);
   });
 
   it('is built of files that its context holds', () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -143,4 +143,58 @@ describe('hookline serve', () => {
       expect.stringMatching(/^error: --api-key-env: [^\n]+\n$/),
     ]);
   });
+
+  it('answers health checks within moments while it gets the longest bodies it takes', async () => {
+    const serving = new ServingProcess(['--model', modelWithLongTokens(join(folder, 'long-tokens'))]);
+    const url = await serving.url();
+    await ready(url);
+    const size = 255_000;
+    const repeated = (text: string) => text.repeat(size / text.length);
+    const bodies: Readonly<Record<string, [status: number, body: object]>> = {
+      'a text over the bound': [400, { prompt: [repeated('a'), repeated('b')].join('').slice(0, 260_000) }],
+      'a text that is split': [400, { prompt: repeated('ab ') }],
+      'a prompt that fits': [200, { prompt: 'Letters go to. '.repeat(90), hookline: { explain: true } }],
+      'token ids': [400, { prompt: new Array(size / 2).fill(1) }],
+      'many prompts': [400, { prompt: new Array(size / 5).fill([1]) }],
+      'a list of both': [400, { prompt: [...new Array(size / 5).fill('a'), 1] }],
+      'unknown parameters': [400, Object.fromEntries(Array.from({ length: size / 15 }, (_, i) => [`k${i}`, 1]))],
+      'biased tokens': [400, { prompt: 'a', logit_bias: Object.fromEntries(new Array(size / 12).fill(1).entries()) }],
+      'a stop text': [400, { prompt: 'a', stop: repeated(' ') }],
+    };
+    const slowest: Record<string, number> = {};
+    for (const [what, [status, body]] of Object.entries(bodies)) {
+      // Made once, before: what this process computes is no delay of the service.
+      const text = JSON.stringify({ model: 'base', temperature: 0, max_tokens: 1, ...body });
+      let isDone = false;
+      const checks = (async () => {
+        let longest = 0;
+        while (!isDone) {
+          const startedAt = performance.now();
+          expect((await fetch(`${url}/healthz`)).ok).toBe(true);
+          longest = Math.max(longest, performance.now() - startedAt);
+        }
+        return longest;
+      })();
+      const asked = Array.from({ length: 12 }, () => completion(url, {}, { body: text }));
+      const statuses = (await Promise.all(asked)).map((answer) => answer.status);
+      isDone = true;
+      slowest[what] = Math.round(await checks);
+      expect(statuses, what).toEqual(new Array(12).fill(status));
+    }
+    console.info('slowest health check beside twelve of the longest bodies, in milliseconds:', slowest);
+    // A tenth of it on two cores that have nothing else to do.
+    expect(Math.max(...Object.values(slowest))).toBeLessThan(1500);
+    expect(await serving.stop()).toBe(0);
+  });
 });
+
+/** The served model with a token of many characters, so that no long text is refused before it is split. */
+function modelWithLongTokens(directory: string): string {
+  cpSync(served.modelDirectory, directory, { recursive: true });
+  const path = join(directory, 'tokenizer.json');
+  const definition = JSON.parse(readFileSync(path, 'utf8')) as { added_tokens: object[] };
+  const [token] = definition.added_tokens;
+  definition.added_tokens.push({ ...token, id: 2048, content: '<long>'.repeat(82) });
+  writeFileSync(path, JSON.stringify(definition));
+  return directory;
+}

@@ -15,7 +15,7 @@ const rooms: readonly string[] = (
 ).split(' ');
 
 /** Files of `src` that belong to no room and that every room may import: they import nothing themselves. */
-const commonFiles: readonly string[] = ['src/errors.ts', 'src/json.ts', 'src/progress.ts'];
+const commonFiles: readonly string[] = ['src/errors.ts', 'src/json.ts', 'src/progress.ts', 'src/home-folder.ts'];
 
 /** Folders inside a room, where it has some: each may import those before it. `.` is the room's own floor. */
 const innerFolders: ReadonlyMap<string, readonly string[]> = new Map(
@@ -40,7 +40,7 @@ const largestShare = 0.12;
 /** Folders beside `src`, and what of it they import, if not any face. */
 const outerFolders: ReadonlyMap<string, RegExp> = new Map([
   ['functions', /^src\/(errors|json|progress|[^/]+\/index|workflow\/contract)\.ts$/],
-  ['containers', /^src\/(errors|json|progress|[^/]+\/index|workflow\/contract)\.ts$/],
+  ['containers', /^src\/(errors|json|progress|home-folder|[^/]+\/index|workflow\/contract)\.ts$/],
   // Infrastructure code runs without the rest.
   ['cdk', /^src\/(workflow\/contract|registry\/keys)\.ts$/],
 ]);

@@ -19,6 +19,7 @@ export default async function setUp(project: TestProject): Promise<() => void> {
   const folder = await bundlePrograms({
     'dist/cli/main': 'src/cli/main.ts',
     'dist/containers/main': 'containers/main.ts',
+    'dist/model/encode-thread': 'src/model/encode-thread.ts',
     ...soakEntries,
   });
   project.provide('programs', folder);

@@ -153,7 +153,8 @@ function eventPrinter(terminal: Terminal, { verbose = false }: ServeOptions): Se
     if (event.event === 'request' && !verbose) return;
     if (event.event === 'request' || event.event === 'switched') terminal.note(lineOf(event));
     else terminal.warn(lineOf(event));
-    if (verbose && cause instanceof Error && cause.stack !== undefined) terminal.note(cause.stack);
+    if (verbose && cause instanceof Error && cause.stack !== undefined)
+      for (const line of cause.stack.split('\n')) terminal.note(line);
   };
 }
 

@@ -1,4 +1,5 @@
 /** @file The only place that writes to the standard streams: lines, and one line at the bottom that is redrawn. */
+import { printable, printableInLine } from './printable.js';
 
 /** The part of `process.stdout` that is used here. */
 export interface OutputStream {
@@ -21,7 +22,7 @@ let pinned: { readonly stream: OutputStream; readonly text: string } | undefined
 
 /** Redraws the bottom line, cut to the screen's width. Only for streams that are terminals. */
 export function pinLine(stream: OutputStream, text: string): void {
-  stream.write(`${clearLine}${text.slice(0, (stream.columns || 80) - 1)}`);
+  stream.write(`${clearLine}${printableInLine(text).slice(0, (stream.columns || 80) - 1)}`);
   pinned = { stream, text };
 }
 
@@ -35,6 +36,6 @@ export function unpinLine(): void {
 export function writeLine(stream: OutputStream, text: string): void {
   const below = stream.isTTY ? pinned : undefined;
   below?.stream.write(clearLine);
-  stream.write(`${text}\n`);
+  stream.write(`${printable(text)}\n`);
   if (below !== undefined) pinLine(below.stream, below.text);
 }

@@ -1,4 +1,5 @@
 import { type OutputStream, pinLine, unpinLine, writeLine } from './output-stream.js';
+import { printableInLine } from './printable.js';
 
 /** Shows a job's progress. It is drawn on updates, never by a timer, since computation blocks the event loop. */
 export interface ProgressBar {
@@ -51,7 +52,7 @@ export function startProgress(options: ProgressOptions): ProgressBar {
       partSeconds: (shownAt - partStarted) / 1000,
     };
     if (isScreen) pinLine(stream, `${bar(done, total)} ${describe(job)}`);
-    else writeLine(stream, describe(job));
+    else writeLine(stream, printableInLine(describe(job)));
   };
   if (isScreen) show();
   return {

@@ -1,9 +1,19 @@
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
 import { allowsColor, type OutputStream, unpinLine, writeLine } from './output-stream.js';
+import { markColors, printableInLine, safely } from './printable.js';
 import { type ProgressBar, startProgress } from './progress.js';
 
-type Colors = ReturnType<typeof picocolors.createColors>;
+type Color = (text: string) => string;
+
+/** The colours of a stream. */
+interface Colors {
+  readonly bold: Color;
+  readonly dim: Color;
+  readonly green: Color;
+  readonly red: Color;
+  readonly yellow: Color;
+}
 
 /** The content of a table cell; undefined and null show as a dash. */
 export type Cell = string | number | null | undefined;
@@ -56,8 +66,8 @@ const processStreams = (): TerminalStreams => ({
 export function createTerminal(options: OutputOptions = {}, streams: TerminalStreams = processStreams()): Terminal {
   const { json: isJson = false, quiet = false } = options;
   const { output, errors, environment, now } = streams;
-  const colors = picocolors.createColors(allowsColor(output, environment));
-  const errorColors = picocolors.createColors(allowsColor(errors, environment));
+  const colors = colorsOf(output, environment);
+  const errorColors = colorsOf(errors, environment);
   const isTalkative = !isJson && !quiet;
   const print = (text = '') => {
     if (!isJson) writeLine(output, text);
@@ -66,7 +76,7 @@ export function createTerminal(options: OutputOptions = {}, streams: TerminalStr
     isJson,
     colors,
     print,
-    table: (head, rows) => print(formatTable(head, rows, colors)),
+    table: (head, rows) => print(formatTable(head, rows, allowsColor(output, environment))),
     json: (value) => {
       if (isJson) writeLine(output, JSON.stringify(value, null, 2));
     },
@@ -74,37 +84,42 @@ export function createTerminal(options: OutputOptions = {}, streams: TerminalStr
       if (isJson) writeLine(output, JSON.stringify(value));
     },
     note: (message) => {
-      if (isTalkative) writeLine(errors, errorColors.dim(message));
+      if (isTalkative) writeLine(errors, errorColors.dim(printableInLine(message)));
     },
-    warn: (message) => writeLine(errors, `${errorColors.yellow('warning:')} ${message}`),
+    warn: (message) => writeLine(errors, `${errorColors.yellow('warning:')} ${printableInLine(message)}`),
     progress: (label, total, unit) => startProgress({ label, total, unit, stream: errors, isShown: isTalkative, now }),
   };
 }
 
-/** Writes the line that says why a command failed, below a bar that may still be shown. */
+function colorsOf(stream: OutputStream, environment: TerminalStreams['environment']): Colors {
+  const { bold, dim, green, red, yellow } = picocolors.createColors(allowsColor(stream, environment));
+  return { bold: safely(bold), dim: safely(dim), green: safely(green), red: safely(red), yellow: safely(yellow) };
+}
+
+/** Writes the line that says why a command failed, or its stack, below a bar that may still be shown. */
 export function printFailure(message: string, hint?: string): void {
   unpinLine();
-  const { red, dim } = picocolors.createColors(allowsColor(process.stderr, process.env));
+  const { red, dim } = colorsOf(process.stderr, process.env);
   writeLine(process.stderr, `${red('error:')} ${message}${hint === undefined ? '' : dim(` (${hint})`)}`);
 }
 
 const dash = '–';
 const numeric = /^[-+]?\d[\d.,]*( ?[%x])?$/;
 
-function formatTable(head: readonly string[], rows: readonly (readonly Cell[])[], colors: Colors): string {
-  const texts = rows.map((row) => row.map((cell) => (cell == null || cell === '' ? dash : String(cell))));
+function formatTable(head: readonly string[], rows: readonly (readonly Cell[])[], isColored: boolean): string {
+  const { bold } = picocolors.createColors(isColored);
+  const texts = rows.map((row) => row.map((cell) => (cell == null || cell === '' ? dash : printableInLine(`${cell}`))));
   const isNumeric = (column: number) =>
     texts.some((row) => row[column] !== dash) &&
     texts.every((row) => row[column] === dash || numeric.test(row[column]));
   const table = new Table({
-    head: head.map((title) => colors.bold(title)),
+    head: head.map((title) => bold(printableInLine(title))),
     colAligns: head.map((_, column) => (isNumeric(column) ? 'right' : 'left')),
     style: { compact: true, head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     chars: borderless,
   });
   table.push(...texts);
-  return table
-    .toString()
+  return markColors(table.toString())
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');

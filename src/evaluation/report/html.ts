@@ -20,7 +20,10 @@ function render(piece: Piece): string {
   return escapeHtml(String(piece));
 }
 
-/** Text for element content or a quoted attribute; characters that HTML forbids become the replacement character. */
+/**
+ * Text for element content or a quoted attribute. Characters that HTML forbids, and those that turn the text after them
+ * around, become the replacement character.
+ */
 export function escapeHtml(text: string): string {
   const entities: Readonly<Record<string, string>> = {
     '&': '&amp;',
@@ -29,5 +32,7 @@ export function escapeHtml(text: string): string {
     '"': '&quot;',
     "'": '&#39;',
   };
-  return text.replace(/[&<>"']/g, (character) => entities[character]).replace(/(?![\n\t])[\p{Cc}\p{Cs}]/gu, '\ufffd');
+  return text
+    .replace(/[&<>"']/g, (character) => entities[character])
+    .replace(/(?![\n\t])[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
 }

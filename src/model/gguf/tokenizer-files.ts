@@ -1,6 +1,7 @@
 /** @file Makes `tokenizer.json` and `tokenizer_config.json` from the tokenizer in a GGUF file. */
 
 import { InvalidInputError, MalformedFileError } from '../../errors.js';
+import { gpt2Pattern, llama3Pattern, qwen2Pattern } from '../split-patterns.js';
 import type { Metadata } from './metadata.js';
 import { mergesOfScores } from './sentencepiece-merges.js';
 
@@ -12,10 +13,6 @@ export interface TokenizerFiles {
 
 /** Kinds of tokens in `tokenizer.ggml.token_type`. */
 const tokenTypes = { unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
-
-const gpt2Pattern = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
-const llama3Pattern = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
-const qwen2Pattern = llama3Pattern.replace(String.raw`\p{N}{1,3}`, String.raw`\p{N}`);
 
 /** How a byte-level tokenizer splits text before merging; the names are those of llama.cpp's pre-tokenisers. */
 interface Splitting {

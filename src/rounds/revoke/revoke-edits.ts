@@ -10,14 +10,7 @@ import {
 } from '../../editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../../errors.js';
 import type { Listener } from '../../progress.js';
-import {
-  type LatestVersion,
-  latest,
-  type Manifest,
-  type ManifestEdit,
-  nextVersion,
-  type ObjectStore,
-} from '../../registry/index.js';
+import { type LatestVersion, latest, type ManifestEdit, nextVersion, type ObjectStore } from '../../registry/index.js';
 import { withGemmEngine } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
 import type { HookedSubject } from '../evaluate-version.js';
@@ -25,7 +18,7 @@ import { gateThresholds } from '../gate-thresholds.js';
 import { layerChanges } from '../layer-changes.js';
 import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
 import { removingSegment } from '../removing-segment.js';
-import { ancestorsOf } from '../round-report.js';
+import { type Ancestor, ancestorsOf } from '../round-report.js';
 import { writtenEdits } from '../written-edits.js';
 import { fallenBeyond, type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
 import { revokeMetrics } from './revoke-metrics.js';
@@ -115,7 +108,7 @@ async function requireLatest(store: ObjectStore, modelId: string): Promise<Lates
 interface Rest {
   readonly base: LatestVersion;
   /** Manifests from the first version to the base. */
-  readonly ancestors: readonly Manifest[];
+  readonly ancestors: readonly Ancestor[];
   readonly revoked: readonly ManifestEdit[];
   readonly kept: readonly ManifestEdit[];
   readonly segment: HookSegment;

@@ -1,10 +1,10 @@
 import { storedHyperparametersSchema } from '../../editing/index.js';
 import { mean, type ReportData, type RevokedRow, renderReport, summarise } from '../../evaluation/index.js';
-import type { Manifest, ManifestEdit } from '../../registry/index.js';
+import type { ManifestEdit } from '../../registry/index.js';
 import type { LayerChange } from '../layer-changes.js';
 import type { VersionMetrics } from '../records.js';
 import { roundNotes } from '../round-notes.js';
-import { localityNote, measuredEditRow, noHeldOutNote, roundRows } from '../round-report.js';
+import { type Ancestor, localityNote, measuredEditRow, noHeldOutNote, roundRows } from '../round-report.js';
 import type { KeptChange, RevokedEdit, RevokeMeasures } from './revoke-measures.js';
 import type { NotRestored } from './revoke-selection.js';
 
@@ -12,8 +12,8 @@ import type { NotRestored } from './revoke-selection.js';
 export interface RevokeReportRequest {
   /** The version's number. */
   readonly version: number;
-  /** Manifests of the versions before, oldest first; the last one is the base. */
-  readonly ancestors: readonly Manifest[];
+  /** The versions before, oldest first; the last one is the base. */
+  readonly ancestors: readonly Ancestor[];
   readonly measures: RevokeMeasures;
   readonly metrics: VersionMetrics;
   readonly layers: readonly LayerChange[];
@@ -64,7 +64,7 @@ const metricNames: Readonly<Record<KeptChange['metric'], string>> = {
 };
 
 /** The number of the round that wrote an edit. */
-function roundOf({ version }: ManifestEdit, ancestors: readonly Manifest[]): number {
+function roundOf({ version }: ManifestEdit, ancestors: readonly Ancestor[]): number {
   return ancestors.findIndex((ancestor) => ancestor.version === version) + 1;
 }
 

@@ -1,8 +1,7 @@
-import { TransientError } from '../../errors.js';
 import type { SolverRequest } from '../../linalg/index.js';
 import type { Listener } from '../../progress.js';
 import type { ObjectStore } from '../../registry/index.js';
-import { type Device, type DeviceChoice, resolveDevice } from '../../runtime/index.js';
+import { type Device, type DeviceChoice, requireDevice } from '../../runtime/index.js';
 
 /** What a container task works with. */
 export interface TaskDependencies {
@@ -24,15 +23,7 @@ export interface TaskDependencies {
  * @throws {TransientError} if the device was named and does not load here
  */
 export async function taskDevice({ device: choice, listener }: TaskDependencies): Promise<Device> {
-  let reason = '';
-  const device = await resolveDevice(choice, {
-    onNotice: (message) => {
-      reason = message;
-    },
-  });
-  if (choice !== 'auto' && device.provider !== choice) {
-    throw new TransientError(`device ${choice}: one that loads on this machine, got ${reason}`);
-  }
+  const device = await requireDevice(choice);
   listener.onNotice?.(`computing on ${device.provider}`);
   return device;
 }

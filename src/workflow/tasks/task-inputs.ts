@@ -2,7 +2,7 @@
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import type { ObjectStore } from '../../registry/index.js';
 import type { RoundPlan } from '../../rounds/index.js';
-import { resolveDevice } from '../../runtime/index.js';
+import { requireDevice } from '../../runtime/index.js';
 import { loadVersionHooks, type VersionHooks } from '../../serving/index.js';
 import { loadStatistics } from '../../statistics/index.js';
 import type { TaskInput } from '../contract.js';
@@ -34,7 +34,7 @@ export async function readBase(
 ): Promise<VersionHooks | undefined> {
   if (plan.base === null) return undefined;
   const { version } = plan.base;
-  const base = await loadVersionHooks(store, plan.modelId, version, { device: await resolveDevice(choice) });
+  const base = await loadVersionHooks(store, plan.modelId, version, { device: await requireDevice(choice) });
   requireModel(`model of version ${version} of ${plan.modelId}`, plan.modelDigest, base.manifest.modelDigest);
   return base;
 }

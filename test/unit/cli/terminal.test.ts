@@ -159,4 +159,48 @@ describe('a progress bar', () => {
       '',
     ]);
   });
+
+  const hostile = 'evil\u001b[2J\u001b]0;title\u0007\u202etxt.exe\u2066\r\u009b31m\u007f';
+  const plain = 'evil\\u001b[2J\\u001b]0;title\\u0007\\u202etxt.exe\\u2066';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  const raw = /(?![\n\t])[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+
+  it.each([
+    {},
+    { FORCE_COLOR: '1' },
+  ])('shows control and bidirectional characters escaped, wherever they come from: %j', (environment) => {
+    const { terminal, output, errors } = recorded({}, false, environment);
+    const { bold, dim, green, red } = terminal.colors;
+    terminal.print(hostile);
+    terminal.print(`${bold(hostile)} ${dim(hostile)} ${green(hostile)} ${red(hostile)}`);
+    terminal.table([hostile], [[hostile], [`two\nlines`]]);
+    terminal.note(`${hostile}\nerror: a line of its own`);
+    terminal.warn(`${hostile}\nerror: a line of its own`);
+    const bar = terminal.progress(`${hostile}\nerror: ${hostile}`, 1, 'edits');
+    bar.update(1, hostile);
+    bar.finish(hostile);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+    const own = /\u001b\[\d+m/g;
+    for (const { text } of [output, errors]) {
+      expect(text.replaceAll(own, '')).not.toMatch(raw);
+      expect(text.includes('\u001b')).toBe('FORCE_COLOR' in environment);
+      expect(text).not.toMatch(/^error/m);
+      expect(text.replaceAll(own, '')).toContain(plain);
+    }
+    expect(output.text).toContain('two\\nlines');
+  });
+
+  it('draws no control character of a text on its bottom line, and keeps colours within it', () => {
+    const { terminal, errors } = recorded({}, true);
+    const bar = terminal.progress(hostile, 2, 'edits');
+    bar.finish(hostile);
+    expect(errors.text.replaceAll('\r\u001b[K', '')).not.toMatch(raw);
+  });
+
+  it('prints JSON of the same value, with nothing that a terminal obeys', () => {
+    const { terminal, output } = recorded({ json: true });
+    terminal.json({ [hostile]: [hostile, 'a\nb\t'] });
+    expect(output.text).not.toMatch(raw);
+    expect(JSON.parse(output.text)).toEqual({ [hostile]: [hostile, 'a\nb\t'] });
+  });
 });

@@ -30,7 +30,7 @@ describe('an explanation', () => {
       firings,
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;
-    for (const given of [prompt, promptIds]) {
+    for (const given of [{ text: prompt, ...tokenizer.encode(prompt) }, { ids: promptIds }]) {
       const { firings } = explanationOf(tokenizer, given, completion, base);
       const texts = { prompt, completion: text };
       for (const { text: where, start, end, token } of firings) {
@@ -55,7 +55,7 @@ describe('an explanation', () => {
       firings: [opening],
     };
     const base = { name: 'base', modelId: 'base', version: 'base' } as const;
-    const [firing] = explanationOf(tokenizer, [5], completion, base).firings;
+    const [firing] = explanationOf(tokenizer, { ids: [5] }, completion, base).firings;
     expect([firing.start, firing.end]).toEqual([3, 3]);
   });
 });

@@ -174,7 +174,7 @@ describe('a bad request', () => {
   });
 
   it.each([
-    ['too many tokens', () => 'word '.repeat(800)],
+    ['too many tokens', () => '!'.repeat(800)],
     ['no tokens', () => ''],
     ['a token of another vocabulary', () => [10_000_000]],
   ])('gets a 400 for a prompt of %s, streamed or not', async (_, prompt) => {

@@ -57,6 +57,19 @@ async function recomputed(version: VersionHooks | undefined): Promise<string[]> 
   return texts;
 }
 
+describe('the tokens of a prompt', () => {
+  it('are refused where it has more characters than they can stand for, before it is split', async () => {
+    const longest = 512 * edited.tokenizer.longestTokenText!;
+    const refused = edited.encode('a'.repeat(longest + 1));
+    await expect(refused).rejects.toThrow(
+      `text: at most ${longest} characters, which no 512 tokens exceed, got ${longest + 1}`,
+    );
+    await expect(edited.encode('!'.repeat(600))).rejects.toThrow('text: 1 to 512 tokens, got 600');
+    await expect(edited.encode('')).rejects.toThrow('text: 1 to 512 tokens, got 0');
+    expect(await edited.encode(prompts[0])).toEqual(edited.tokenizer.encode(prompts[0]));
+  });
+});
+
 describe('an edited model', () => {
   it('says with a cache, in company, and under several versions at once what full recomputation says', async () => {
     const asked = [versions[0], versions[1], undefined];
