@@ -90,7 +90,7 @@ function describeAnswer(state: string, answer: Readonly<Record<string, unknown>>
     if (outcome === 'rejected') return `rejected: ${reason}${reportKey === '' ? '' : `; see ${reportKey}`}`;
     if (outcome !== 'accepted') return outcome === 'duplicate' ? 'seen before' : 'nothing new';
     const lines = rejected === 0 ? '' : `, ${rejected} lines rejected (${reportKey})`;
-    const files = reason === '' ? '' : `; rejected: ${reason}`;
+    const files = reason ? `; rejected: ${reason}` : '';
     return `${accepted} edits accepted for ${units} ${units === 1 ? 'round' : 'rounds'}${lines}${files}`;
   }
   if (state === 'AcquireLease' && answer.acquired === false) return `the model is held by ${answer.owner}`;
