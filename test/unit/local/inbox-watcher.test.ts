@@ -70,6 +70,8 @@ describe('the watch of the inboxes', () => {
   it('takes files that lay there, that come, and that come into new folders', async () => {
     writeFileSync(pathOf('early.jsonl'), line('early'));
     watch();
+    // The system's clock for files goes in steps of some milliseconds.
+    await sleep(50);
     mkdirSync(dirname(pathOf('2026/late.jsonl')));
     writeFileSync(pathOf('2026/late.jsonl'), line('late'));
     await expect.poll(taken, patience).toEqual(['early', 'late']);
