@@ -35,8 +35,9 @@ const onStore = () => dependenciesOn(rounds.store);
 
 async function drop(name: string, edits: readonly Edit[]): Promise<void> {
   const lines = edits.map((edit) => `${JSON.stringify(edit)}\n`).join('');
-  await rounds.store.put(incomingKey(modelId, name), new TextEncoder().encode(lines));
-  await ingestStage({ ...call, trigger: 'drop', objectKey: '' }, onStore());
+  const objectKey = incomingKey(modelId, name);
+  await rounds.store.put(objectKey, new TextEncoder().encode(lines));
+  await ingestStage({ ...call, trigger: 'drop', objectKey }, onStore());
 }
 
 /** All of a round but its publish. @returns how to publish it */

@@ -192,9 +192,16 @@ describe('hookline serve', () => {
 function modelWithLongTokens(directory: string): string {
   cpSync(served.modelDirectory, directory, { recursive: true });
   const path = join(directory, 'tokenizer.json');
-  const definition = JSON.parse(readFileSync(path, 'utf8')) as { added_tokens: object[] };
-  const [token] = definition.added_tokens;
-  definition.added_tokens.push({ ...token, id: 2048, content: '<long>'.repeat(82) });
+  const definition = JSON.parse(readFileSync(path, 'utf8')) as {
+    readonly added_tokens: object[];
+    readonly model: { readonly vocab: Record<string, number>; readonly merges: unknown[] };
+  };
+  const { added_tokens: added, model } = definition;
+  // It takes the place of the token that was learnt last.
+  const [last, id] = Object.entries(model.vocab).reduce((a, b) => (a[1] > b[1] ? a : b));
+  delete model.vocab[last];
+  model.merges.pop();
+  added.push({ ...added[0], id, content: '<long>'.repeat(82) });
   writeFileSync(path, JSON.stringify(definition));
   return directory;
 }

@@ -100,8 +100,7 @@ describe('ONNX Runtime', () => {
   });
 
   it('where it is missing is said to be, with the command that installs it', async () => {
-    // A folder without packages.
-    const folder = new ScriptFolder(['runtime']);
+    const folder = new ScriptFolder(['runtime'], 'far from packages');
     const script = folder.write(`import { loadOnnxRuntime } from './runtime/onnx-runtime.js';
       await loadOnnxRuntime().catch(({ name, message }) => console.log(name + ': ' + message));`);
     const { output } = await folder.run(script).ended;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { projectFolder } from './program-bundle.js';
@@ -20,12 +21,14 @@ export class ScriptFolder {
   readonly path: string;
   #count = 0;
 
-  /** @param folders folders of `src` that the scripts import, as './<folder>/<file>.js' */
-  constructor(folders: readonly string[]) {
-    // Inside the project, so that the scripts find its packages.
-    const cache = join(projectFolder, 'node_modules/.cache');
-    mkdirSync(cache, { recursive: true });
-    this.path = mkdtempSync(join(cache, 'hookline-scripts-'));
+  /**
+   * @param folders folders of `src` that the scripts import, as './<folder>/<file>.js'
+   * @param place whether the scripts find the project's packages
+   */
+  constructor(folders: readonly string[], place: 'in the project' | 'far from packages' = 'in the project') {
+    const parent = place === 'in the project' ? join(projectFolder, 'node_modules/.cache') : tmpdir();
+    mkdirSync(parent, { recursive: true });
+    this.path = mkdtempSync(join(parent, 'hookline-scripts-'));
     writeFileSync(join(this.path, 'package.json'), '{"type":"module"}');
     for (const folder of ['.', ...folders]) this.#compile(folder);
   }

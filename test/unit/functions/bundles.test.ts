@@ -32,7 +32,8 @@ async function bundleOf(stage: string, outfile?: string): Promise<Metafile> {
 
 describe('a bundled function', () => {
   /** Ingest counts tokens. It needs the tokenizer for that, and nothing else of a model. */
-  const tokenizing = /^src\/model\/(index|tokenizer|token-|traced-text)|^node_modules\/@huggingface\/tokenizers\//;
+  const tokenizing =
+    /^src\/model\/(index|tokenizer|token-|traced-text|split-patterns|time-limit)|^node_modules\/@huggingface\/tokenizers\//;
 
   it.each(functionStages)('%s contains no runtime for models and none of their code', async (stage) => {
     const { outputs } = await bundleOf(stage);
