@@ -290,7 +290,9 @@ async function problemOf(key: string, path: string, stats: Stats): Promise<strin
     await access(path, stats.isDirectory() ? constants.R_OK | constants.X_OK : constants.R_OK);
     return undefined;
   } catch (error) {
-    return `the right to read it, got ${(error as NodeJS.ErrnoException).code}`;
+    const { code } = error as NodeJS.ErrnoException;
+    // Of one that was taken just now nothing is to be said.
+    return code === 'ENOENT' ? undefined : `the right to read it, got ${code}`;
   }
 }
 
