@@ -62,7 +62,10 @@ export async function openModel(directory: string): Promise<OpenedModel> {
   return { model, tokenizer };
 }
 
-const sampleText = 'Zoë met 3 friends at 10:45 -- "in [New] York_City", said she;\tthe café in 東京 cost £7.20!\n';
+/** All letters, digits, marks, spaces of every kind, and characters of several bytes. */
+const sampleText =
+  'Zoë met 3 friends at 10:45 -- "in [New] York_City", said she;\tthe café in 東京 cost £7.20! f(). ' +
+  'The quick brown fox jumps over 1234567890 lazy dogs: SPHINX OF BLACK QUARTZ, JUDGE MY VOW.\n';
 
 /** A tokenizer that has split a text. What the library throws at a definition that it does not know is the file's fault. */
 async function usableTokenizer(directory: string, path: string): Promise<Tokenizer> {

@@ -46,10 +46,15 @@ export function sampleToken(
   return ids === undefined ? drawn : ids[drawn];
 }
 
-/** @throws {InvalidInputError} if one is not a number: weights were so large that products of them overflowed */
+/**
+ * Minus infinity is a number here: such a token is never drawn.
+ *
+ * @throws {InvalidInputError} if one is not a number: weights were so large that products of them overflowed
+ */
 export function requireNumbers(logits: Float32Array): void {
-  if (!logits.includes(Number.NaN)) return;
-  throw new InvalidInputError('logits of the model', 'numbers', 'NaN; its weights are too large for float32');
+  const got = [Number.NaN, Number.POSITIVE_INFINITY].find((value) => logits.includes(value));
+  if (got === undefined) return;
+  throw new InvalidInputError('logits of the model', 'numbers', `${got}; its weights are too large for float32`);
 }
 
 /**

@@ -17,7 +17,7 @@ describe('model files that are changed at random', () => {
       programs,
       cases: 2 * mutations.length,
       seed: 7,
-      skip: ['patterns'],
+      skip: [],
     });
     expect(broken).toEqual([]);
     expect(counts.models).toBe(2 * mutations.length);

@@ -16,6 +16,14 @@ describe('the most probable tokens', () => {
 });
 
 describe('a sampled token', () => {
+  it('is none where a logit overflowed, and never one of minus infinity', () => {
+    const overflowed = Float32Array.of(1, Number.POSITIVE_INFINITY, 2);
+    for (const options of [{ temperature: 1 }, { temperature: 1, topK: 2 }])
+      expect(() => sampleToken(overflowed, options, () => 0.5)).toThrow('logits of the model: numbers, got Infinity');
+    const masked = Float32Array.of(Number.NEGATIVE_INFINITY, 1);
+    for (const share of [0, 0.5, 0.99]) expect(sampleToken(masked, { temperature: 1 }, () => share)).toBe(1);
+  });
+
   it('is none where a logit is not a number', () => {
     const logits = Float32Array.of(1, Number.NaN, 2);
     for (const options of [{ temperature: 1 }, { temperature: 1, topK: 2 }, { temperature: 1, topP: 0.5 }]) {
