@@ -17,7 +17,8 @@ describe('model files that are changed at random', () => {
       programs,
       cases: 2 * mutations.length,
       seed: 7,
-      skip: [],
+      // Limits on their time hang on how busy the machine is: the soak measures them.
+      skip: ['patterns'],
     });
     expect(broken).toEqual([]);
     expect(counts.models).toBe(2 * mutations.length);
