@@ -1,5 +1,6 @@
 export { euclideanNorm } from './adam.js';
 export type { Edit } from './edit.js';
+export type { ValueTarget } from './edit-search.js';
 export {
   type EditState,
   emptyState,
@@ -48,5 +49,4 @@ export {
   objectiveRowBytes,
   targetMatrix,
   ValueSearch,
-  type ValueTarget,
 } from './value-search.js';
