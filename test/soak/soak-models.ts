@@ -6,14 +6,22 @@ import { projectFolder } from './programs.js';
 
 const aldermark = (...parts: string[]): string => join(projectFolder, 'examples/aldermark', ...parts);
 
-/** The bundled model under two kinds of settings that make a round take seconds. */
+const takingEverything = {
+  minReliability: 0,
+  minLocality: 0,
+  minRetention: 0,
+  maxPerplexityRatio: 1e6,
+  editReliability: 0,
+};
+
+/** The bundled model under kinds of settings that make a round take seconds. */
 const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
   // Takes everything, in small rounds of many tasks.
   north: {
     roundSize: 2,
     valueShardSize: 1,
     settings: { layers: [0], steps: 3, learningRate: 1, contextTokens: 2 },
-    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    criteria: takingEverything,
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 2 },
   },
   // Takes everything, in large rounds.
@@ -21,7 +29,7 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
     roundSize: 40,
     coalesce: true,
     settings: { layers: [0], steps: 2, learningRate: 1, contextTokens: 2 },
-    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    criteria: takingEverything,
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 1 },
   },
   // Searches so shortly that edits fail, are dropped, and rounds are rejected.

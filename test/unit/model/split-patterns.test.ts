@@ -1,14 +1,13 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
 import { PatternWatch, unknownPatterns } from '../../../src/model/split-patterns.js';
 import { loadTokenizer } from '../../../src/model/tokenizer.js';
-import { textPipeline, tokenizerDefinition } from '../../../src/model/tokenizer-definition.js';
+import { textPipeline } from '../../../src/model/tokenizer-definition.js';
+import { definitionOf, tokenizerFolder } from '../../support/golden-tokenizers.js';
 
-const goldens = fileURLToPath(new URL('../../golden/tokenizer/', import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hookline-patterns-'));
@@ -17,7 +16,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** The tokenizer of GPT-2 with another pattern. */
 async function withPattern(pattern: string): Promise<string> {
-  const definition = JSON.parse(await readFile(join(goldens, 'gpt2/tokenizer.json'), 'utf8')) as object;
+  const definition = await definitionOf('gpt2');
   const pretokenizers = [
     { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false },
     { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
@@ -37,10 +36,9 @@ describe('the patterns of a tokenizer', () => {
     'mistral',
     'metaspace-always',
   ])('are known for %s, so that nothing is tried when it is opened', async (style) => {
-    const text = await readFile(join(goldens, style, 'tokenizer.json'), 'utf8');
-    const { preTokenizers } = textPipeline(tokenizerDefinition.parse(JSON.parse(text)));
+    const { preTokenizers } = textPipeline(await definitionOf(style));
     expect(unknownPatterns(preTokenizers)).toEqual([]);
-    expect((await loadTokenizer(join(goldens, style))).hasKnownPatterns).toBe(true);
+    expect((await loadTokenizer(tokenizerFolder(style))).hasKnownPatterns).toBe(true);
   });
 
   it.each([

@@ -1,22 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { byteLevelTokens, markedTokens, spansOfParts, textOfBytes } from '../../../src/model/token-bytes.js';
 import { longestTokenText } from '../../../src/model/token-lengths.js';
 import { loadTokenizer } from '../../../src/model/tokenizer.js';
-import {
-  type TokenizerDefinition,
-  textPipeline,
-  tokenizerDefinition,
-} from '../../../src/model/tokenizer-definition.js';
-
-const goldens = fileURLToPath(new URL('../../golden/tokenizer/', import.meta.url));
-
-async function definitionOf(style: string): Promise<TokenizerDefinition> {
-  return tokenizerDefinition.parse(JSON.parse(await readFile(join(goldens, style, 'tokenizer.json'), 'utf8')));
-}
+import { type TokenizerDefinition, textPipeline } from '../../../src/model/tokenizer-definition.js';
+import { definitionOf, tokenizerFolder } from '../../support/golden-tokenizers.js';
 
 function longestOf(definition: TokenizerDefinition): number | undefined {
   const pipeline = textPipeline(definition);
@@ -33,7 +21,7 @@ describe('the text of one token', () => {
     'smollm2',
     'llama2',
   ])('of %s has a greatest length, so that no text that fits a context is refused for its length', async (style) => {
-    const tokenizer = await loadTokenizer(join(goldens, style));
+    const tokenizer = await loadTokenizer(tokenizerFolder(style));
     const longest = tokenizer.longestTokenText!;
     expect(longest).toBeGreaterThan(1);
     const vocabulary = Object.keys((await definitionOf(style)).model.vocab);
