@@ -1,7 +1,7 @@
 import { access, constants, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { InvalidInputError } from '../errors.js';
-import { digestOf, incomingKey, isPassedOver, keyOfLateWrite, type ObjectStore, putOnce } from '../registry/index.js';
+import { digestOf, incomingKey, isPassedOver, keyBeside, type ObjectStore, putOnce } from '../registry/index.js';
 
 /** A file that lies in an inbox. */
 export interface DroppedFile {
@@ -35,7 +35,7 @@ export async function dropFiles(
 
 /** Under this key or, if another file waits there, under one with its own digest. */
 async function dropOne(store: ObjectStore, objectKey: string, bytes: Uint8Array): Promise<string> {
-  const other = keyOfLateWrite(objectKey, digestOf(bytes));
+  const other = keyBeside(objectKey, digestOf(bytes));
   const stored = await putOnce(store, objectKey, bytes);
   if (Buffer.compare(stored, bytes) === 0) return objectKey;
   await putOnce(store, other, bytes);

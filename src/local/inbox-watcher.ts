@@ -1,5 +1,4 @@
-import type { Arrival, ObjectStore } from '../registry/index.js';
-import { inboxPrefix, modelIdOfIncomingKey } from '../registry/index.js';
+import { type Arrival, inboxPrefix, modelIdOfIncomingKey, type ObjectStore } from '../registry/index.js';
 import { type ExecutionInput, refusalOf, registeredModels, stateOf } from '../workflow/index.js';
 import { Backoff } from './backoff.js';
 
@@ -65,7 +64,8 @@ class InboxWatch {
   /** By what names a file's state. */
   readonly #trials = new Map<string, Trial>();
   readonly #refused = new Set<string>();
-  readonly #told = new Set<string>();
+  /** What was told of each file. */
+  readonly #told = new Map<string, string>();
   #failure = '';
   #lateWritesAt = 0;
 
@@ -108,8 +108,8 @@ class InboxWatch {
     const name = nameOf(arrival);
     if (this.#refused.has(name)) return false;
     // It is refused by the execution that reads it.
-    const wasTried = this.#trials.get(name)?.isUnderWay !== true;
-    if (wasTried && (await refusalOf(this.#options.store, modelId, arrival)) !== undefined) this.#refused.add(name);
+    const isBeingRead = this.#trials.get(name)?.isUnderWay === true;
+    if (!isBeingRead && (await refusalOf(this.#options.store, modelId, arrival)) !== undefined) this.#refused.add(name);
     return !this.#refused.has(name);
   }
 
@@ -139,9 +139,9 @@ class InboxWatch {
   }
 
   #tellOnce(arrival: Arrival, problem: string): void {
-    const name = `${nameOf(arrival)} ${problem}`;
-    if (!this.#told.has(name)) this.#options.onProblem(`${arrival.key}: ${problem}`);
-    this.#told.add(name);
+    const name = nameOf(arrival);
+    if (this.#told.get(name) !== problem) this.#options.onProblem(`${arrival.key}: ${problem}`);
+    this.#told.set(name, problem);
   }
 
   #tellFailure(error: unknown, what = ''): void {
@@ -154,7 +154,8 @@ class InboxWatch {
   #forgetAllBut(arrivals: readonly Arrival[]): void {
     const names = new Set(arrivals.map(nameOf));
     for (const [name, { isUnderWay }] of this.#trials) if (!names.has(name) && !isUnderWay) this.#trials.delete(name);
-    for (const name of this.#refused) if (!names.has(name)) this.#refused.delete(name);
+    for (const known of [this.#refused, this.#told])
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
   }
 }
 

@@ -32,7 +32,7 @@ export {
   valuesKey,
   versionFileKey,
 } from './keys.js';
-export { keyOfLateWrite } from './late-write.js';
+export { keyBeside } from './late-write.js';
 export { acquireLease, leaseHolder, releaseLease } from './lease.js';
 export type { Base, JsonValue, Manifest, ManifestEdit, Pointer } from './manifest.js';
 export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';

@@ -41,11 +41,11 @@ function isComplete(line: string): boolean {
 
 const segmentBytes = 255;
 
-/** The key for what was written late: of the same folder and kind. @param sha256 of what was written */
-export function keyOfLateWrite(key: string, sha256: string): string {
+/** A key of the same folder and kind for other content: `edits.<12 hex digits>.jsonl`. @param sha256 of that content */
+export function keyBeside(key: string, sha256: string): string {
   const [, folder, name] = /^(.*\/|)([^/]*)$/s.exec(key) ?? [];
-  const [, stem, extension] = /^(.+?)(?:\.late-[0-9a-f]{12})?(\.[^.]{1,20})?$/s.exec(name) ?? [];
-  const end = `.late-${sha256.slice(0, 12)}${extension ?? ''}`;
+  const [, stem, extension] = /^(.+?)(?:\.[0-9a-f]{12})?(\.[^.]{1,20})?$/s.exec(name) ?? [];
+  const end = `.${sha256.slice(0, 12)}${extension ?? ''}`;
   let start = stem ?? '';
   while (new TextEncoder().encode(start + end).length > segmentBytes) start = [...start].slice(0, -1).join('');
   return folder + start + end;

@@ -5,7 +5,7 @@ import { type ContentDigest, digestOf, digestOfFile } from './digest.js';
 import { absentAsUndefined, makeFolder, syncFolder } from './directory-files.js';
 import { writeDraft } from './draft-file.js';
 import { type FileRest, observed } from './file-rest.js';
-import { keyOfLateWrite, lateWriteOf } from './late-write.js';
+import { keyBeside, lateWriteOf } from './late-write.js';
 import { readRegularFile } from './regular-file.js';
 import { parseStored } from './stored-json.js';
 
@@ -128,7 +128,7 @@ export class TakenFiles {
     const { root, putIfAbsent } = this.#host;
     const path = resolve(root, taken.path);
     const { size, mtimeMs } = await stat(path);
-    const target = (sha256: string) => keyOfLateWrite(taken.key, sha256);
+    const target = (sha256: string) => keyBeside(taken.key, sha256);
     if (size > copiedBytesLimit) {
       const key = target((await digestOfFile(path)).sha256);
       const place = join(root, ...key.split('/'));

@@ -113,7 +113,7 @@ describe('a directory store', () => {
     if (process.platform === 'linux') expect(await settled.dropLateWrites()).toEqual([]);
     await writer.close();
     const [late] = await settled.dropLateWrites();
-    expect(late).toMatch(/^incoming\/m\/batch\.late-[0-9a-f]{12}\.jsonl$/);
+    expect(late).toMatch(/^incoming\/m\/batch\.[0-9a-f]{12}\.jsonl$/);
     expect(textOf((await settled.get(late)).bytes)).toBe('two\nthr');
     expect(await settled.dropLateWrites()).toEqual([]);
   });
