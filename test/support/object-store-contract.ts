@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConflictError, InvalidInputError, NoSuchKeyError, PreconditionFailedError } from '../../src/errors.js';
@@ -46,6 +47,7 @@ export function describeObjectStoreContract(name: string, open: () => Promise<Ob
     describeReadsAndWrites(() => store);
     describeConditions(() => store);
     describeRaces(() => store);
+    describeArrivals(() => store);
     describeLists(() => store);
     describeKeys(() => store);
   });
@@ -116,6 +118,27 @@ function describeReadsAndWrites(store: () => ObjectStore): void {
     expect(await store().head('a/b')).toBeUndefined();
     expect(await store().list('')).toEqual([]);
     await store().put('a/b', bytesOf('y'), { ifNoneMatch: '*' });
+  });
+}
+
+function describeArrivals(store: () => ObjectStore): void {
+  it('tells what arrived in its order, and of every change of an object', async () => {
+    await store().put('incoming/m/b', bytesOf('first'));
+    // S3 tells times in seconds.
+    await sleep(1100);
+    await store().put('incoming/m/a', bytesOf('second one'));
+    const arrivals = await store().arrivals('incoming/');
+    expect(arrivals.map(({ key, sizeBytes, problem }) => [key, sizeBytes, problem])).toEqual([
+      ['incoming/m/b', 5, undefined],
+      ['incoming/m/a', 10, undefined],
+    ]);
+    await sleep(1100);
+    await store().put('incoming/m/b', bytesOf('other'));
+    const [, again] = await store().arrivals('incoming/m/');
+    expect(again.key).toBe('incoming/m/b');
+    expect(again.stamp).not.toBe(arrivals[0].stamp);
+    expect(await store().arrivals('incoming/n/')).toEqual([]);
+    expect(await store().dropLateWrites()).toEqual([]);
   });
 }
 

@@ -231,6 +231,12 @@ describe('a container task', () => {
     expect(await late.execution.ended).toMatchObject({ error: 'States.Timeout' });
   });
 
+  it('that says that its machine lacks something fails with that name, which no round is blamed for', async () => {
+    const lacking = `console.error(JSON.stringify({ error: 'Error', message: 'no space' })); process.exit(75);`;
+    const { execution } = await bedOf(one(), { host: hostOf(entryPoint('lacking', lacking)) }).run();
+    expect(await execution.ended).toMatchObject({ error: 'MachineError', cause: 'no space' });
+  });
+
   it('is terminated where the execution is aborted, and no further state is entered', async () => {
     const log = fileIn('abort.log');
     const path = entryPoint(

@@ -79,6 +79,12 @@ describe('notify', () => {
     expect(await names(store, 'records')).toEqual(['e1.json', 'e2.json', 'e3.json']);
   });
 
+  it('names files that were rejected beside what was taken', async () => {
+    const rejectedFiles = 'batch incoming/m/2: at least one acceptable edit, got none in 1 lines';
+    const { message } = await notify('e1', { outcome: 'NOTHING', rejectedFiles });
+    expect(message).toContain(`Rejected of what was dropped: ${rejectedFiles}.`);
+  });
+
   it('keeps the record of what was dropped for no possible model apart', async () => {
     const output = await notify('e1', { outcome: 'REJECTED', modelId: '../m', cause: 'no' });
     expect(output.recordKey).toBe('records/e1.json');
