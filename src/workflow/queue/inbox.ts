@@ -62,9 +62,9 @@ export async function readInbox(store: ObjectStore, modelId: string): Promise<re
   return entries;
 }
 
-/** Whether anything waits in a model's inbox. */
-export async function isAnyWaiting(store: ObjectStore, modelId: string): Promise<boolean> {
-  for await (const { state } of inboxEntries(store, modelId)) if (state === 'waiting') return true;
+/** Whether anything of these states lies in a model's inbox. */
+export async function isAnyIn(store: ObjectStore, modelId: string, ...states: readonly InboxState[]): Promise<boolean> {
+  for await (const { state } of inboxEntries(store, modelId)) if (states.includes(state)) return true;
   return false;
 }
 

@@ -2,7 +2,7 @@
 import { currentRoundKey, leaseHolder, type ObjectStore } from '../../registry/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
-import { isAnyWaiting } from '../queue/inbox.js';
+import { isAnyIn } from '../queue/inbox.js';
 import { pendingNames } from '../queue/pending-units.js';
 import { isStalled } from '../queue/stalls.js';
 import { registeredModels } from '../registration.js';
@@ -37,5 +37,5 @@ async function hasWork(
   if (trigger === 'next' && (await isStalled(store, modelId))) return false;
   if ((await store.head(currentRoundKey(modelId))) !== undefined) return true;
   if ((await pendingNames(store, modelId)).length > 0) return true;
-  return trigger !== 'next' && (await isAnyWaiting(store, modelId));
+  return trigger !== 'next' && (await isAnyIn(store, modelId, 'waiting'));
 }

@@ -13,7 +13,7 @@ import {
   finishRound,
   publishedVersionOf,
 } from '../queue/current-round.js';
-import { isAnyWaiting } from '../queue/inbox.js';
+import { isAnyIn } from '../queue/inbox.js';
 import { chooseUnits, type PendingUnit, pendingNames, readPending } from '../queue/pending-units.js';
 import { type Registration, readRegistration } from '../registration.js';
 
@@ -81,7 +81,7 @@ async function roundInWork(
 
 async function isMoreWaiting(store: ObjectStore, modelId: string, units: readonly string[]): Promise<boolean> {
   const others = (await pendingNames(store, modelId)).filter((name) => !units.includes(name));
-  return others.length > 0 || (await isAnyWaiting(store, modelId));
+  return others.length > 0 || (await isAnyIn(store, modelId, 'waiting', 'growing'));
 }
 
 /** The units of a round; undefined if the round has ended, whose end is then completed. */

@@ -38,7 +38,7 @@ import {
   solveAndValidate,
   storeStatistics,
 } from '../../../support/control-plane.js';
-import { Crash, crashingAtOperation } from '../../../support/faulty-object-store.js';
+import { Crash, crashingAtOperation, intercepted } from '../../../support/faulty-object-store.js';
 
 const call = { executionId: 'e', modelId };
 let store: MemoryObjectStore;
@@ -118,6 +118,17 @@ describe('a plan', () => {
     store = await registeredStore({ roundSize: 1 });
     await dropped(editLine('a'), editLine('b'));
     expect(await compares()).toBe(false);
+  });
+
+  it('does not take a round for the last one while a file that was dropped beside it still settles', async () => {
+    await dropped(editLine('a'));
+    await drop(store, 'second', [editLine('b')]);
+    const settling: ObjectStore = {
+      ...intercepted(store, (carryOut) => carryOut()),
+      arrivals: async (prefix) => (await store.arrivals(prefix)).map((arrival) => ({ ...arrival, isGrowing: true })),
+    };
+    const { planKey } = await plan(settling);
+    expect((await readPlan(store, planKey)).compareGates).toBe(false);
   });
 
   it('leaves the same behind wherever it is cut off and tried again', async () => {
