@@ -6,6 +6,7 @@ import type { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../errors.js';
 import { parseJson } from '../json.js';
+import type { ChatTemplate } from './chat-template.js';
 import { PatternWatch, unknownPatterns } from './split-patterns.js';
 import { byteLevelTokens, markedTokens, spansOfParts, type TokenBytes, textOfBytes } from './token-bytes.js';
 import { longestTokenText } from './token-lengths.js';
@@ -52,6 +53,8 @@ export interface Tokenizer {
   /** Largest token id plus one. */
   readonly vocabSize: number;
   readonly bosId?: number;
+  /** How the model is asked in chat; left out for a model without a chat template. */
+  readonly chat?: ChatTemplate;
   /** Every token after which generation ends. */
   readonly eosIds: readonly number[];
   /** The text of one token, special or not. */
@@ -60,7 +63,8 @@ export interface Tokenizer {
 
 /**
  * Reads the tokenizer of a Hugging Face directory: `tokenizer.json`, and for the special tokens
- * `tokenizer_config.json`, `config.json` and `generation_config.json` if they exist.
+ * `tokenizer_config.json`, `config.json` and `generation_config.json` if they exist. The chat template is
+ * `chat_template.jinja`, or else that of `tokenizer_config.json`.
  *
  * @throws {InvalidInputError} if there is no `tokenizer.json`, or it is of a kind whose spans cannot be derived
  * @throws {MalformedFileError} if a file is not of its format
@@ -75,11 +79,33 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
     readJson(join(dir, 'generation_config.json'), tokenIds),
   ]);
   const { Tokenizer: Library } = await import('@huggingface/tokenizers');
-  return new BytePairTokenizer(path, definition, { tokenizerConfig, configs: [generationConfig, config] }, Library);
+  const special = { tokenizerConfig, configs: [generationConfig, config] };
+  const tokenizer = new BytePairTokenizer(path, definition, special, Library);
+  const template = (await readIfPresent(join(dir, 'chat_template.jinja'))) ?? defaultTemplate(tokenizerConfig);
+  if (template !== undefined) {
+    const { ChatTemplate } = await import('./chat-template.js');
+    const { bos_token, eos_token } = tokenizerConfig ?? {};
+    tokenizer.chat = new ChatTemplate(template, { bos_token, eos_token }, tokenizer.addsBos);
+  }
+  return tokenizer;
+}
+
+/** A configuration holds one template, or several of which one is named `default`. */
+function defaultTemplate(config: SpecialTokenSources['tokenizerConfig']): string | undefined {
+  const given = config?.chat_template;
+  return Array.isArray(given) ? given.find(({ name }) => name === 'default')?.template : (given ?? undefined);
 }
 
 const tokenName = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
-const tokenNames = z.looseObject({ bos_token: tokenName.nullish(), eos_token: tokenName.nullish() });
+const tokenNames = z.looseObject({
+  bos_token: tokenName.nullish(),
+  eos_token: tokenName.nullish(),
+  chat_template: z
+    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))], {
+      error: 'a template, or a list of named ones',
+    })
+    .nullish(),
+});
 const tokenId = z.union([
   z
     .number()
@@ -95,13 +121,8 @@ interface SpecialTokenSources {
 }
 
 async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z.infer<T> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await readIfPresent(path);
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
     value = parseJson(text);
@@ -112,6 +133,15 @@ async function readJson<T extends z.ZodType>(path: string, schema: T): Promise<z
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new MalformedFileError(path, issue?.message ?? 'its format', issue?.path.join('.') ?? 'another');
+}
+
+async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 type Library = typeof LibraryTokenizer;
@@ -145,6 +175,7 @@ class Splitter {
 class BytePairTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly bosId?: number;
+  chat?: ChatTemplate;
   readonly eosIds: readonly number[];
   readonly #idOf: ReadonlyMap<string, number>;
   readonly #tokenOf: ReadonlyMap<number, string>;
@@ -187,6 +218,11 @@ class BytePairTokenizer implements Tokenizer {
     const bosId = this.#named(special.tokenizerConfig?.bos_token) ?? special.configs[1]?.bos_token_id?.[0];
     if (bosId !== undefined) this.bosId = bosId;
     this.eosIds = this.#endIds(special);
+  }
+
+  /** Whether {@link encode} puts the BOS token before a text. */
+  get addsBos(): boolean {
+    return this.bosId !== undefined && this.#before.includes(this.bosId);
   }
 
   encode(text: string): Encoding {

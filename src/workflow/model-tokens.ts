@@ -15,7 +15,13 @@ export interface ModelTokens {
   readonly limits: ModelLimits;
 }
 
-const fileNames = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+const fileNames = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+];
 
 /** By the content of the files, the most recent last. A tokenizer may take a hundred megabytes of memory. */
 const known = new Map<string, Tokenizer>();

@@ -50,6 +50,7 @@ const fences: readonly { readonly what: RegExp; readonly where: RegExp }[] = [
   { what: /^onnxruntime-(node|common)(\/|$)/, where: /^src\/runtime\// },
   { what: /^(onnx-buf|@bufbuild\/protobuf)(\/|$)/, where: /^src\/graph\/(encode|onnx-file)\.ts$/ },
   { what: /^@huggingface\/tokenizers(\/|$)/, where: /^src\/model\/tokenizer\.ts$/ },
+  { what: /^@huggingface\/jinja(\/|$)/, where: /^src\/model\/chat-template\.ts$/ },
   { what: /^@huggingface\/gguf(\/|$)/, where: /^src\/model\/gguf\// },
   { what: /^@huggingface\/hub(\/|$)/, where: /^src\/model\/hub\// },
   { what: /^@aws-sdk\//, where: /^(src\/(registry\/s3-|cli\/commands\/aws-executions\.ts$)|functions\/)/ },

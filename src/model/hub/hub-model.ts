@@ -118,6 +118,7 @@ const otherFiles = new Set([
   'model.safetensors.index.json',
   'tokenizer.json',
   'tokenizer_config.json',
+  'chat_template.jinja',
   'special_tokens_map.json',
   'generation_config.json',
   'config.json',
