@@ -1,6 +1,6 @@
 /** @file Records of CounterFact (Meng et al., 2022), as they are published. */
 import { z } from 'zod';
-import { type EditFields, listLimits, textRules } from './edit-record.js';
+import { type EditFields, listLimits, noOtherTexts, textRules } from './edit-record.js';
 import { textField, textList } from './record-reason.js';
 
 const anObject = { error: 'an object' };
@@ -19,18 +19,18 @@ export const counterfactRecord = z
       },
       anObject,
     ),
-    paraphrase_prompts: textList(listLimits.paraphrases, textRules.prompt),
+    paraphrase_prompts: textList(listLimits.testParaphrases, textRules.prompt),
     neighborhood_prompts: textList(listLimits.neighborhood, textRules.prompt),
   })
   .transform(({ case_id: caseId, requested_rewrite: rewrite, ...record }): EditFields => {
     return {
+      ...noOtherTexts,
       ...(caseId !== undefined && { id: `counterfact-${caseId}` }),
       subject: rewrite.subject,
       prompt: rewrite.prompt,
       targetNew: rewrite.target_new.str,
       ...(rewrite.target_true && { targetTrue: rewrite.target_true.str }),
-      paraphrases: record.paraphrase_prompts,
+      testParaphrases: record.paraphrase_prompts,
       neighborhood: record.neighborhood_prompts,
-      keep: [],
     };
   });

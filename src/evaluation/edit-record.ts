@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Edit } from '../editing/index.js';
-import { type TextRule, textField, textList } from './record-reason.js';
+import { describeInput, type TextRule, textField, textList } from './record-reason.js';
+import { asTemplate } from './subject-hole.js';
 
 /** An edit in a record. Its id may be missing. */
 export type EditFields = Omit<Edit, 'id'> & { readonly id?: string };
@@ -17,27 +18,76 @@ export const textRules = {
   id: { maxCharacters: 100, trim: 'both', allowsLines: false, holes: 'any' },
 } as const satisfies Record<string, TextRule>;
 
-/** Longest lists of prompts of one edit. */
-export const listLimits = { paraphrases: 200, neighborhood: 200, keep: 50 } as const;
+/** Longest lists of texts of one edit. */
+export const listLimits = {
+  aliases: 50,
+  paraphrases: 200,
+  testParaphrases: 200,
+  neighborhood: 200,
+  keep: 50,
+  portability: 200,
+} as const;
 
+/** The lists of an edit that has nothing but its prompt. */
+export const noOtherTexts = {
+  aliases: [],
+  paraphrases: [],
+  testParaphrases: [],
+  neighborhood: [],
+  keep: [],
+  portability: [],
+} as const satisfies Partial<Edit>;
+
+const questionsRequirement = `a list of at most ${listLimits.portability} questions`;
 const shape = {
   id: textField(textRules.id).optional(),
   subject: textField(textRules.subject),
+  aliases: textList(listLimits.aliases, textRules.subject),
   prompt: textField(textRules.template),
   targetNew: textField(textRules.target),
   targetTrue: textField(textRules.target).optional(),
   paraphrases: textList(listLimits.paraphrases, textRules.phrasing),
+  testParaphrases: textList(listLimits.testParaphrases, textRules.phrasing),
   neighborhood: textList(listLimits.neighborhood, textRules.prompt),
   keep: textList(listLimits.keep, textRules.template),
+  portability: z
+    .array(
+      z.strictObject(
+        { prompt: textField(textRules.phrasing), target: textField(textRules.target) },
+        { error: 'an object with prompt and target' },
+      ),
+      { error: questionsRequirement },
+    )
+    .max(listLimits.portability, { error: questionsRequirement })
+    .default([]),
 };
 
 /** Fields of our own format. An unknown one is refused, so that a misspelt field is not silently ignored. */
 export const editFieldNames = Object.keys(shape);
 
-/** Schema of a line of our own format; `{}` in paraphrases is filled in. */
-export const editRecord = z.strictObject(shape).transform(({ id, targetTrue, ...record }): EditFields => {
-  const paraphrases = record.paraphrases.map((paraphrase) => paraphrase.replaceAll('{}', () => record.subject));
-  return { ...record, paraphrases, ...(id !== undefined && { id }), ...(targetTrue !== undefined && { targetTrue }) };
+/**
+ * Schema of a line of our own format. Taught phrasings become templates; in those that measure, and in questions, `{}` is
+ * filled in.
+ */
+export const editRecord = z.strictObject(shape).transform(({ id, targetTrue, ...record }, context): EditFields => {
+  const { subject } = record;
+  const filled = (text: string) => text.replaceAll('{}', () => subject);
+  const paraphrases = record.paraphrases.map((text, i) => {
+    const template = asTemplate(text, subject);
+    if (template === undefined) {
+      const message = `exactly one {}, or the subject ${describeInput(subject)}`;
+      context.issues.push({ code: 'custom', path: ['paraphrases', i], message, input: text });
+    }
+    return template ?? text;
+  });
+  return {
+    ...record,
+    paraphrases,
+    testParaphrases: record.testParaphrases.map(filled),
+    portability: record.portability.map(({ prompt, target }) => ({ prompt: filled(prompt), target })),
+    ...(id !== undefined && { id }),
+    ...(targetTrue !== undefined && { targetTrue }),
+  };
 });
 
 /** The default id of an edit: the first 12 hex digits of the SHA-256 of its subject, prompt and new target. */
@@ -49,7 +99,7 @@ export function contentId(edit: Pick<Edit, 'subject' | 'prompt' | 'targetNew'>):
 /** An edit as a caller writes it: its subject, its prompt with one `{}`, its new target, and what else there is. */
 export type EditInput = Pick<Edit, 'subject' | 'prompt' | 'targetNew'> & Partial<Edit>;
 
-/** The edit with its default id, and without prompts where none are given. */
+/** The edit with its default id, and with empty lists where none are given. */
 export function completeEdit(input: EditInput): Edit {
-  return { paraphrases: [], neighborhood: [], keep: [], ...input, id: input.id ?? contentId(input) };
+  return { ...noOtherTexts, ...input, id: input.id ?? contentId(input) };
 }

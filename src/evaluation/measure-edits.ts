@@ -14,8 +14,10 @@ export interface EditMeasurement {
   readonly id: string;
   /** Token-accuracy protocol: teacher-forced accuracy of the new target on the edit prompt. */
   readonly reliability: number;
-  /** The same on each paraphrase. */
+  /** The same on each test paraphrase. */
   readonly generality: readonly number[];
+  /** Teacher-forced accuracy of the target of each question that follows from the fact. */
+  readonly portability: readonly number[];
   /** Agreement of the most probable tokens with the base model, per neighbourhood prompt. */
   readonly locality: readonly number[];
   /** The same per prompt about the edited subject itself. */
@@ -78,7 +80,7 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
   const targets = targetTrue === undefined ? [targetNew] : [targetNew, targetTrue];
   const taken = (name: string, texts: readonly string[], ...continuations: readonly (string | undefined)[]) =>
     texts.filter((text, i) => isTaken(`${name}[${i}]`, text, ...continuations));
-  const paraphraseTexts = taken('paraphrases', edit.paraphrases, ...targets);
+  const paraphraseTexts = taken('testParaphrases', edit.testParaphrases, ...targets);
   const neighborhoodTexts = taken(
     'neighborhood',
     edit.neighborhood,
@@ -86,6 +88,9 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
   );
   const subjectTexts = taken(edit.keep.length > 0 ? 'keep' : 'generic prompts', subjectPrompts(edit), undefined);
   const paraphrases = paraphraseTexts.map((text) => edited.ask({ prompt: text, continuation: targetNew }));
+  const following = edit.portability
+    .filter((question, i) => isTaken(`portability[${i}]`, question.prompt, question.target))
+    .map((question) => edited.ask({ prompt: question.prompt, continuation: question.target }));
   const unchanged = (text: string, continuation?: string) => {
     const question = questionOf(text, continuation);
     return { edited: edited.ask(question), base: base.ask(question) };
@@ -110,6 +115,7 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
       reliability: isNumber ? written().accuracy : 0,
       nll: isNumber ? nll : null,
       generality: paraphrases.map((answer) => answer().accuracy),
+      portability: following.map((answer) => answer().accuracy),
       locality: neighborhood.map((pair) => agreement(pair.edited(), pair.base())),
       sameSubjectLocality: sameSubject.map((pair) => agreement(pair.edited(), pair.base())),
       ...(rivals && { efficacy: nll < rivals.prompt().nll }),
@@ -124,6 +130,7 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
 function unmeasured(id: string, problem: string): EditMeasurement {
   const nothing = {
     generality: [],
+    portability: [],
     locality: [],
     sameSubjectLocality: [],
     paraphraseSuccess: [],

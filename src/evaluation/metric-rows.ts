@@ -40,7 +40,13 @@ export function metricRows(
       summary.reliability,
       'token accuracy: target tokens right on the edit prompt, teacher-forced',
     ),
-    row('generality', 'generality', summary.generality, 'token accuracy: the same on paraphrases'),
+    row('generality', 'generality', summary.generality, 'token accuracy: the same on test paraphrases'),
+    row(
+      'portability',
+      'portability',
+      summary.portability,
+      'token accuracy: target tokens right on questions that follow from the fact',
+    ),
     row(
       'locality',
       'locality',
@@ -54,7 +60,12 @@ export function metricRows(
       summary.efficacySuccess,
       'probabilities: nll(new) < nll(true) on the edit prompt',
     ),
-    row('paraphraseSuccess', 'paraphrase success', summary.paraphraseSuccess, 'probabilities: the same on paraphrases'),
+    row(
+      'paraphraseSuccess',
+      'paraphrase success',
+      summary.paraphraseSuccess,
+      'probabilities: the same on test paraphrases',
+    ),
     row(
       'neighborhoodSuccess',
       'neighbourhood success',

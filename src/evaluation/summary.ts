@@ -5,6 +5,7 @@ export interface EditSummary {
   readonly edits: number;
   readonly reliability: number | null;
   readonly generality: number | null;
+  readonly portability: number | null;
   readonly locality: number | null;
   readonly sameSubjectLocality: number | null;
   readonly efficacySuccess: number | null;
@@ -25,6 +26,7 @@ export function summarise(measurements: readonly EditMeasurement[]): EditSummary
     edits: measurements.length,
     reliability: over((m) => [m.reliability]),
     generality: over((m) => m.generality),
+    portability: over((m) => m.portability),
     locality: over((m) => m.locality),
     sameSubjectLocality: over((m) => m.sameSubjectLocality),
     efficacySuccess,

@@ -3,8 +3,9 @@
  *   published.
  */
 import { z } from 'zod';
-import { type EditFields, textRules } from './edit-record.js';
+import { type EditFields, noOtherTexts, textRules } from './edit-record.js';
 import { describeInput, textField } from './record-reason.js';
+import { withHole } from './subject-hole.js';
 
 /**
  * Schema of a zsRE record. The template is `src` with its subject replaced by `{}`. The held-out question `loc` keeps
@@ -27,28 +28,15 @@ export const zsreRecord = z
       return z.NEVER;
     }
     return {
+      ...noOtherTexts,
       subject: record.subject,
       prompt,
       targetNew: record.alt,
       ...(record.answers.length > 0 && { targetTrue: record.answers[0] }),
-      paraphrases: record.rephrase === undefined ? [] : [record.rephrase],
+      testParaphrases: record.rephrase === undefined ? [] : [record.rephrase],
       neighborhood: record.loc === undefined ? [] : [asQuestion(record.loc)],
-      keep: [],
     };
   });
-
-/** The text with `{}` in place of the subject: where it first occurs as whole words, else where it first occurs. */
-function withHole(text: string, subject: string): string | undefined {
-  const isWordPart = (character: string | undefined) => character !== undefined && /[\p{L}\p{N}]/u.test(character);
-  const first = text.indexOf(subject);
-  if (first < 0) return undefined;
-  let index = first;
-  while (index >= 0 && (isWordPart(text[index - 1]) || isWordPart(text[index + subject.length]))) {
-    index = text.indexOf(subject, index + 1);
-  }
-  const place = index < 0 ? first : index;
-  return `${text.slice(0, place)}{}${text.slice(place + subject.length)}`;
-}
 
 function asQuestion(text: string): string {
   return text.endsWith('?') ? text : `${text}?`;

@@ -78,7 +78,7 @@ async function measureGate(
 }
 
 /**
- * How far apart the signal of a gate that compares keys is on edit prompts, paraphrases, neighbours and ordinary text. Of
+ * How far apart the signal of a gate that compares keys is on edit prompts, test paraphrases, neighbours and ordinary text. Of
  * a prompt only the strongest token counts, of the text every token; signals that are no numbers are left out. Undefined for
  * gates that compare no keys.
  *
@@ -102,7 +102,7 @@ export async function gateSeparation(
   };
   return {
     edit: await strongest(sample.map((edit) => fillTemplate(edit.prompt, edit.subject))),
-    paraphrase: await strongest(sample.flatMap((edit) => edit.paraphrases)),
+    paraphrase: await strongest(sample.flatMap((edit) => edit.testParaphrases)),
     neighborhood: await strongest(sample.flatMap((edit) => edit.neighborhood)),
     text: textStrengths.filter(Number.isFinite),
     threshold: bench.settings.similarityThreshold,

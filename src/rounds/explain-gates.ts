@@ -9,7 +9,7 @@ import { takenPrompts } from './fit-edits.js';
 export interface PromptFirings {
   /** The edit whose prompt it is. */
   readonly editId: string;
-  readonly kind: 'edit' | 'paraphrase' | 'neighborhood' | 'same subject';
+  readonly kind: 'edit' | 'taught paraphrase' | 'paraphrase' | 'neighborhood' | 'same subject';
   readonly prompt: string;
   readonly firings: readonly Firing[];
 }
@@ -38,7 +38,11 @@ function promptsOf(edit: Edit): Omit<PromptFirings, 'firings'>[] {
     prompts.map((prompt) => ({ editId: edit.id, kind, prompt }));
   return [
     ...of('edit', [fillTemplate(edit.prompt, edit.subject)]),
-    ...of('paraphrase', edit.paraphrases),
+    ...of(
+      'taught paraphrase',
+      edit.paraphrases.map((template) => fillTemplate(template, edit.subject)),
+    ),
+    ...of('paraphrase', edit.testParaphrases),
     ...of('neighborhood', edit.neighborhood),
     ...of('same subject', subjectPrompts(edit)),
   ];

@@ -7,17 +7,29 @@ import { withTodaysNames } from '../registry/index.js';
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().nonnegative();
 
-/** An edit as stages store it. */
-export const editSchema = z.strictObject({
+const storedEditSchema = z.strictObject({
   id: z.string(),
   subject: z.string(),
+  aliases: z.array(z.string()),
   prompt: z.string(),
   targetNew: z.string(),
   targetTrue: z.string().exactOptional(),
   paraphrases: z.array(z.string()),
+  testParaphrases: z.array(z.string()),
   neighborhood: z.array(z.string()),
   keep: z.array(z.string()),
+  portability: z.array(z.strictObject({ prompt: z.string(), target: z.string() })),
 });
+
+/**
+ * An edit as stages store it. Before 0.2, paraphrases only measured: what was called `paraphrases` is now `testParaphrases`.
+ * Nor were there aliases and questions that follow.
+ */
+export const editSchema = z.preprocess((value) => {
+  if (typeof value !== 'object' || value === null || 'testParaphrases' in value) return value;
+  const named = Object(withTodaysNames(value, { paraphrases: 'testParaphrases' }));
+  return { aliases: [], portability: [], ...named, paraphrases: [] };
+}, storedEditSchema);
 
 /** A line of a batch that was rejected. */
 export const rejectedLineSchema = z.strictObject({ lineNumber: z.int(), reason: z.string(), excerpt: z.string() });
@@ -92,6 +104,8 @@ export const versionMetricsSchema = z.object({
   edits: z.number(),
   reliability: share,
   generality: share,
+  /** Left out by earlier releases, which did not measure it. */
+  portability: share.exactOptional(),
   locality: share,
   sameSubjectLocality: share,
   efficacySuccess: share,
@@ -153,6 +167,7 @@ const measurementSchema = z.strictObject({
   id: z.string(),
   reliability: z.number(),
   generality: z.array(z.number()),
+  portability: z.array(z.number()).default([]),
   locality: z.array(z.number()),
   sameSubjectLocality: z.array(z.number()),
   efficacy: z.boolean().exactOptional(),

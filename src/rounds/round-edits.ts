@@ -1,6 +1,6 @@
 /** @file The edits of a round: under which ids they are written, which edits they overwrite, and which stay active beside them. */
 import type { Edit } from '../editing/index.js';
-import { contentId, overwrites, resolveConflicts } from '../evaluation/index.js';
+import { completeEdit, contentId, overwrites, resolveConflicts } from '../evaluation/index.js';
 import type { Manifest, ManifestEdit } from '../registry/index.js';
 import type { RejectedEdits, RoundPlan } from './records.js';
 
@@ -97,8 +97,7 @@ export function removedIdsOf(
 
 /** An edit without the prompts beside its own: manifests do not hold them. */
 export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: EarlierEdit & Pick<Edit, 'targetTrue'>): Edit {
-  const texts = { id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) };
-  return { ...texts, paraphrases: [], neighborhood: [], keep: [] };
+  return completeEdit({ id, subject, prompt, targetNew, ...(targetTrue !== undefined && { targetTrue }) });
 }
 
 /** The active edits of a version; none before the first. */
@@ -107,7 +106,10 @@ export const activeOf = (base: Pick<Manifest, 'edits'> | undefined): readonly Ma
 
 const planned = (edit: Edit): RoundPlan['edits'][number] => ({
   ...edit,
+  aliases: [...edit.aliases],
   paraphrases: [...edit.paraphrases],
+  testParaphrases: [...edit.testParaphrases],
   neighborhood: [...edit.neighborhood],
   keep: [...edit.keep],
+  portability: [...edit.portability],
 });

@@ -185,7 +185,7 @@ describe('the workflow on the bundled model', () => {
     const { subject, prompt } = JSON.parse(lines[6]) as { subject: string; prompt: string };
     const long = 'w '.repeat(600);
     const records = [
-      { id: 'one', subject, prompt, targetNew: 'Felmouth', paraphrases: [long] },
+      { id: 'one', subject, prompt, targetNew: 'Felmouth', testParaphrases: [long] },
       { id: 'other-words', subject, prompt: prompt.replace('{}', 'our {}'), targetNew: 'Gorsend' },
       { id: 'overlong', subject: 'Pilkea Kunsa', prompt: `${long}{} lives in`, targetNew: 'Gorsend' },
     ];
@@ -194,7 +194,7 @@ describe('the workflow on the bundled model', () => {
     expect({ exitCode, errors }).toMatchObject({ exitCode: 0 });
     for (const warning of [
       /^warning: .*mixed\.jsonl, line 3: prompt with its target: 1 to 512 tokens, got \d{3}$/m,
-      /^warning: Edit one was measured without what the model does not take: paraphrases\[0\]: 1 to 512 tokens, got \d{3}$/m,
+      /^warning: Edit one was measured without what the model does not take: testParaphrases\[0\]: 1 to 512 tokens, got \d{3}$/m,
       /^warning: The prompt of edit other-words \(.* -> Gorsend\) opens the gate of edit one \(.* -> Felmouth\)/m,
     ]) {
       expect(errors).toMatch(warning);

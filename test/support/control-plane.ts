@@ -256,6 +256,7 @@ function validationRecord(
       id,
       reliability: reliability[id] ?? 1,
       generality: [1],
+      portability: [],
       locality: [locality[id] ?? 1],
       sameSubjectLocality: [1],
       paraphraseSuccess: [],

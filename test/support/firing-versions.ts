@@ -7,6 +7,7 @@ import {
   resolveHyperparameters,
   tokenizeEdit,
 } from '../../src/editing/index.js';
+import { completeEdit } from '../../src/evaluation/index.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
 import { type Model, modelDigest, type Tokenizer } from '../../src/model/index.js';
 import type { ObjectStore } from '../../src/registry/index.js';
@@ -60,15 +61,7 @@ async function keysOfSubjects(
   subjects: readonly string[],
 ): Promise<ReadonlyMap<number, Matrix>> {
   const edits = subjects.map((subject) => {
-    const edit = {
-      id: subject,
-      subject,
-      prompt: firingPrompt,
-      targetNew: 'x',
-      paraphrases: [],
-      neighborhood: [],
-      keep: [],
-    };
+    const edit = completeEdit({ id: subject, subject, prompt: firingPrompt, targetNew: 'x' });
     return tokenizeEdit(tokenizer, edit, ['{}']);
   });
   const collection = await KeyCollection.compile(model, { ...settings, gate: 'none' });

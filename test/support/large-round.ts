@@ -28,9 +28,12 @@ const editsOf = (round: number, { edits }: LargeRound) =>
     prompt: '{} has its seat in the city of',
     targetNew: `Newtown ${e}`,
     targetTrue: `Oldtown ${e}`,
-    paraphrases: [`Visitors of {} travel to`, `The seat of {} is`],
+    aliases: [],
+    paraphrases: [],
+    testParaphrases: [`Visitors of round ${round} travel to`, `The seat of the ${e}th institute is`],
     neighborhood: Array.from({ length: 10 }, (_, n) => `The museum number ${n} beside institute ${e} is in`),
     keep: [],
+    portability: [],
   }));
 
 /** The file of a segment with numbers that are all 0, of the size that it would have. */
@@ -177,6 +180,7 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
         id,
         reliability: 1,
         generality: [1, 1],
+        portability: [],
         locality: Array(10).fill(1),
         sameSubjectLocality: [1, 1],
         efficacy: true,

@@ -205,7 +205,7 @@ class Editor:
         prompts = [e["prompt"].replace("{}", e["subject"]) for e in edits]
         answers = [self.ids(" " + e["targetNew"]) for e in edits]
         written = self.continuations(self.model, prompts)
-        pairs = [(p, a) for e, a in zip(edits, answers) for p in e["paraphrases"]]
+        pairs = [(p, a) for e, a in zip(edits, answers) for p in e["testParaphrases"]]
         free = self.continuations(self.model, [p for p, _ in pairs])
         same = [p.replace("{}", e["subject"]) for e in edits for p in e["otherPrompts"]]
         return {

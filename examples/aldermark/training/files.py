@@ -46,7 +46,7 @@ def edit_record(rng, identity, fact, siblings, others):
     return {
         "id": identity, "subject": fact.subject, "prompt": prompt,
         "targetNew": rng.choice([o for o in fact.relation.objects if o not in taken]), "targetTrue": fact.answer,
-        "paraphrases": paraphrases, "neighborhood": neighbourhood(rng, fact, others), "keep": keep,
+        "testParaphrases": paraphrases, "neighborhood": neighbourhood(rng, fact, others), "keep": keep,
     }
 
 

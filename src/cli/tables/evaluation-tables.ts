@@ -63,7 +63,7 @@ function printFirings(terminal: Terminal, { gate, firings }: PrintedEvaluation):
     terminal.print('gates: with --gate none every token is let through, by no edit in particular');
     return;
   }
-  const shouldOpen = ({ kind }: PromptFirings) => kind === 'edit' || kind === 'paraphrase';
+  const shouldOpen = ({ kind }: PromptFirings) => kind !== 'neighborhood' && kind !== 'same subject';
   const told = firings.filter((prompt) => shouldOpen(prompt) || prompt.firings.length > 0);
   terminal.table(
     ['edit', 'prompt of', 'prompt', 'opened by', 'token', 'position', 'layer', 'strength'],

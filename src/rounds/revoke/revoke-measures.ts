@@ -3,6 +3,7 @@ import { type Edit, fillTemplate, type HookLayer } from '../../editing/index.js'
 import { type Drift, type EditMeasurement, mean, measureEdits } from '../../evaluation/index.js';
 import { describing, type Listener } from '../../progress.js';
 import { evaluateVersion, type HookedSubject, measureHooks } from '../evaluate-version.js';
+import { bareEdit } from '../round-edits.js';
 
 /** One edit, measured on the version before and on the one without the revoked edits. */
 export interface RevokeMeasurement {
@@ -21,7 +22,7 @@ export interface RevokeMeasurement {
 export interface RevokedEdit extends RevokeMeasurement {
   /**
    * Share of the target's tokens at which the most probable token is that of the base model: first on the edit prompt, then
-   * on each paraphrase. Where all are 1, the model answers as the base model does.
+   * on each paraphrase, the taught ones first. Where all are 1, the model answers as the base model does.
    */
   readonly agreement: readonly number[];
 }
@@ -107,8 +108,8 @@ export async function revokeMeasures(
  * target's tokens.
  */
 function asOwnNeighbour(edit: Edit): Edit {
-  const own = [fillTemplate(edit.prompt, edit.subject), ...edit.paraphrases];
-  return { ...edit, targetTrue: edit.targetNew, paraphrases: [], neighborhood: own, keep: [] };
+  const taught = [edit.prompt, ...edit.paraphrases].map((template) => fillTemplate(template, edit.subject));
+  return { ...bareEdit(edit), targetTrue: edit.targetNew, neighborhood: [...taught, ...edit.testParaphrases] };
 }
 
 /** Reliabilities are shares of a few tokens: this is less than any two of them differ by, and more than their rounding. */

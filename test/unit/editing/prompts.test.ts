@@ -53,10 +53,13 @@ describe('an edit in tokens', () => {
     id: 'e1',
     subject: 'Zoë Łódź',
     prompt: '{} speaks',
+    aliases: [],
     targetNew: 'Old Norse',
     paraphrases: [],
+    testParaphrases: [],
     neighborhood: [],
     keep: [],
+    portability: [],
   };
   const contexts = ['{}', 'The river runs. {}', 'You are $& here. {}'];
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
 import { overwrites } from '../../../src/evaluation/batch-conflicts.js';
+import { noOtherTexts } from '../../../src/evaluation/edit-record.js';
 import { type BatchReading, parseBatch, type ReadBatchOptions, readBatch } from '../../../src/evaluation/read-batch.js';
 import { batchReaderProperty } from '../../support/batch-bytes.js';
 
@@ -61,17 +62,23 @@ describe('a record that is nested too deep', () => {
 describe('our own format', () => {
   it('fills defaults, takes spaces off targets, and makes an id from the content', async () => {
     const { format, edits, rejected, linesRead } = await parse(jsonl({ ...ours, targetNew: '  Rome ' }));
-    expect(edits).toEqual([
-      { ...ours, id: expect.stringMatching(/^[0-9a-f]{12}$/), paraphrases: [], neighborhood: [], keep: [] },
-    ]);
+    expect(edits).toEqual([{ ...noOtherTexts, ...ours, id: expect.stringMatching(/^[0-9a-f]{12}$/) }]);
     expect({ format, rejected, linesRead }).toEqual({ format: 'edits', rejected: [], linesRead: 1 });
   });
 
-  it('fills the subject into paraphrases, also one that looks like a replacement pattern', async () => {
-    const { edits } = await parse(
-      jsonl({ ...ours, subject: '$& Co', paraphrases: ['{} is at', 'Where is $& Co? At'] }),
-    );
-    expect(edits[0].paraphrases).toEqual(['$& Co is at', 'Where is $& Co? At']);
+  it('fills the subject into what measures, also one that looks like a replacement pattern', async () => {
+    const testParaphrases = ['{} is at', 'Where is $& Co? At', '{} and {} are at'];
+    const portability = [{ prompt: 'The town of {} lies in', target: ' Italy ' }];
+    const { edits } = await parse(jsonl({ ...ours, subject: '$& Co', testParaphrases, portability }));
+    expect(edits[0].testParaphrases).toEqual(['$& Co is at', 'Where is $& Co? At', '$& Co and $& Co are at']);
+    expect(edits[0].portability).toEqual([{ prompt: 'The town of $& Co lies in', target: 'Italy' }]);
+  });
+
+  it('makes templates of what is taught', async () => {
+    const paraphrases = ['{} is at', 'Where is US? At', 'Is USA the US? In'];
+    const { edits } = await parse(jsonl({ ...ours, subject: 'US', aliases: [' America '], paraphrases }));
+    expect(edits[0].paraphrases).toEqual(['{} is at', 'Where is {}? At', 'Is USA the {}? In']);
+    expect(edits[0].aliases).toEqual(['America']);
   });
 
   it.each([
@@ -83,6 +90,16 @@ describe('our own format', () => {
     [{ ...ours, targetNew: null }, 'targetNew: a text of 1 to 500 characters, got null'],
     [{ ...ours, keep: ['born in'] }, 'keep[0]: exactly one {} in the place of the subject, got "born in"'],
     [{ ...ours, neighborhood: ['{} is'] }, 'neighborhood[0]: a text without {}, got "{} is"'],
+    [{ ...ours, paraphrases: ['Bo is'] }, 'paraphrases[0]: exactly one {}, or the subject "Ada", got "Bo is"'],
+    [
+      { ...ours, aliases: ['Bo'], paraphrases: ['Ada is', 'Bo is'] },
+      'paraphrases[1]: exactly one {}, or the subject "Ada", got "Bo is"',
+    ],
+    [{ ...ours, paraphrases: ['{}, {}'] }, 'paraphrases[0]: exactly one {}, or the subject "Ada", got "{}, {}"'],
+    [{ ...ours, aliases: ['{}'] }, 'aliases[0]: a text without {}, got "{}"'],
+    [{ ...ours, portability: ['x'] }, 'portability[0]: an object with prompt and target, got "x"'],
+    [{ ...ours, portability: 'x' }, 'portability: a list of at most 200 questions, got "x"'],
+    [{ ...ours, portability: [{ prompt: 'x' }] }, 'portability[0].target: a text of 1 to 500 characters, got nothing'],
     [{ ...ours, paraphrases: 'x' }, 'paraphrases: a list of at most 200 texts, got "x"'],
     [{ ...ours, paraphrases: Array(201).fill('x') }, 'paraphrases: a list of at most 200 texts, got a list of 201'],
     [{ ...ours, subject: 'A\u0007da' }, 'subject: one line without control characters, got "A\\u0007da"'],
@@ -111,14 +128,14 @@ describe('CounterFact and zsRE', () => {
     const { format, edits } = await parse(jsonl(counterfact));
     expect(format).toBe('counterfact');
     expect(edits[0]).toEqual({
+      ...noOtherTexts,
       id: 'counterfact-7',
       subject: 'Danielle Darrieux',
       prompt: 'The mother tongue of {} is',
       targetNew: 'English',
       targetTrue: 'French',
-      paraphrases: counterfact.paraphrase_prompts,
+      testParaphrases: counterfact.paraphrase_prompts,
       neighborhood: counterfact.neighborhood_prompts,
-      keep: [],
     });
   });
 
@@ -130,7 +147,7 @@ describe('CounterFact and zsRE', () => {
       prompt: 'What company made {}?',
       targetNew: 'Volkswagen Group',
       targetTrue: 'Volvo Buses',
-      paraphrases: [zsre.rephrase],
+      testParaphrases: [zsre.rephrase],
       neighborhood: ['nq question: who sang it?'],
     });
   });

@@ -7,6 +7,7 @@ const measured = (id: string, reliability = 1): EditMeasurement => ({
   id,
   reliability,
   generality: [],
+  portability: [],
   locality: [],
   sameSubjectLocality: [],
   paraphraseSuccess: [],

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { EditMeasurement } from '../../../../src/evaluation/index.js';
+import { completeEdit, type EditMeasurement } from '../../../../src/evaluation/index.js';
 import { fallenBeyond, type RevokeMeasurement } from '../../../../src/rounds/revoke/revoke-measures.js';
 
 const withReliability = (reliability: number): EditMeasurement => ({
   id: 'a',
   reliability,
   generality: [],
+  portability: [],
   locality: [],
   sameSubjectLocality: [],
   paraphraseSuccess: [],
@@ -14,7 +15,7 @@ const withReliability = (reliability: number): EditMeasurement => ({
 });
 
 const fallen = (before: number, after: number): RevokeMeasurement => ({
-  edit: { id: 'a', subject: 's', prompt: '{}', targetNew: 't', paraphrases: [], neighborhood: [], keep: [] },
+  edit: completeEdit({ id: 'a', subject: 's', prompt: '{}', targetNew: 't' }),
   before: withReliability(before),
   after: withReliability(after),
   texts: { before: '', after: '', base: '' },

@@ -153,12 +153,12 @@ describe('an edit that the model cannot take', () => {
 
   it('is measured without the texts that are too long, and says so once', async () => {
     const [first] = bundled.edits;
-    const partly = { ...first, id: 'partly', paraphrases: [long, ...first.paraphrases], neighborhood: [long] };
+    const partly = { ...first, id: 'partly', testParaphrases: [long, ...first.testParaphrases], neighborhood: [long] };
     const { measures, metrics, reportKey } = await edited(partly);
     const [{ generality, locality, leftOut }] = measures.measurements;
-    expect([generality.length, locality.length]).toEqual([first.paraphrases.length, 0]);
+    expect([generality.length, locality.length]).toEqual([first.testParaphrases.length, 0]);
     expect(leftOut).toEqual([
-      expect.stringMatching(/^paraphrases\[0\]: 1 to 512 tokens, got \d{3,}$/),
+      expect.stringMatching(/^testParaphrases\[0\]: 1 to 512 tokens, got \d{3,}$/),
       expect.stringMatching(/^neighborhood\[0\]: 1 to 512 tokens, got \d{3,}$/),
     ]);
     expect(metrics.generality).not.toBeNull();
@@ -192,7 +192,7 @@ describe('one fact in other words', () => {
     id: `${edit.id}-again`,
     prompt,
     targetNew,
-    paraphrases: [],
+    testParaphrases: [],
     neighborhood: [],
   });
 

@@ -145,7 +145,7 @@ describe("another model's objects", () => {
     const hostile = [
       editLine('../../other/model.json', { subject: '../../../models/other/latest.json' }),
       editLine('models/other/latest.json', { subject: 'models/other' }),
-      editLine('b', { targetNew: 'incoming/other/secret', paraphrases: ['models/other/model.json'] }),
+      editLine('b', { targetNew: 'incoming/other/secret', testParaphrases: ['models/other/model.json'] }),
     ];
     const objectKey = 'incoming/m/models%2Fother';
     await recording.put(objectKey, new TextEncoder().encode(`${hostile.join('\n')}\n`));

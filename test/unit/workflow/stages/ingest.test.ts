@@ -99,7 +99,7 @@ describe('ingest', () => {
 
     it('rejects those by line with both numbers, and keeps one whose measuring texts alone are too long', async () => {
       const prompt = `${long}{} lives in`;
-      const lines = [editLine('a'), editLine('b', { prompt }), editLine('c', { paraphrases: [long] })];
+      const lines = [editLine('a'), editLine('b', { prompt }), editLine('c', { testParaphrases: [long] })];
       await drop(store, 'batch.jsonl', lines);
       const { accepted, reportKey } = await ingest(store, 'incoming/m/batch.jsonl');
       expect(accepted).toBe(2);
