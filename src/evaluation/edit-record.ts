@@ -39,12 +39,14 @@ export const noOtherTexts = {
 } as const satisfies Partial<Edit>;
 
 const questionsRequirement = `a list of at most ${listLimits.portability} questions`;
-const shape = {
+const names = {
   id: textField(textRules.id).optional(),
   subject: textField(textRules.subject),
   aliases: textList(listLimits.aliases, textRules.subject),
-  prompt: textField(textRules.template),
-  targetNew: textField(textRules.target),
+};
+const promptAndTarget = { prompt: textField(textRules.template), targetNew: textField(textRules.target) };
+const questionAndAnswer = { question: textField(textRules.phrasing), answer: textField(textRules.target) };
+const others = {
   targetTrue: textField(textRules.target).optional(),
   paraphrases: textList(listLimits.paraphrases, textRules.phrasing),
   testParaphrases: textList(listLimits.testParaphrases, textRules.phrasing),
@@ -61,34 +63,52 @@ const shape = {
     .max(listLimits.portability, { error: questionsRequirement })
     .default([]),
 };
+const notBoth = z.never({ error: 'prompt and targetNew, or question and answer, not both' }).optional();
+
+const promptForm = z
+  .strictObject({ ...names, ...promptAndTarget, ...others })
+  .transform((record, context) => fieldsOf(record, context));
+const questionForm = z
+  .strictObject({ ...names, ...questionAndAnswer, ...others, prompt: notBoth, targetNew: notBoth })
+  .transform(({ question, answer, prompt: _, targetNew: __, ...record }, context) => {
+    const prompt = templateOf(question, record.subject, ['question'], context);
+    return fieldsOf({ ...record, prompt, targetNew: answer }, context);
+  });
 
 /** Fields of our own format. An unknown one is refused, so that a misspelt field is not silently ignored. */
-export const editFieldNames = Object.keys(shape);
+export const editFieldNames = Object.keys({ ...names, ...promptAndTarget, ...questionAndAnswer, ...others });
 
 /**
- * Schema of a line of our own format. Taught phrasings become templates; in those that measure, and in questions, `{}` is
- * filled in.
+ * Schema of a line of our own format, with `prompt` and `targetNew` or with `question` and `answer`. The question and the
+ * taught phrasings become templates; in the texts that measure, `{}` is filled in.
  */
-export const editRecord = z.strictObject(shape).transform(({ id, targetTrue, ...record }, context): EditFields => {
+export function editRecordSchema(record: object): z.ZodType<EditFields> {
+  return 'question' in record || 'answer' in record ? questionForm : promptForm;
+}
+
+type ReadFields = z.infer<z.ZodObject<typeof names & typeof promptAndTarget & typeof others>>;
+
+function fieldsOf({ id, targetTrue, ...record }: ReadFields, context: z.RefinementCtx): EditFields {
   const { subject } = record;
   const filled = (text: string) => text.replaceAll('{}', () => subject);
-  const paraphrases = record.paraphrases.map((text, i) => {
-    const template = asTemplate(text, subject);
-    if (template === undefined) {
-      const message = `exactly one {}, or the subject ${describeInput(subject)}`;
-      context.issues.push({ code: 'custom', path: ['paraphrases', i], message, input: text });
-    }
-    return template ?? text;
-  });
   return {
     ...record,
-    paraphrases,
+    paraphrases: record.paraphrases.map((text, i) => templateOf(text, subject, ['paraphrases', i], context)),
     testParaphrases: record.testParaphrases.map(filled),
     portability: record.portability.map(({ prompt, target }) => ({ prompt: filled(prompt), target })),
     ...(id !== undefined && { id }),
     ...(targetTrue !== undefined && { targetTrue }),
   };
-});
+}
+
+/** A field's text as a template. If it cannot be one, that is an issue of the record. */
+function templateOf(text: string, subject: string, path: readonly PropertyKey[], context: z.RefinementCtx): string {
+  const template = asTemplate(text, subject);
+  if (template !== undefined) return template;
+  const message = `exactly one {}, or the subject ${describeInput(subject)}`;
+  context.issues.push({ code: 'custom', path: [...path], message, input: text });
+  return z.NEVER;
+}
 
 /** The default id of an edit: the first 12 hex digits of the SHA-256 of its subject, prompt and new target. */
 export function contentId(edit: Pick<Edit, 'subject' | 'prompt' | 'targetNew'>): string {

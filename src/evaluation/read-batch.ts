@@ -7,7 +7,7 @@ import { resolveConflicts } from './batch-conflicts.js';
 import { asChunks, byteLines, isBlankByte, type LineProgress, readChunks, startsWithBom } from './byte-lines.js';
 import { counterfactRecord } from './counterfact-record.js';
 import { decodeLine, excerptOf } from './decode-line.js';
-import { contentId, type EditFields, editFieldNames, editRecord } from './edit-record.js';
+import { contentId, type EditFields, editFieldNames, editRecordSchema } from './edit-record.js';
 import { type ArrayElement, jsonElements } from './json-elements.js';
 import { describeInput, reasonOf } from './record-reason.js';
 import { zsreRecord } from './zsre-record.js';
@@ -51,11 +51,16 @@ interface LineCandidate extends Omit<RejectedLine, 'reason'> {
 }
 
 const SNIFF_BYTES = 65_536;
-const formatNames = { edits: 'hookline', counterfact: 'CounterFact', zsre: 'zsRE' } as const;
-const schemas = { edits: editRecord, counterfact: counterfactRecord, zsre: zsreRecord } as const satisfies Record<
-  BatchFormat,
-  z.ZodType<EditFields>
->;
+const recordNames = {
+  edits: 'a hookline record',
+  counterfact: 'a CounterFact record',
+  zsre: 'a zsRE record',
+} as const;
+const schemaOf: Record<BatchFormat, (record: object) => z.ZodType<EditFields>> = {
+  edits: editRecordSchema,
+  counterfact: () => counterfactRecord,
+  zsre: () => zsreRecord,
+};
 const optionsSchema = z.strictObject({
   limit: z.int().min(1).optional(),
   offset: z.int().min(0).optional(),
@@ -176,9 +181,9 @@ function parseRecord(raw: ArrayElement, known: BatchFormat | undefined): Outcome
   const apparent = apparentFormat(parsed.record);
   const format = known ?? apparent;
   if (format !== apparent && apparent !== 'edits') {
-    return { reason: `a ${formatNames[format]} record as before, got a ${formatNames[apparent]} record` };
+    return { reason: `${recordNames[format]} as before, got ${recordNames[apparent]}` };
   }
-  const result = schemas[format].safeParse(parsed.record);
+  const result = schemaOf[format](parsed.record).safeParse(parsed.record);
   if (!result.success) return { reason: reasonOf(result.error, parsed.record, editFieldNames) };
   return { format, edit: { ...result.data, id: result.data.id ?? contentId(result.data) } };
 }

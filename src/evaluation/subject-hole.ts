@@ -1,20 +1,58 @@
-/** @file Templates from texts in which the subject is written out. */
+/** @file Texts in which a subject is written out, and their templates. */
+
+/** Scripts whose words are not set apart by blanks: beside their characters a word may begin or end anywhere. */
+const unspaced = ['Han', 'Hiragana', 'Katakana', 'Thai', 'Lao', 'Khmer', 'Myanmar']
+  .map((script) => `\\p{Script=${script}}`)
+  .join('');
+const wordPart = `(?![${unspaced}])[\\p{L}\\p{M}\\p{N}]`;
+const endsInWord = new RegExp(`${wordPart}$`, 'u');
+const beginsInWord = new RegExp(`^${wordPart}`, 'u');
+
+/** Whether upper and lower case must agree. */
+export type LetterCase = 'exact' | 'any';
 
 /** The text with `{}` in place of the subject: where it first occurs as whole words, else where it first occurs. */
-export function withHole(text: string, subject: string): string | undefined {
-  const isWordPart = (character: string | undefined) => character !== undefined && /[\p{L}\p{N}]/u.test(character);
-  const first = text.indexOf(subject);
-  if (first < 0) return undefined;
-  let index = first;
-  while (index >= 0 && (isWordPart(text[index - 1]) || isWordPart(text[index + subject.length]))) {
-    index = text.indexOf(subject, index + 1);
-  }
-  const place = index < 0 ? first : index;
-  return `${text.slice(0, place)}{}${text.slice(place + subject.length)}`;
+export function withHole(text: string, subject: string, letterCase: LetterCase = 'exact'): string | undefined {
+  const all = placesOf(subject, text, letterCase);
+  const [first] = all;
+  const place = all.find(isWholeWords(text)) ?? first;
+  return place && `${text.slice(0, place.start)}{}${text.slice(place.end)}`;
 }
 
-/** The text if it holds exactly one `{}`; if it holds none, see {@link withHole}. Undefined if there is no template. */
-export function asTemplate(text: string, subject: string): string | undefined {
+/**
+ * The text if it holds exactly one `{}`; if it holds none, see {@link withHole}. Undefined if there is no template.
+ *
+ * @param letterCase with `any`, a subject in other letters is taken where it does not occur in its own
+ */
+export function asTemplate(text: string, subject: string, letterCase: LetterCase = 'exact'): string | undefined {
   const holes = text.split('{}').length - 1;
-  return holes === 0 ? withHole(text, subject) : holes === 1 ? text : undefined;
+  if (holes > 0) return holes === 1 ? text : undefined;
+  return withHole(text, subject) ?? withHole(text, subject, letterCase);
 }
+
+/** Whether a text names the subject as whole words, in letters of any case. */
+export const namesSubject = (text: string, subject: string): boolean =>
+  placesOf(subject, text, 'any').some(isWholeWords(text));
+
+/** A part of a text, `end` excluded. */
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
+function placesOf(subject: string, text: string, letterCase: LetterCase): Place[] {
+  const literally = subject.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  const pattern = new RegExp(literally, letterCase === 'any' ? 'giu' : 'gu');
+  const places: Place[] = [];
+  for (let found = pattern.exec(text); found !== null; found = pattern.exec(text)) {
+    places.push({ start: found.index, end: found.index + found[0].length });
+    // Into the middle of a character the pattern would step back.
+    pattern.lastIndex = found.index + (text.codePointAt(found.index)! > 0xffff ? 2 : 1);
+  }
+  return places;
+}
+
+const isWholeWords =
+  (text: string) =>
+  ({ start, end }: Place): boolean =>
+    !endsInWord.test(text.slice(Math.max(0, start - 2), start)) && !beginsInWord.test(text.slice(end, end + 2));

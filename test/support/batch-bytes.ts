@@ -31,7 +31,8 @@ const zsre = {
 };
 
 const good = [
-  jsonl(ours, { ...ours, subject: 'Bo', keep: ['{} is'] }),
+  jsonl(ours, { ...ours, subject: 'Bo', keep: ['{} is'], paraphrases: ['Bo is'], portability: [] }),
+  jsonl({ subject: 'Ada', question: 'Where does Ada live?', answer: 'Rome', aliases: ['Countess'] }),
   jsonl(ours, { ...ours, targetNew: 'Oslo' }, { ...ours, subject: 'Cy', id: 'a' }, { ...ours, subject: 'Di', id: 'a' }),
   jsonl(counterfact),
   jsonl(zsre, zsre),

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../../src/errors.js';
 import { overwrites } from '../../../src/evaluation/batch-conflicts.js';
-import { noOtherTexts } from '../../../src/evaluation/edit-record.js';
+import { contentId, noOtherTexts } from '../../../src/evaluation/edit-record.js';
 import { type BatchReading, parseBatch, type ReadBatchOptions, readBatch } from '../../../src/evaluation/read-batch.js';
 import { batchReaderProperty } from '../../support/batch-bytes.js';
 
@@ -108,6 +108,35 @@ describe('our own format', () => {
     [{ ...ours, id: 5 }, 'id: a text of 1 to 100 characters, got the number 5'],
   ])('names the field, the requirement and the value: %#', async (record, reason) => {
     expect(await only(jsonl(record))).toBe(reason);
+  });
+
+  describe('with question and answer', () => {
+    const asked = { subject: 'Ada', question: 'Where does Ada work?', answer: ' Rome ', targetTrue: 'Oslo' };
+    it('is the edit of that template and target', async () => {
+      const { format, edits } = await parse(jsonl(asked, { ...asked, subject: 'Bo', question: 'Where is {}?' }));
+      expect(format).toBe('edits');
+      expect(edits[0]).toEqual({
+        ...noOtherTexts,
+        id: contentId({ subject: 'Ada', prompt: 'Where does {} work?', targetNew: 'Rome' }),
+        subject: 'Ada',
+        prompt: 'Where does {} work?',
+        targetNew: 'Rome',
+        targetTrue: 'Oslo',
+      });
+      expect(edits[1].prompt).toBe('Where is {}?');
+    });
+
+    const both = 'prompt and targetNew, or question and answer, not both';
+    it.each([
+      [{ ...asked, question: 'Where is she?' }, 'question: exactly one {}, or the subject "Ada", got "Where is she?"'],
+      [{ ...asked, answer: undefined }, 'answer: a text of 1 to 500 characters, got nothing'],
+      [{ ...asked, question: undefined }, 'question: a text of 1 to 4000 characters, got nothing'],
+      [{ ...asked, prompt: '{} is in' }, `prompt: ${both}, got "{} is in"`],
+      [{ ...ours, ...asked }, `prompt: ${both}, got "{} works in"; targetNew: ${both}, got "Rome"`],
+      [{ ...asked, Keep: [] }, 'unknown field "Keep", did you mean keep?'],
+    ])('names what is wrong: %#', async (record, reason) => {
+      expect(await only(jsonl(record))).toBe(reason);
+    });
   });
 
   it('names an over-long value by its beginning and length', async () => {

@@ -41,6 +41,28 @@ describe('a published version', () => {
     expect(summary.reliability).toBe(1);
   });
 
+  it('measures what follows, and counts no taught phrasing as generality', async () => {
+    const [edit] = bundled.edits;
+    const prompt = edit.prompt.replace('{}', edit.subject);
+    const asked = {
+      ...edit,
+      paraphrases: [edit.prompt],
+      testParaphrases: [],
+      portability: [
+        { prompt, target: edit.targetNew },
+        { prompt, target: edit.targetTrue! },
+      ],
+    };
+    const { measurements, summary } = await evaluateVersion(subject, [asked], []);
+    expect(measurements[0]).toMatchObject({
+      reliability: 1,
+      generality: [],
+      paraphraseSuccess: [],
+      portability: [1, 0],
+    });
+    expect(summary).toMatchObject({ generality: null, paraphraseSuccess: null, portability: 0.5 });
+  });
+
   it('leaves edits alone that it does not hold', async () => {
     const other = await evaluateVersion(subject, bundled.edits.slice(3), []);
     expect(other).toMatchObject({
