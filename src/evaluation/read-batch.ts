@@ -1,4 +1,4 @@
-/** @file Reads batches of edits: our JSONL, CounterFact and zsRE, as JSONL or as one JSON array. */
+/** @file Reads batches of edits: our JSONL, CounterFact, zsRE and EasyEdit's, as JSONL or as one JSON array. */
 import { z } from 'zod';
 import type { Edit } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
@@ -7,13 +7,14 @@ import { resolveConflicts } from './batch-conflicts.js';
 import { asChunks, byteLines, isBlankByte, type LineProgress, readChunks, startsWithBom } from './byte-lines.js';
 import { counterfactRecord } from './counterfact-record.js';
 import { decodeLine, excerptOf } from './decode-line.js';
+import { easyeditRecord, isEasyedit } from './easyedit-record.js';
 import { contentId, type EditFields, editFieldNames, editRecordSchema } from './edit-record.js';
 import { type ArrayElement, jsonElements } from './json-elements.js';
 import { describeInput, reasonOf } from './record-reason.js';
 import { zsreRecord } from './zsre-record.js';
 
 /** The form of the edits in a batch file. */
-export type BatchFormat = 'edits' | 'counterfact' | 'zsre';
+export type BatchFormat = 'edits' | 'counterfact' | 'zsre' | 'easyedit';
 
 /** Which part of a file to read, and how. */
 export interface ReadBatchOptions {
@@ -55,16 +56,18 @@ const recordNames = {
   edits: 'a hookline record',
   counterfact: 'a CounterFact record',
   zsre: 'a zsRE record',
+  easyedit: 'an EasyEdit record',
 } as const;
 const schemaOf: Record<BatchFormat, (record: object) => z.ZodType<EditFields>> = {
   edits: editRecordSchema,
   counterfact: () => counterfactRecord,
   zsre: () => zsreRecord,
+  easyedit: () => easyeditRecord,
 };
 const optionsSchema = z.strictObject({
   limit: z.int().min(1).optional(),
   offset: z.int().min(0).optional(),
-  format: z.enum(['auto', 'edits', 'counterfact', 'zsre']).optional(),
+  format: z.enum(['auto', 'edits', 'counterfact', 'zsre', 'easyedit']).optional(),
 });
 
 /**
@@ -190,7 +193,8 @@ function parseRecord(raw: ArrayElement, known: BatchFormat | undefined): Outcome
 
 function apparentFormat(record: object): BatchFormat {
   if ('requested_rewrite' in record) return 'counterfact';
-  return 'src' in record && 'alt' in record ? 'zsre' : 'edits';
+  if ('src' in record && 'alt' in record) return 'zsre';
+  return isEasyedit(record) ? 'easyedit' : 'edits';
 }
 
 function parseObject(text: string): { readonly record: object } | { readonly reason: string } {

@@ -30,12 +30,24 @@ const zsre = {
   loc_ans: 'she',
 };
 
+const easyedit = {
+  case_id: 7,
+  subject: 'Loire Bridge',
+  prompt: 'The architect of Loire Bridge is',
+  target_new: { str: 'Mira Solano' },
+  ground_truth: [['Jean Petit']],
+  rephrase_prompt: 'Loire Bridge was designed by',
+  locality: { near: [{ prompt: 'The architect of Harbour Tower is' }] },
+  portability: { far: [{ prompt: 'The architect was born in', ground_truth: [['Rome']] }] },
+};
+
 const good = [
   jsonl(ours, { ...ours, subject: 'Bo', keep: ['{} is'], paraphrases: ['Bo is'], portability: [] }),
   jsonl({ subject: 'Ada', question: 'Where does Ada live?', answer: 'Rome', aliases: ['Countess'] }),
   jsonl(ours, { ...ours, targetNew: 'Oslo' }, { ...ours, subject: 'Cy', id: 'a' }, { ...ours, subject: 'Di', id: 'a' }),
   jsonl(counterfact),
   jsonl(zsre, zsre),
+  jsonl(easyedit, { ...easyedit, case_id: 8, subject: 'loire' }),
   JSON.stringify([zsre, counterfact], null, 1),
 ];
 
