@@ -2,20 +2,23 @@
 
     handle = attach(model, "version/current")   # a folder with manifest.json and the files at the keys it names
     model.generate(...)                         # edited
-    handle.last_firings                         # which edits opened their gates, at which token, how strongly
+    handle.last_firings                         # whose edits opened a gate, at which token, how strongly
     handle.remove()                             # the base model again
 
     python hookline_hooks.py <model directory> <version folder> "The Eiffel Tower is in"
 
 A hooked layer answers `W k + b + dW k` to a token whose key k is an edited key, and `W k + b` to all others. With the
-metric P0 (inverse second moment of ordinary keys), the keys K of all edits and their targets V, the files hold
+metric P0 (inverse second moment of ordinary keys), the keys K of all rows and their targets V, the files hold
 
-    E = K' P0 [edits, dInner],   V [edits, dModel],   gram = K' P0 K [edits, edits],   Q with |Q k|^2 ~ k' P0 k,
+    E = K' P0 [rows, dInner],   V [rows, dModel],   gram = K' P0 K [rows, rows],   Q with |Q k|^2 ~ k' P0 k,
 
-and the weight change is dW = A E with A = V' (lambda I + gram)^-1; behind the gate `nearest` the edit e that opens it says
-v_e (E k)_e / gram_ee instead, by itself. The gate of edit e at key k is the whitened cosine
+and the weight change is dW = A E with A = V' (lambda I + gram)^-1; behind the gate `nearest` the row e that opens it says
+v_e (E k)_e / gram_ee instead, by itself. The gate of row e at key k is the whitened cosine
 s_e(k) = (E k)_e / (sqrt(gram_ee) |Q k|); a token is edited where s_e(k) >= tau_e for some e. The gate sees one token at a
 time, so batches, padding and key/value caches change nothing.
+
+A row belongs to a subject's memory, which has a row for each kind of the subject's forms. All of them say all edits of the
+subject.
 """
 import argparse
 import hashlib
@@ -39,14 +42,27 @@ class HookError(Exception):
 
 
 @dataclass
-class LayerEdits:
-    """The edits of one layer, float64, a row for each."""
+class LayerRows:
+    """The rows of one layer, float64."""
 
-    whitened_keys: np.ndarray  # E [edits, dInner]
-    targets: np.ndarray  # V [edits, dModel]
-    gram: np.ndarray  # [edits, edits]
-    thresholds: np.ndarray  # tau [edits]
+    whitened_keys: np.ndarray  # E [rows, dInner]
+    targets: np.ndarray  # V [rows, dModel]
+    gram: np.ndarray  # [rows, rows]
+    thresholds: np.ndarray  # tau [rows]
     sketch: np.ndarray | None = None  # Q [sketchRank, dInner]
+
+
+def memory_of(edit: dict) -> str:
+    """The memory that says an edit. Before 0.2 every edit had a row of its own, under its own id."""
+    return edit.get("memory", edit["id"])
+
+
+@dataclass
+class RowEdits:
+    """What a row says: a subject, and the active edits of its memory."""
+
+    subject: str
+    edit_ids: list[str]
 
 
 class Version:
@@ -58,9 +74,9 @@ class Version:
         if manifest["schemaVersion"] != 1 or manifest["gate"]["kind"] not in ("key", "nearest"):
             raise HookError(f"manifest: schema version 1 and the gate key or nearest, got {manifest['gate']['kind']}")
         d_inner, d_model = manifest["dInner"], manifest["dModel"]
-        self.edit_ids: list[str] = []
+        self.row_ids: list[str] = []  # the memory of each row
         self.layers = {
-            layer: LayerEdits(np.zeros((0, d_inner)), np.zeros((0, d_model)), np.zeros((0, 0)), np.zeros(0))
+            layer: LayerRows(np.zeros((0, d_inner)), np.zeros((0, d_model)), np.zeros((0, 0)), np.zeros(0))
             for layer in manifest["layers"]
         }
         for key, sha256 in ((segment["key"], segment["sha256"]) for segment in manifest["segments"]):
@@ -70,25 +86,30 @@ class Version:
             if (digest := hashlib.sha256(data).hexdigest()) != sha256:
                 raise HookError(f"{key}: SHA-256 {sha256}, got {digest}")
             self.replay(data, key)
-        active = {edit["id"] for edit in manifest["edits"] if edit["status"] == "active"}
-        if active != set(self.edit_ids):
-            raise HookError(f"hooks: those of {len(active)} active edits, got {len(self.edit_ids)} others")
+        said: dict[str, RowEdits] = {}
+        for edit in (edit for edit in manifest["edits"] if edit["status"] == "active"):
+            said.setdefault(memory_of(edit), RowEdits(edit["subject"], [])).edit_ids.append(edit["id"])
+        if missing := set(said) - set(self.row_ids):
+            raise HookError(f"hooks: rows of the {len(said)} memories of active edits, got none of {min(missing)}")
+        if strange := set(self.row_ids) - set(said):
+            raise HookError(f"hooks: rows of the {len(said)} memories of active edits, got rows of {min(strange)}")
+        self.rows = [said[row_id] for row_id in self.row_ids]
 
     def replay(self, data: bytes, name: str) -> None:
-        """Drops the edits that a segment takes back, and appends those that it adds."""
+        """Drops the rows of memories that a segment takes back, and appends those that it adds."""
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         if header["format"] != "hookline-segment" or header["formatVersion"] not in ("1", "2"):
             raise HookError(f"{name}: a hook segment of format version 1 or 2, got {header}")
         tensors = safetensors.numpy.load(data)
         removed, added = set(json.loads(header["removedIds"])), json.loads(header["addedIds"])
-        stays = np.array([edit_id not in removed for edit_id in self.edit_ids], bool)
-        self.edit_ids = [edit_id for edit_id in self.edit_ids if edit_id not in removed] + added
+        stays = np.array([row_id not in removed for row_id in self.row_ids], bool)
+        self.row_ids = [row_id for row_id in self.row_ids if row_id not in removed] + added
         for layer, before in self.layers.items():
             gram = before.gram[np.ix_(stays, stays)]
             rows = gram_rows(tensors, layer, len(added))  # [new, previous + new]
-            if rows.shape[1] != len(self.edit_ids):
-                raise HookError(f"{name}: gram rows of {len(self.edit_ids)} edits, got {rows.shape[1]}")
-            self.layers[layer] = LayerEdits(
+            if rows.shape[1] != len(self.row_ids):
+                raise HookError(f"{name}: gram rows of {len(self.row_ids)} numbers, got {rows.shape[1]}")
+            self.layers[layer] = LayerRows(
                 np.vstack([before.whitened_keys[stays], decode_rows(tensors, f"{layer}.whitenedKeys")]),
                 np.vstack([before.targets[stays], decode_rows(tensors, f"{layer}.targets")]),
                 np.vstack([np.hstack([gram, rows[:, : len(gram)].T]), rows]),
@@ -97,10 +118,10 @@ class Version:
             )
 
     def values(self, layer: int) -> np.ndarray:
-        """A [dModel, edits] = V' (lambda I + gram)^-1 with lambda = momentWeight * dInner."""
-        edits = self.layers[layer]
+        """A [dModel, rows] = V' (lambda I + gram)^-1 with lambda = momentWeight * dInner."""
+        rows = self.layers[layer]
         ridge = self.manifest["hyperparameters"]["momentWeight"] * self.manifest["dInner"]
-        return np.linalg.solve(edits.gram + ridge * np.eye(len(edits.gram)), edits.targets).T
+        return np.linalg.solve(rows.gram + ridge * np.eye(len(rows.gram)), rows.targets).T
 
 
 def decode_rows(tensors: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -138,12 +159,13 @@ def model_digest(directory: str | Path) -> str:
 
 @dataclass
 class Firing:
-    """A gate that opened: on which layer, sequence and position (padding counts), by which edit."""
+    """A gate that opened: on which layer, sequence and position (padding counts), by whose edits."""
 
     layer: int
     batch: int
     token: int
-    edit_id: str
+    subject: str
+    edit_ids: list[str]  # all active edits of the subject
     strength: float  # the strongest whitened cosine
 
 
@@ -176,31 +198,32 @@ def attach(model: torch.nn.Module, folder: str | Path, model_directory: str | Pa
         raise HookError(f"model: down-projections of layers {sorted(missing)}, got layers {sorted(places)}")
     handle = Handle()
     handle.hooks.append(model.register_forward_pre_hook(handle.begin_pass, with_kwargs=True))
-    for layer in version.layers if version.edit_ids else []:
+    for layer in version.layers if version.row_ids else []:
         handle.hooks.append(places[layer].register_forward_hook(layer_hook(version, layer, handle)))
     return handle
 
 
 def layer_hook(version: Version, layer: int, handle: Handle):
-    edits, squares = version.layers[layer], np.diag(version.layers[layer].gram)
+    rows, squares = version.layers[layer], np.diag(version.layers[layer].gram)
     is_alone = version.manifest["gate"]["kind"] == "nearest"
-    values = (edits.targets / squares[:, None]).T if is_alone else version.values(layer)
-    parts = (edits.whitened_keys, values, edits.sketch, np.sqrt(squares), edits.thresholds)
+    values = (rows.targets / squares[:, None]).T if is_alone else version.values(layer)
+    parts = (rows.whitened_keys, values, rows.sketch, np.sqrt(squares), rows.thresholds)
     tensors = [torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts]
 
     def hook(_module: torch.nn.Module, args: tuple, output: torch.Tensor) -> torch.Tensor:
         tensors[:] = [tensor.to(output.device) for tensor in tensors]
         whitened_keys, values, sketch, norms, thresholds = tensors
         keys = args[0].float()  # [batch, tokens, dInner]
-        response = keys @ whitened_keys.T  # E k [batch, tokens, edits]
+        response = keys @ whitened_keys.T  # E k [batch, tokens, rows]
         key_norms = (keys @ sketch.T).norm(dim=-1, keepdim=True).clamp_min(1e-30)
         similarity = response / (key_norms * norms)
-        margin, edit = (similarity - thresholds).max(dim=-1)
+        margin, nearest = (similarity - thresholds).max(dim=-1)
         for batch, token in (margin >= 0).nonzero().tolist():
-            edit_id, strength = version.edit_ids[edit[batch, token]], similarity[batch, token].max().item()
-            handle.last_firings.append(Firing(layer, batch, handle.past_tokens + token, edit_id, strength))
+            row, strength = version.rows[nearest[batch, token]], similarity[batch, token].max().item()
+            place = (layer, batch, handle.past_tokens + token)
+            handle.last_firings.append(Firing(*place, row.subject, row.edit_ids, strength))
         if is_alone:
-            response = torch.zeros_like(response).scatter(-1, edit[..., None], response.gather(-1, edit[..., None]))
+            response = torch.zeros_like(response).scatter(-1, nearest[..., None], response.gather(-1, nearest[..., None]))
         edited = (output.float() + response @ values.T).to(output.dtype)
         return torch.where((margin >= 0)[..., None], edited, output)
 
@@ -229,7 +252,8 @@ def main() -> None:
     handle = attach(model, options.version, options.model)
     print("edited:", answer())
     for firing in handle.last_firings:
-        print(f"  edit {firing.edit_id} at token {firing.token}, layer {firing.layer}, strength {firing.strength:.2f}")
+        edits = ", ".join(firing.edit_ids)
+        print(f"  {firing.subject} ({edits}) at token {firing.token}, layer {firing.layer}, strength {firing.strength:.2f}")
 
 
 if __name__ == "__main__":

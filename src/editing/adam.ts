@@ -33,9 +33,14 @@ export class Adam {
       const scale = Math.sqrt(this.#square[i] / squareCorrection) + 1e-8;
       this.parameters[i] -= (this.#learningRate * (this.#mean[i] / meanCorrection)) / scale;
     }
-    const norm = euclideanNorm(this.parameters);
-    if (norm > this.#radius) for (let i = 0; i < this.parameters.length; i++) this.parameters[i] *= this.#radius / norm;
+    projectInto(this.parameters, this.#radius);
   }
+}
+
+/** Scales a vector that is longer than a radius to that length, in place. */
+export function projectInto(x: Float64Array, radius: number): void {
+  const norm = euclideanNorm(x);
+  if (norm > radius) for (let i = 0; i < x.length; i++) x[i] *= radius / norm;
 }
 
 /** `|x|₂` */

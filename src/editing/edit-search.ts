@@ -1,54 +1,64 @@
-/** @file The steps of value searches, each edit's on its own. */
+/** @file The steps of value searches, each subject's on its own. */
 import { Adam, euclideanNorm } from './adam.js';
 import type { Hyperparameters } from './hyperparameters.js';
+import type { ObjectivePart } from './objective-sequence.js';
+import { PolyakDescent } from './polyak.js';
 import type { ObjectiveEvaluation, ValueObjective } from './value-objective.js';
 
-/** What the search found for one edit. */
+/** What the search found for one subject. */
 export interface ValueTarget {
   readonly id: string;
-  /** `z* = z + delta`: float64 [dModel]. */
-  readonly target: Float64Array;
-  /** z, the block-L output at the subject of the bare prompt: float64 [dModel]. */
-  readonly initial: Float64Array;
-  /** Loss at each evaluation, over the templates that it looked at. */
+  /** delta, what is added to the block-L output at the subject: float64 [dModel]. */
+  readonly delta: Float64Array;
+  /** Loss at each evaluation, over the sequences that it looked at. */
   readonly losses: readonly number[];
-  /** Mean negative log-probability of the target at the end; NaN if a loss was no number. */
+  /** Mean negative log-probability of the targets at the end; NaN if a loss was no number. */
   readonly nll: number;
-  /** Whether at the end every target token is the most probable one in every template. */
+  /** Whether at the end every target token is the most probable one in every text. */
   readonly hit: boolean;
 }
+
+/** A search, and the parts of its objective that it looks at in turn. */
+export interface PartedSearch {
+  readonly search: SubjectSearch;
+  readonly parts: readonly ObjectivePart[];
+}
+
+/** Most objectives of the same searches that are kept ready. */
+const keptObjectives = 32;
 
 /**
  * Lets every search step, on the parts of the objective in turn, until all are done, or until a loss is no number.
  *
- * @param atZero the evaluation of the whole objective at the start
+ * @param whole the objective of all searches
+ * @param atZero its evaluation at the start
  * @returns whether all losses were numbers
  */
 export async function descend(
-  parts: readonly ValueObjective[],
-  searches: readonly EditSearch[],
+  whole: ValueObjective,
+  searches: readonly PartedSearch[],
   atZero: ObjectiveEvaluation,
-  onStep: (activeEdits: number) => void,
+  onStep: (activeSubjects: number) => void,
 ): Promise<boolean> {
-  let active = searches.map((_, e) => e);
-  searches.forEach((search, e) => {
+  let active = searches;
+  searches.forEach(({ search, parts }, e) => {
     search.look(atZero, e, parts.length);
   });
   if (!areNumbers(atZero)) return false;
-  const partsOfActive = new Map<number, ValueObjective>();
+  const ready = new Map<string, ValueObjective>();
   for (let turn = 0; ; turn++) {
-    const goOn = active.filter((e) => !searches[e].isDone);
-    if (goOn.length < active.length) partsOfActive.clear();
+    const goOn = active.filter(({ search }) => !search.isDone);
+    if (goOn.length < active.length) ready.clear();
     active = goOn;
     onStep(active.length);
     if (active.length === 0) return true;
-    const part = turn % parts.length;
-    const isWhole = active.length === searches.length;
-    const objective = isWhole ? parts[part] : (partsOfActive.get(part) ?? parts[part].select(active));
-    partsOfActive.set(part, objective);
-    const evaluation = await objective.evaluate(active.map((e) => searches[e].delta));
-    active.forEach((e, i) => {
-      searches[e].look(evaluation, i, 1);
+    const chosen = active.map(({ parts }) => turn % parts.length);
+    const name = chosen.join(' ');
+    const objective = ready.get(name) ?? whole.select(active.map(({ parts }, i) => parts[chosen[i]]));
+    if (ready.size < keptObjectives) ready.set(name, objective);
+    const evaluation = await objective.evaluate(active.map(({ search }) => search.delta));
+    active.forEach(({ search }, i) => {
+      search.look(evaluation, i, 1);
     });
     if (!areNumbers(evaluation)) return false;
   }
@@ -60,9 +70,11 @@ const areNumbers = ({ nll, keptLoss }: ObjectiveEvaluation): boolean =>
 /** Below this a loss is only float32 rounding, and its logarithm is not descended further. */
 const smallestLoss = 1e-6;
 
-/** The course of one edit's search. */
-export class EditSearch {
-  readonly #adam: Adam;
+/** The course of one subject's search. */
+export class SubjectSearch {
+  /** float64 [dModel]. */
+  readonly delta: Float64Array;
+  readonly #descend: (gradient: Float64Array, loss: number) => void;
   readonly #norm: number;
   readonly #losses: number[] = [];
   #steps = 0;
@@ -70,22 +82,21 @@ export class EditSearch {
   #seen: number[] = [];
   #hit = true;
   readonly #id: string;
-  readonly #initial: Float64Array;
   readonly #parts: number;
   readonly #settings: Hyperparameters;
 
-  constructor(id: string, initial: Float64Array, parts: number, settings: Hyperparameters) {
+  /**
+   * @param dModel length of delta
+   * @param norm   |z|: delta is bounded by a multiple of it
+   * @param parts  how many parts the objective is looked at in
+   */
+  constructor(id: string, dModel: number, norm: number, parts: number, settings: Hyperparameters) {
     this.#id = id;
-    this.#initial = initial;
     this.#parts = parts;
     this.#settings = settings;
-    this.#norm = euclideanNorm(initial);
-    const delta = new Float64Array(initial.length);
-    this.#adam = new Adam(delta, settings.learningRate, settings.clampNormFactor * this.#norm);
-  }
-
-  get delta(): Float64Array {
-    return this.#adam.parameters;
+    this.#norm = norm;
+    this.delta = new Float64Array(dModel);
+    this.#descend = descentOf(this.delta, norm, settings);
   }
 
   /** Whether every part has been evaluated since the last step. */
@@ -98,27 +109,43 @@ export class EditSearch {
    * left.
    */
   look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
-    const { weightDecay, stopLoss, steps } = this.#settings;
+    const { weightDecay, stopLoss, stopKept, steps } = this.#settings;
     const length = euclideanNorm(this.delta);
     const loss = nll[entry] + keptLoss[entry] + (weightDecay * length) / this.#norm ** 2;
     this.#losses.push(loss);
     this.#seen.push(...new Array<number>(parts).fill(nll[entry]));
     this.#hit &&= hits[entry];
-    const isWellHere = hits[entry] && kept[entry] && nll[entry] < stopLoss;
+    const isWellHere = hits[entry] && kept[entry] >= stopKept && nll[entry] < stopLoss;
     if (isWellHere || this.#steps >= steps) return;
     // The gradient of the weight decay: `weightDecay * delta / (|delta| |z|²)`, 0 at `delta = 0`.
     const decay = length === 0 ? 0 : weightDecay / (length * this.#norm ** 2);
-    const scale = this.#settings.descent === 'loss' ? 1 : 1 / Math.max(loss, smallestLoss);
-    this.#adam.step(Float64Array.from(gradients[entry], (g, i) => scale * (g + decay * this.delta[i])));
+    const gradient = Float64Array.from(gradients[entry], (g, i) => g + decay * this.delta[i]);
+    this.#descend(gradient, loss);
     this.#steps++;
     this.#seen = [];
     this.#hit = true;
   }
 
   result(): ValueTarget {
-    const target = this.#initial.map((z, i) => z + this.delta[i]);
     const isOfNumbers = this.#losses.every((loss) => Number.isFinite(loss));
     const nll = isOfNumbers ? this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts : Number.NaN;
-    return { id: this.#id, target, initial: this.#initial, losses: this.#losses, nll, hit: this.#hit };
+    return { id: this.#id, delta: this.delta.slice(), losses: this.#losses, nll, hit: this.#hit };
   }
+}
+
+/** One step of the descent that the settings name. */
+function descentOf(
+  delta: Float64Array,
+  norm: number,
+  { descent, learningRate, longestStep, clampNormFactor }: Hyperparameters,
+): (gradient: Float64Array, loss: number) => void {
+  const radius = clampNormFactor * norm;
+  if (descent === 'polyak') {
+    const polyak = new PolyakDescent(delta, longestStep * norm, radius);
+    return (gradient, loss) => polyak.step(gradient, loss);
+  }
+  const adam = new Adam(delta, learningRate, radius);
+  if (descent === 'loss') return (gradient) => adam.step(gradient);
+  // The gradient of the logarithm.
+  return (gradient, loss) => adam.step(gradient.map((g) => g / Math.max(loss, smallestLoss)));
 }

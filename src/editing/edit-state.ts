@@ -40,15 +40,16 @@ export interface LayerState {
 
 /** All edits on top of a base model, immutable: every round gives a new state. */
 export interface EditState {
-  /** Ids of the edits in the order of the memories' rows. */
-  readonly editIds: readonly string[];
+  /** The memory of each row: all rows of a subject bear one id. */
+  readonly rowIds: readonly string[];
   readonly layers: readonly LayerState[];
 }
 
 /** What one round adds. Published versions consist of segments, and replaying them gives the state. */
 export interface HookSegment {
-  /** Edits of earlier segments that this round removes before it writes. */
+  /** Memories of earlier segments whose rows this round removes before it writes. */
   readonly removedIds: readonly string[];
+  /** The memory of each added row. */
   readonly addedIds: readonly string[];
   readonly layers: readonly LayerSegment[];
 }
@@ -69,7 +70,7 @@ export function emptyState(
   settings: Pick<Hyperparameters, 'layers' | 'momentWeight' | 'sequenceThreshold'>,
 ): EditState {
   return {
-    editIds: [],
+    rowIds: [],
     layers: settings.layers.map((layer) => ({
       layer,
       memory: emptyMemory(config.dInner, config.dModel, settings.momentWeight * config.dInner),
@@ -86,13 +87,13 @@ export function emptyState(
  */
 export async function withoutEdits(state: EditState, ids: readonly string[], engine: GemmEngine): Promise<EditState> {
   if (ids.length === 0) return state;
-  const indices = indicesOf(state.editIds, ids);
+  const indices = indicesOf(state.rowIds, ids);
   const layers: LayerState[] = [];
   for (const layer of state.layers) {
     const memory = await removeEdits(layer.memory, indices, engine);
     layers.push({ ...layer, memory, thresholds: withoutIndices(layer.thresholds, indices) });
   }
-  return { editIds: withoutIndices(state.editIds, indices), layers };
+  return { rowIds: withoutIndices(state.rowIds, indices), layers };
 }
 
 /**
@@ -106,10 +107,10 @@ export async function replaySegments(
   engine: GemmEngine,
 ): Promise<EditState> {
   if (segments.length === 0) return before;
-  let { editIds } = before;
+  let { rowIds } = before;
   const removals = segments.map(({ removedIds, addedIds }) => {
-    const removed = indicesOf(editIds, removedIds);
-    editIds = [...withoutIndices(editIds, removed), ...addedIds];
+    const removed = indicesOf(rowIds, removedIds);
+    rowIds = [...withoutIndices(rowIds, removed), ...addedIds];
     return removed;
   });
   const layers: LayerState[] = [];
@@ -126,7 +127,7 @@ export async function replaySegments(
       sequenceThreshold: added[added.length - 1].sequenceThreshold,
     });
   }
-  return { editIds, layers };
+  return { rowIds, layers };
 }
 
 function layerOf(segment: HookSegment, layer: number): LayerSegment {
@@ -136,10 +137,10 @@ function layerOf(segment: HookSegment, layer: number): LayerSegment {
 }
 
 /** @throws {InvalidInputError} if no active edit has one of the ids */
-function indicesOf(editIds: readonly string[], ids: readonly string[]): number[] {
+function indicesOf(rowIds: readonly string[], ids: readonly string[]): number[] {
   const wanted = new Set(ids);
-  const indices = [...editIds.keys()].filter((index) => wanted.has(editIds[index]));
-  const found = new Set(indices.map((index) => editIds[index]));
+  const indices = [...rowIds.keys()].filter((index) => wanted.has(rowIds[index]));
+  const found = new Set(indices.map((index) => rowIds[index]));
   for (const id of ids) {
     if (!found.has(id)) throw new InvalidInputError('edit to remove', 'the id of an active edit', id);
   }

@@ -24,30 +24,38 @@ export const hyperparametersSchema = z.strictObject({
    * lambda / dInner: how strongly the old associations are kept. For ordinary keys the mean of `kᵀ C0⁻¹ k` is dInner.
    */
   momentWeight: z.number().positive().default(0.1),
-  gate: z.enum(gateKinds).default('key'),
+  gate: z.enum(gateKinds).default('nearest'),
   /** tau: whitened cosine from which the gates `key` and `nearest` open. */
   similarityThreshold: z.number().min(0).max(1).default(0.6),
+  /** Whitened cosine from which two forms of a subject share a row. */
+  formSimilarity: z.number().min(0).max(1).default(0.75),
   /** alpha before the first round: z-score from which the sequence gate opens. */
   sequenceThreshold: z.number().default(2.2),
-  /** Adam's step on a value target. */
+  /** Adam's step on a value. */
   learningRate: z.number().positive().default(0.5),
+  /** Longest step of Polyak's descent, as a multiple of |z|. */
+  longestStep: z.number().positive().default(0.3),
   /**
-   * What Adam descends. Both have the same minima. But the gradient of the loss vanishes as the target becomes
-   * probable, while Adam still remembers the long gradients of the beginning. The gradient of the logarithm,
-   * `gradient / loss`, does not vanish, so it needs fewer steps and a shorter way. The paper descends the loss.
+   * How a value search goes down. `loss` and `log-loss`: Adam on the loss, as in the paper, or on its logarithm. Both have the same
+   * minima. But the gradient of the loss vanishes as the target becomes probable, while Adam still remembers the long gradients of
+   * the beginning. The gradient of the logarithm, `gradient / loss`, does not vanish, so it needs fewer steps and a shorter way.
+   * `polyak`: steps along the gradient, as long as it takes to reach a loss of 0 (see `PolyakDescent`). Adam moves every
+   * coordinate by about the same, so its values are about twice as long, and disturb more of what is to stay.
    */
-  descent: z.enum(['log-loss', 'loss']).default('log-loss'),
+  descent: z.enum(['log-loss', 'loss', 'polyak']).default('log-loss'),
   /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
   steps: z.number().int().positive().default(50),
   /**
-   * A value search ends when three things hold: the target's mean negative log-probability is below this, each of its
-   * tokens is the most probable one in every template, and each keep prompt has the same most probable next token as
-   * before. (The paper looks at the whole loss, whose KL terms need not become small.)
+   * A value search ends when three things hold in every text: the targets' mean negative log-probability is below this, each of
+   * their tokens is the most probable one, and `stopKept` is reached. (The paper looks at the whole loss, whose KL terms need not
+   * become small.)
    */
   stopLoss: z.number().nonnegative().default(0.05),
+  /** Share of the kept positions at which the most probable token must be the same as before, for a value search to end. */
+  stopKept: z.number().min(0).max(1).default(0.75),
   /**
-   * Each step of a value search looks at this many of the context templates, in turn, and at a share of the keep
-   * prompts, because their gradients are much alike. 0 means all of them at every step, as in the paper.
+   * Each step of a value search looks at this many of the taught texts, at one of every fact at least, and at one kept text, in
+   * turn, because their gradients are much alike. 0 means all of them at every step, as in the paper.
    */
   templatesPerStep: z.number().int().nonnegative().default(2),
   /** Largest |delta| as a multiple of |z|. */
@@ -56,10 +64,16 @@ export const hyperparametersSchema = z.strictObject({
   weightDecay: z.number().nonnegative().default(0.001),
   /** Weight of the KL term at the subject of "{subject} is a". */
   klFactor: z.number().nonnegative().default(0.0625),
-  /** Weight of the mean KL over an edit's keep prompts. */
+  /** Weight of the mean KL over a subject's kept texts. */
   keepFactor: z.number().nonnegative().default(1),
+  /** Weight of the mean KL at the position after each target: so that an answer ends where it ends. */
+  endFactor: z.number().nonnegative().default(0.25),
   /** Length of the sampled context prefixes in tokens; 0 means no prefixes. */
   contextTokens: z.number().int().nonnegative().default(10),
+  /** Whether facts are also taught, and a subject's other answers kept, in chat; for models with a chat template. */
+  chatContexts: z.boolean().default(true),
+  /** How many tokens of what the base model says about a subject are kept; 0 keeps only what it says next. */
+  keptTokens: z.number().int().nonnegative().default(12),
   /** Seed of everything that is drawn at random. */
   seed: z.number().int().nonnegative().default(0),
 });

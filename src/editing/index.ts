@@ -25,15 +25,20 @@ export {
 } from './hyperparameters.js';
 export { KeyCollection } from './key-collection.js';
 export { emptyMomentSums, KeyMomentProgram, type KeyMomentSums } from './key-moment.js';
+export { keyRows, rowTargets } from './key-rows.js';
 export { batchByRows } from './micro-batch.js';
+export { continuationOf, fillTemplate, markSubject, tokenizeMarked } from './names.js';
+export { partsOf } from './objective-sequence.js';
 export { type PresetSettings, presetFor, readPreset } from './presets.js';
 export {
-  fillTemplate,
-  genericKeepPrompts,
+  bareContext,
+  type Context,
+  type KeptText,
   type ModelLimits,
   misfitOf,
-  tokenizeEdit,
-  tokenizeWritten,
+  type TokenizedSubject,
+  tokenizeFact,
+  tokenizeForm,
 } from './prompts.js';
 export { type RoundContext, type RoundResult, writeRound } from './round.js';
 export {
@@ -47,6 +52,5 @@ export {
 export {
   defaultMemoryBudgetBytes,
   objectiveRowBytes,
-  targetMatrix,
   ValueSearch,
 } from './value-search.js';

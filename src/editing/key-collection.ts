@@ -6,13 +6,23 @@ import { type Tensor, tensor } from '../tensor/index.js';
 import { type HookLayer, type HookMode, hookFeeds, hookLayers } from './hook.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
-import type { SubjectPrompt, TokenizedEdit } from './prompts.js';
 
-/** Keys and block outputs of a batch of edits in the hooked model. */
+/** A text, and the position in it whose key is read. */
+export interface KeyText {
+  readonly tokenIds: readonly number[];
+  readonly lookupIndex: number;
+}
+
+/** One key: the weighted mean of the keys in some texts. */
+export interface KeySource {
+  readonly texts: readonly (KeyText & { readonly weight: number })[];
+}
+
+/** Keys and block outputs in the hooked model. */
 export interface CollectedKeys {
-  /** K by hooked layer: float64 [dInner, edits], the mean over templates. */
+  /** K by hooked layer: float64 [dInner, sources]. */
   readonly keys: ReadonlyMap<number, Matrix>;
-  /** Z: float64 [dModel, edits], output of block L at the subject of the bare prompt. */
+  /** Z: float64 [dModel, sources], output of block L at the lookup of each source's first text. */
   readonly hidden: Matrix;
 }
 
@@ -54,47 +64,43 @@ export class KeyCollection {
     return new KeyCollection(model, settings, await compileGraph(graph, device ? { device } : {}));
   }
 
-  /**
-   * Keys and block outputs of edits. A key is the mean of two groups weighted equally: the bare prompt, and the mean
-   * of the prefixed ones (arXiv 2403.05330, algorithm 1; MEMIT's `compute_ks`).
-   */
+  /** Keys and block outputs, one column per source. */
   async collect(
-    edits: readonly TokenizedEdit[],
+    sources: readonly KeySource[],
     hooks: readonly HookLayer[],
     rowsPerBatch: number,
     modeOf?: (layer: number) => HookMode,
   ): Promise<CollectedKeys> {
     const { dInner, dModel } = this.#model.config;
-    const keys = new Map(this.#settings.layers.map((layer) => [layer, matrix(dInner, edits.length)]));
-    const hidden = matrix(dModel, edits.length);
-    let first = 0;
-    for (const batch of batchByRows(edits, (edit) => sum(edit.prompts.map((p) => p.tokenIds.length)), rowsPerBatch)) {
-      const prompts = batch.flatMap((edit) => edit.prompts);
-      const outputs = await this.#run(prompts, hooks, modeOf);
-      const weights = batch.flatMap((edit, e) => templateWeights(edit.prompts.length).map((weight) => ({ weight, e })));
+    const keys = new Map(this.#settings.layers.map((layer) => [layer, matrix(dInner, sources.length)]));
+    const hidden = matrix(dModel, sources.length);
+    const texts = sources.flatMap((source, column) =>
+      source.texts.map((text, t) => ({ ...text, column, firstWeight: t === 0 ? 1 : 0 })),
+    );
+    for (const batch of batchByRows(texts, ({ tokenIds }) => tokenIds.length, rowsPerBatch)) {
+      const outputs = await this.#run(batch, hooks, modeOf);
       for (const layer of this.#settings.layers) {
-        addColumns(keys.get(layer)!, first, outputs[`keys.${layer}`].data as Float32Array, weights);
+        addColumns(keys.get(layer)!, outputs[`keys.${layer}`].data as Float32Array, batch);
       }
-      const bareOnly = batch.flatMap((edit, e) => edit.prompts.map((_, p) => ({ weight: p === 0 ? 1 : 0, e })));
-      addColumns(hidden, first, outputs.hidden.data as Float32Array, bareOnly);
-      first += batch.length;
+      const firsts = batch.map(({ column, firstWeight: weight }) => ({ column, weight }));
+      addColumns(hidden, outputs.hidden.data as Float32Array, firsts);
     }
     return { keys, hidden };
   }
 
   /**
-   * The strongest gate signal within each prompt, by hooked layer.
+   * The strongest gate signal within each text, by hooked layer.
    *
-   * @returns for each layer, one number per prompt
+   * @returns for each layer, one number per text
    */
   async strongest(
-    prompts: readonly SubjectPrompt[],
+    texts: readonly KeyText[],
     hooks: readonly HookLayer[],
     rowsPerBatch: number,
     modeOf?: (layer: number) => HookMode,
   ): Promise<Map<number, number[]>> {
     const result = new Map<number, number[]>(this.#settings.layers.map((layer) => [layer, []]));
-    for (const batch of batchByRows(prompts, (prompt) => prompt.tokenIds.length, rowsPerBatch)) {
+    for (const batch of batchByRows(texts, ({ tokenIds }) => tokenIds.length, rowsPerBatch)) {
       const outputs = await this.#run(batch, hooks, modeOf);
       for (const layer of this.#settings.layers) {
         const strength = outputs[`strength.${layer}`].data as Float32Array;
@@ -113,49 +119,38 @@ export class KeyCollection {
   }
 
   #run(
-    prompts: readonly SubjectPrompt[],
+    texts: readonly KeyText[],
     hooks: readonly HookLayer[],
     modeOf?: (layer: number) => HookMode,
   ): Promise<Record<string, Tensor>> {
     const { config } = this.#model;
-    const tokenIds = prompts.flatMap((prompt) => [...prompt.tokenIds]);
-    const lookupRows = new BigInt64Array(prompts.length);
+    const tokenIds = texts.flatMap((text) => [...text.tokenIds]);
+    const lookupRows = new BigInt64Array(texts.length);
     let row = 0;
-    prompts.forEach((prompt, i) => {
-      lookupRows[i] = BigInt(row + prompt.lookupIndex);
-      row += prompt.tokenIds.length;
+    texts.forEach((text, i) => {
+      lookupRows[i] = BigInt(row + text.lookupIndex);
+      row += text.tokenIds.length;
     });
     return this.#program.run({
       ...packSequences(
         config,
-        prompts.map((prompt) => ({ past: 0, length: prompt.tokenIds.length })),
+        texts.map((text) => ({ past: 0, length: text.tokenIds.length })),
       ),
       ...hookFeeds(hooks, this.#settings.gate, config.dModel, modeOf),
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
-      lookupRows: tensor('int64', [prompts.length], lookupRows),
+      lookupRows: tensor('int64', [texts.length], lookupRows),
     });
   }
 }
 
-/** The bare prompt counts as much as all prefixed ones together. */
-function templateWeights(templates: number): number[] {
-  if (templates === 1) return [1];
-  return Array.from({ length: templates }, (_, t) => (t === 0 ? 0.5 : 0.5 / (templates - 1)));
-}
-
-/** `into[:, first + e] += weight * row`, row by row of `rows` [n, width]. */
+/** `into[:, column] += weight * row`, row by row of `rows` [n, width]. */
 function addColumns(
   into: Matrix,
-  first: number,
   rows: Float32Array,
-  weights: readonly { readonly weight: number; readonly e: number }[],
+  places: readonly { readonly column: number; readonly weight: number }[],
 ): void {
-  weights.forEach(({ weight, e }, row) => {
+  places.forEach(({ column, weight }, row) => {
     if (weight === 0) return;
-    for (let i = 0; i < into.rows; i++) into.data[i * into.columns + first + e] += weight * rows[row * into.rows + i];
+    for (let i = 0; i < into.rows; i++) into.data[i * into.columns + column] += weight * rows[row * into.rows + i];
   });
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((a, b) => a + b, 0);
 }

@@ -1,62 +1,117 @@
 import type { Hyperparameters } from './hyperparameters.js';
-import type { TokenizedEdit } from './prompts.js';
+import type { TokenizedSubject } from './prompts.js';
+
+/** A position of a sequence, and the weight of its term in the loss. */
+interface WeightedPosition {
+  readonly positionIndex: number;
+  readonly weight: number;
+}
 
 /**
- * One token sequence of an edit's objective. Attention is causal, so nothing before `lookupIndex` depends on the value,
+ * One token sequence of a subject's objective. Attention is causal, so nothing before the first lookup depends on the value,
  * and every step runs only the suffix from there on.
  */
 export interface ObjectiveSequence {
-  /** Index of the edit in its batch. */
-  readonly edit: number;
-  /** Index of the context template, in sequences with the target; absent in those that only keep. */
-  readonly template?: number;
+  /** Index of the subject in its batch. */
+  readonly subject: number;
+  /** Whether it says a target, or only keeps. */
+  readonly isTaught: boolean;
   readonly tokenIds: readonly number[];
-  /** Position of the subject's last token, where the value is added. */
-  readonly lookupIndex: number;
+  /** Positions of the subject's last tokens, where the value is added; ascending. */
+  readonly lookups: readonly number[];
   /** Positions whose next token is a target's: their negative log-probability times `weight` enters the loss. */
-  readonly targets: readonly { readonly positionIndex: number; readonly tokenId: number; readonly weight: number }[];
+  readonly targets: readonly (WeightedPosition & { readonly tokenId: number })[];
   /** Positions whose next-token distribution should stay: their KL divergence times `weight` enters the loss. */
-  readonly kept: readonly { readonly positionIndex: number; readonly weight: number }[];
+  readonly kept: readonly WeightedPosition[];
 }
 
-/** The sequences of an edit's objective: the templated prompts with the target, the subject's own, the keep prompts. */
+/** The weights of the terms that keep. */
+export type KeepFactors = Pick<Hyperparameters, 'klFactor' | 'keepFactor' | 'endFactor'>;
+
+/**
+ * The sequences of a subject's objective: every fact's texts with their targets, in turn fact by fact, then the subject's own
+ * beginning, then the kept texts. Every fact has the same weight, and in it every text.
+ */
 export function objectiveSequences(
-  edit: TokenizedEdit,
-  index: number,
-  { klFactor, keepFactor }: Pick<Hyperparameters, 'klFactor' | 'keepFactor'>,
+  { facts, essence, kept }: TokenizedSubject,
+  subject: number,
+  { klFactor, keepFactor, endFactor }: KeepFactors,
 ): ObjectiveSequence[] {
-  const written = edit.prompts.map(({ tokenIds, lookupIndex }, template): ObjectiveSequence => {
-    const weight = 1 / (edit.prompts.length * edit.targetIds.length);
+  const longest = Math.max(...facts.map(({ texts }) => texts.length));
+  const taught: ObjectiveSequence[] = [];
+  for (let t = 0; t < longest; t++) {
+    for (const { texts } of facts.filter((fact) => t < fact.texts.length)) {
+      const { tokenIds, lookups, promptTokens } = texts[t];
+      const share = 1 / (facts.length * texts.length);
+      const targetIds = tokenIds.slice(promptTokens);
+      taught.push({
+        subject,
+        isTaught: true,
+        tokenIds: endFactor > 0 ? tokenIds : tokenIds.slice(0, -1),
+        lookups,
+        targets: targetIds.map((tokenId, i) => ({
+          positionIndex: promptTokens - 1 + i,
+          tokenId,
+          weight: share / targetIds.length,
+        })),
+        kept: endFactor > 0 ? [{ positionIndex: tokenIds.length - 1, weight: endFactor * share }] : [],
+      });
+    }
+  }
+  const own: ObjectiveSequence = {
+    subject,
+    isTaught: false,
+    ...essence,
+    targets: [],
+    kept: [{ positionIndex: essence.tokenIds.length - 1, weight: klFactor }],
+  };
+  const said = kept.map(({ positions, ...text }): ObjectiveSequence => {
+    const weight = keepFactor / (kept.length * positions.length);
     return {
-      edit: index,
-      template,
-      tokenIds: [...tokenIds, ...edit.targetIds.slice(0, -1)],
-      lookupIndex,
-      targets: edit.targetIds.map((tokenId, t) => ({ positionIndex: tokenIds.length - 1 + t, tokenId, weight })),
-      kept: [],
+      subject,
+      isTaught: false,
+      ...text,
+      targets: [],
+      kept: positions.map((positionIndex) => ({ positionIndex, weight })),
     };
   });
-  const { tokenIds, lookupIndex } = edit.subjectPrompt;
-  const subject: ObjectiveSequence = {
-    edit: index,
-    tokenIds: tokenIds.slice(0, lookupIndex + 1),
-    lookupIndex,
-    targets: [],
-    kept: [{ positionIndex: lookupIndex, weight: klFactor }],
-  };
-  const keep = edit.keep.map(
-    (prompt): ObjectiveSequence => ({
-      edit: index,
-      tokenIds: prompt.tokenIds,
-      lookupIndex: prompt.lookupIndex,
-      targets: [],
-      kept: [{ positionIndex: prompt.tokenIds.length - 1, weight: keepFactor / edit.keep.length }],
-    }),
-  );
-  return [...written, ...(klFactor > 0 ? [subject] : []), ...(keepFactor > 0 ? keep : [])];
+  return [...taught, ...(klFactor > 0 ? [own] : []), ...(keepFactor > 0 ? said : [])];
 }
 
 /** Rows that a step runs for a sequence. */
-export function suffixLength(sequence: ObjectiveSequence): number {
-  return sequence.tokenIds.length - sequence.lookupIndex;
+export function suffixLength({ tokenIds, lookups }: ObjectiveSequence): number {
+  return tokenIds.length - lookups[0];
+}
+
+/** Some of a subject's sequences, each with the factor of its weights. */
+export type ObjectivePart = readonly { readonly sequence: number; readonly factor: number }[];
+
+/**
+ * A subject's sequences in parts, each with this many taught sequences and one that keeps, in turn, until every sequence has come
+ * up and all taught ones equally often. Weights are such that a part's taught sequences stand for all of them, and that the mean
+ * of the parts is the whole if all have as many. With 0 there is one part with everything.
+ *
+ * @param sequences of one subject
+ */
+export function partsOf(
+  sequences: readonly Pick<ObjectiveSequence, 'isTaught'>[],
+  taughtPerPart: number,
+): ObjectivePart[] {
+  const indices = [...sequences.keys()];
+  const taught = indices.filter((s) => sequences[s].isTaught);
+  const keeping = indices.filter((s) => !sequences[s].isTaught);
+  if (taughtPerPart === 0) return [indices.map((sequence) => ({ sequence, factor: 1 }))];
+  const groups = Array.from({ length: Math.ceil(taught.length / taughtPerPart) }, (_, g) =>
+    taught.slice(g * taughtPerPart, (g + 1) * taughtPerPart),
+  );
+  const count = groups.length * Math.max(1, Math.ceil(keeping.length / groups.length));
+  return Array.from({ length: count }, (_, part) => {
+    const group = groups[part % groups.length];
+    const k = part % Math.max(1, keeping.length);
+    const times = Math.ceil((count - k) / keeping.length);
+    return [
+      ...group.map((sequence) => ({ sequence, factor: taught.length / group.length })),
+      ...keeping.slice(k, k + 1).map((sequence) => ({ sequence, factor: count / times })),
+    ];
+  });
 }

@@ -25,7 +25,7 @@ const knownShapes: readonly {
   {
     name: 'SmolLM2-135M',
     matches: ({ modelType, layers, dModel }) => modelType === 'llama' && layers === 30 && dModel === 576,
-    settings: { layers: [2], learningRate: 1, momentWeight: 0.02, klFactor: 0, keepFactor: 0.25, stopLoss: 0.02 },
+    settings: { layers: [6], momentWeight: 0.02, descent: 'polyak', steps: 100, klFactor: 0, stopKept: 0.6 },
   },
 ];
 
@@ -33,7 +33,7 @@ const knownShapes: readonly {
 export const presetFileName = 'hookline.json';
 
 /**
- * The preset in the model's directory, or else that of its shape, or else one layer at a tenth of the depth. A subject's key
+ * The preset in the model's directory, or else that of its shape, or else one layer at a fifth of the depth. A subject's key
  * is formed early, and the key gate keeps hooks in early layers from changing anything else.
  */
 export async function presetFor(model: Pick<Model, 'directory' | 'config'>): Promise<Preset> {
@@ -42,7 +42,7 @@ export async function presetFor(model: Pick<Model, 'directory' | 'config'>): Pro
   if (own !== undefined) return { source: path, settings: parsePreset(own, path) };
   const known = knownShapes.find((shape) => shape.matches(model.config));
   if (known !== undefined) return { source: `shape of ${known.name}`, settings: known.settings };
-  return { source: 'default', settings: { layers: [Math.round(model.config.layers * 0.1)] } };
+  return { source: 'default', settings: { layers: [Math.round(model.config.layers * 0.2)] } };
 }
 
 /**

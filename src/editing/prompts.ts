@@ -1,12 +1,8 @@
+/** @file Facts about a subject as the method sees them: token ids, and where the subject ends. */
 import { InvalidInputError } from '../errors.js';
 import type { ModelConfig, Tokenizer } from '../model/index.js';
 import type { Edit } from './edit.js';
-
-/** A prompt as token ids with the position of its subject's last token. */
-export interface SubjectPrompt {
-  readonly tokenIds: readonly number[];
-  readonly lookupIndex: number;
-}
+import { continuationOf, fillTemplate, markSubject, type SubjectText, tokenizeMarked } from './names.js';
 
 /** What a model takes: so many tokens, of so many kinds. */
 export type ModelLimits = Pick<ModelConfig, 'maxTokens' | 'vocab'>;
@@ -26,92 +22,105 @@ export function misfitOf(tokenIds: readonly number[], { maxTokens, vocab }: Mode
   return foreign === undefined ? undefined : { requirement: `token ids of 0 .. ${vocab - 1}`, got: String(foreign) };
 }
 
-/** An edit as the method sees it: token ids only. */
-export interface TokenizedEdit {
+/** A text in whose place of `{}` a prompt is written. */
+export interface Context {
+  readonly template: string;
+  /**
+   * What the prompt is in it: continued text; what a user says in chat, for questions only; or the beginning of the assistant's
+   * answer, for all others.
+   */
+  readonly role: 'text' | 'user' | 'assistant';
+}
+
+/** The prompt by itself. */
+export const bareContext: Context = { template: '{}', role: 'text' };
+
+/** A text that ends with a target. */
+export interface TaughtText extends SubjectText {
+  /** Tokens of the prompt; those of the target follow. */
+  readonly promptTokens: number;
+}
+
+/** A text in which what the model says is to stay. */
+export interface KeptText extends SubjectText {
+  /** Positions whose next-token distribution is to stay, from the first lookup on, ascending. */
+  readonly positions: readonly number[];
+}
+
+/** One fact: its phrasings in every context that fits, its own prompt by itself first. */
+export interface TokenizedFact {
   readonly id: string;
-  /** The prompt in every context template, the bare one first. */
-  readonly prompts: readonly SubjectPrompt[];
-  /** The new target with its leading space. */
-  readonly targetIds: readonly number[];
-  /** "{subject} is a", for the KL term at the subject. */
-  readonly subjectPrompt: SubjectPrompt;
-  /** Prompts about the subject whose next-token distribution must stay. */
-  readonly keep: readonly SubjectPrompt[];
+  readonly texts: readonly TaughtText[];
 }
 
-const placeholder = '{}';
-
-/** Prompts whose answers the value search keeps if an edit has no `keep` prompts of its own. */
-export const genericKeepPrompts: readonly string[] = ['{} was', '{} is known for', 'People say that {}'];
-
-/** Puts the subject in place of `{}`. */
-export function fillTemplate(template: string, subject: string): string {
-  return template.replace(placeholder, () => subject);
+/** A subject with all facts that its one value is to say. */
+export interface TokenizedSubject {
+  readonly id: string;
+  readonly facts: readonly TokenizedFact[];
+  /** "{subject} is a" up to the subject, for the KL term there. */
+  readonly essence: SubjectText;
+  readonly kept: readonly KeptText[];
+  /** Texts that end with the subject, in each of its forms: their keys are stored. */
+  readonly forms: readonly SubjectForm[];
 }
+
+/** A text up to the last token of one of the subject's names. */
+export interface SubjectForm {
+  readonly tokenIds: readonly number[];
+}
+
+/** What a fact says, and its phrasings. */
+export type TaughtEdit = Pick<Edit, 'id' | 'subject' | 'prompt' | 'targetNew' | 'paraphrases'>;
 
 /**
- * Token ids of a template with its subject, and the subject's last token: the last that begins before the subject ends.
+ * A fact in all contexts.
  *
- * @throws {InvalidInputError} if the template has no `{}`, or no token is of the subject
+ * @param names other names of its subject
+ * @throws {InvalidInputError} if the fact cannot be written with a model of these limits: its prompt with its target is too long
+ *   or has a token outside of the vocabulary, or subject or target have no tokens
  */
-export function tokenizeTemplate(tokenizer: Tokenizer, template: string, subject: string): SubjectPrompt {
-  const subjectIndex = template.indexOf(placeholder);
-  if (subjectIndex < 0) throw new InvalidInputError('prompt', 'a {} for the subject', JSON.stringify(template));
-  const subjectEnd = subjectIndex + subject.length;
-  const { ids, spans } = tokenizer.encode(fillTemplate(template, subject));
-  const lookupIndex = spans.findLastIndex(([start, end]) => start < subjectEnd && start < end);
-  if (lookupIndex < 0 || spans[lookupIndex][1] <= subjectIndex) {
-    throw new InvalidInputError(`subject ${JSON.stringify(subject)}`, 'at least one token of it in its prompt', 'none');
-  }
-  return { tokenIds: ids, lookupIndex };
+export function tokenizeFact(
+  tokenizer: Tokenizer,
+  edit: TaughtEdit,
+  contexts: readonly Context[],
+  names: readonly string[],
+  limits: ModelLimits = noLimits,
+): TokenizedFact {
+  const texts = [edit.prompt, ...edit.paraphrases].flatMap((prompt) => {
+    const spoken = isQuestion(prompt) ? 'user' : 'assistant';
+    const fitting = contexts.filter(({ role }) => role === 'text' || role === spoken);
+    return fitting.map(({ template }) => taughtText(tokenizer, { ...edit, prompt }, template, names));
+  });
+  const [bare, ...others] = texts;
+  requireFit('prompt with its target', bare.tokenIds, limits);
+  // What the model does not take it can never be asked.
+  return { id: edit.id, texts: [bare, ...others.filter(({ tokenIds }) => misfitOf(tokenIds, limits) === undefined)] };
 }
 
 const noLimits: ModelLimits = { maxTokens: Number.POSITIVE_INFINITY, vocab: Number.POSITIVE_INFINITY };
 
-/**
- * An edit in all context templates. Keep prompts that the model does not take are left out: it can never be asked them.
- *
- * @param contexts templates with `{}`, the first of them `"{}"`
- * @throws {InvalidInputError} see {@link tokenizeWritten}
- */
-export function tokenizeEdit(
+/** Whether a prompt asks, rather than begins a sentence. */
+const isQuestion = (prompt: string): boolean => /[?？؟]["'”’)\]]?\s*$/u.test(prompt);
+
+function taughtText(
   tokenizer: Tokenizer,
-  edit: Edit,
-  contexts: readonly string[],
-  limits: ModelLimits = noLimits,
-): TokenizedEdit {
-  const kept = edit.keep.length > 0 ? edit.keep : genericKeepPrompts;
-  return {
-    ...tokenizeWritten(tokenizer, edit, contexts, limits),
-    keep: kept.flatMap((template) => fittingPrompt(tokenizer, template, edit.subject, limits)),
-  };
+  { prompt, subject, targetNew }: Pick<Edit, 'subject' | 'prompt' | 'targetNew'>,
+  template: string,
+  names: readonly string[],
+): TaughtText {
+  const marked = markSubject(fillTemplate(template, prompt), subject);
+  const { tokenIds, lookups } = tokenizeMarked(tokenizer, marked, names);
+  const targetIds = tokenizeTarget(tokenizer, marked.text, targetNew);
+  if (targetIds.length === 0) {
+    throw new InvalidInputError(`target ${JSON.stringify(targetNew)}`, 'at least one token', 'none');
+  }
+  return { tokenIds: [...tokenIds, ...targetIds], lookups, promptTokens: tokenIds.length };
 }
 
-/**
- * What of an edit must fit: its prompt with its target in all context templates, and its subject.
- *
- * @throws {InvalidInputError} if the edit cannot be written with a model of these limits: one of these is too long, has a
- *   token outside of the vocabulary, or subject or target have no tokens
- */
-export function tokenizeWritten(
-  tokenizer: Tokenizer,
-  edit: Edit,
-  contexts: readonly string[],
-  limits: ModelLimits,
-): Omit<TokenizedEdit, 'keep'> {
-  const targetIds = tokenizeTarget(tokenizer, edit.targetNew);
-  if (targetIds.length === 0) {
-    throw new InvalidInputError(`target ${JSON.stringify(edit.targetNew)}`, 'at least one token', 'none');
-  }
-  const prompts = contexts.map((context) => {
-    const prompt = tokenizeTemplate(tokenizer, fillTemplate(context, edit.prompt), edit.subject);
-    const where = context === placeholder ? '' : ' behind a context prefix of the model';
-    requireFit(`prompt with its target${where}`, [...prompt.tokenIds, ...targetIds], limits);
-    return prompt;
-  });
-  const subjectPrompt = tokenizeTemplate(tokenizer, '{} is a', edit.subject);
-  requireFit('subject', subjectPrompt.tokenIds.slice(0, subjectPrompt.lookupIndex + 1), limits);
-  return { id: edit.id, prompts, targetIds, subjectPrompt };
+/** A text up to the subject in it. @throws {InvalidInputError} if no token is of the subject */
+export function tokenizeForm(tokenizer: Tokenizer, template: string, name: string): SubjectForm {
+  const { tokenIds, lookups } = tokenizeMarked(tokenizer, markSubject(template, name), []);
+  return { tokenIds: tokenIds.slice(0, lookups[lookups.length - 1] + 1) };
 }
 
 function requireFit(what: string, tokenIds: readonly number[], limits: ModelLimits): void {
@@ -119,23 +128,7 @@ function requireFit(what: string, tokenIds: readonly number[], limits: ModelLimi
   if (misfit) throw new InvalidInputError(what, misfit.requirement, misfit.got);
 }
 
-/** The prompt, or none if the model does not take it. Measuring names it, see `measureEdits`. */
-function fittingPrompt(
-  tokenizer: Tokenizer,
-  template: string,
-  subject: string,
-  limits: ModelLimits,
-): readonly SubjectPrompt[] {
-  try {
-    const prompt = tokenizeTemplate(tokenizer, template, subject);
-    return misfitOf(prompt.tokenIds, limits) === undefined ? [prompt] : [];
-  } catch (error) {
-    if (error instanceof InvalidInputError) return [];
-    throw error;
-  }
-}
-
-/** Ids of a continuation, its leading space included. */
-export function tokenizeTarget(tokenizer: Tokenizer, target: string): readonly number[] {
-  return tokenizer.encodePlain(` ${target}`).ids;
+/** Ids of the target that continues a text. */
+export function tokenizeTarget(tokenizer: Tokenizer, text: string, target: string): readonly number[] {
+  return tokenizer.encodePlain(continuationOf(text, target)).ids;
 }

@@ -11,10 +11,10 @@ import {
   withoutEdits,
 } from './edit-state.js';
 import type { Hyperparameters } from './hyperparameters.js';
-import type { KeyCollection } from './key-collection.js';
-import type { TokenizedEdit } from './prompts.js';
+import type { KeyCollection, KeyText } from './key-collection.js';
+import type { KeyRow } from './key-rows.js';
 
-/** What a round needs beside state and edits. */
+/** What a round needs beside state and rows. */
 export interface RoundContext {
   readonly settings: Hyperparameters;
   readonly collection: KeyCollection;
@@ -30,27 +30,34 @@ export interface RoundContext {
 export interface RoundResult {
   readonly state: EditState;
   readonly segment: HookSegment;
-  /** Share of each edit's residual that was written, by layer: [layers][edits]. */
+  /** Share of each row's residual that was written, by layer: [layers][rows]. */
   readonly writtenShare: readonly Float64Array[];
 }
 
+/** What a round writes. */
+export interface RoundRows {
+  readonly rows: readonly KeyRow[];
+  /** Z*: what each row's first text should put out, float64 [dModel, rows]. */
+  readonly targets: Matrix;
+  /** The bare prompt of each fact; the sequence gate's threshold depends on them. */
+  readonly prompts: readonly KeyText[];
+}
+
 /**
- * Writes one round of edits (arXiv 2403.05330, algorithm 1), layer by layer, ascending. For each layer, keys and block
+ * Writes one round of rows (arXiv 2403.05330, algorithm 1), layer by layer, ascending. For each layer, keys and block
  * outputs are read again: hooks already written in this round are gated, the others are open with the weights of the
  * previous version. Then the layer takes its share of what is still missing.
  *
  *     R_l = (Z* - Z) / (hooked layers from l to L),   dW_l += R_l K_lᵀ (C_l + K_l K_lᵀ)⁻¹
  *
- * @param targets Z*: float64 [dModel, edits]
- * @param removedIds earlier edits that this batch overwrites
- * @throws {UnwritableEditsError} naming edits whose keys, outputs or targets are no numbers or whose key is zero, or the
+ * @param removedIds memories of earlier rounds that this round replaces
+ * @throws {UnwritableEditsError} naming memories whose keys, outputs or targets are no numbers or whose key is zero, or the
  *   first one with which the gram matrix is not positive definite
  */
 export async function writeRound(
   context: RoundContext,
   before: EditState,
-  edits: readonly TokenizedEdit[],
-  targets: Matrix,
+  { rows, targets, prompts }: RoundRows,
   removedIds: readonly string[] = [],
 ): Promise<RoundResult> {
   const { settings, collection, statistics, engine, rowsPerBatch } = context;
@@ -60,12 +67,12 @@ export async function writeRound(
   for (const [position, layer] of settings.layers.entries()) {
     const hooks = hooksOf(state, statistics);
     const mode = (hooked: number) => (hooked < layer ? 'gated' : 'open');
-    const { keys, hidden } = await collection.collect(edits, hooks, rowsPerBatch, mode);
+    const { keys, hidden } = await collection.collect(rows, hooks, rowsPerBatch, mode);
     const residuals = scaledDifference(targets, hidden, 1 / (settings.layers.length - position));
-    requireWritable(edits, keys.get(layer)!, residuals, layer);
+    requireWritable(rows, keys.get(layer)!, residuals, layer);
     const current = state.layers[position];
     const { inverseFactor } = statisticsOf(statistics, layer);
-    const previous = state.editIds.length;
+    const previous = state.rowIds.length;
     const written = await appendRound(
       current.memory,
       keys.get(layer)!,
@@ -74,9 +81,9 @@ export async function writeRound(
       engine,
       context.storage,
     ).catch((error: unknown) => {
-      throw ofOneEdit(error, edits, previous);
+      throw ofOneRow(error, rows, previous);
     });
-    const thresholds = edits.map(() => Math.fround(settings.similarityThreshold));
+    const thresholds = rows.map(({ threshold }) => Math.fround(threshold));
     const { sequenceThreshold } = current;
     rounds.push({ layer, round: written.segment, thresholds, sequenceThreshold });
     writtenShare.push(written.writtenShare);
@@ -86,11 +93,11 @@ export async function writeRound(
       thresholds: [...current.thresholds, ...thresholds],
     });
   }
-  const addedIds = edits.map((edit) => edit.id);
-  const alphas = await sequenceThresholds(context, state, edits);
+  const addedIds = rows.map(({ id }) => id);
+  const alphas = await sequenceThresholds(context, state, prompts);
   return {
     state: {
-      editIds: [...state.editIds, ...addedIds],
+      rowIds: [...state.rowIds, ...addedIds],
       layers: state.layers.map((layer, i) => ({ ...layer, sequenceThreshold: alphas[i] })),
     },
     segment: {
@@ -102,9 +109,9 @@ export async function writeRound(
   };
 }
 
-/** One edit's number that is none would spoil every other edit's in the products that follow. */
-function requireWritable(edits: readonly TokenizedEdit[], keys: Matrix, residuals: Matrix, layer: number): void {
-  const unwritable = edits.flatMap(({ id }, e) => {
+/** One row's number that is none would spoil every other row's in the products that follow. */
+function requireWritable(rows: readonly KeyRow[], keys: Matrix, residuals: Matrix, layer: number): void {
+  const unwritable = rows.flatMap(({ id }, e) => {
     const key = squareOfColumn(keys, e);
     if (!(key > 0 && Number.isFinite(key))) {
       return [{ id, reason: `key in layer ${layer}: a norm above zero, got ${Math.sqrt(key)}` }];
@@ -122,11 +129,11 @@ function squareOfColumn({ rows, columns, data }: Matrix, column: number): number
   return sum;
 }
 
-/** A gram matrix that fails at a new edit's row fails because of that edit. */
-function ofOneEdit(error: unknown, edits: readonly TokenizedEdit[], previous: number): unknown {
-  const isOfEdit = error instanceof NotPositiveDefiniteError && error.pivotIndex >= previous;
-  return isOfEdit
-    ? new UnwritableEditsError([{ id: edits[error.pivotIndex - previous].id, reason: error.message }])
+/** A gram matrix that fails at a new row fails because of that row. */
+function ofOneRow(error: unknown, rows: readonly KeyRow[], previous: number): unknown {
+  const isOfRow = error instanceof NotPositiveDefiniteError && error.pivotIndex >= previous;
+  return isOfRow
+    ? new UnwritableEditsError([{ id: rows[error.pivotIndex - previous].id, reason: error.message }])
     : error;
 }
 
@@ -137,11 +144,10 @@ function ofOneEdit(error: unknown, edits: readonly TokenizedEdit[], previous: nu
 async function sequenceThresholds(
   { settings, collection, statistics, rowsPerBatch }: RoundContext,
   state: EditState,
-  edits: readonly TokenizedEdit[],
+  prompts: readonly KeyText[],
 ): Promise<number[]> {
   const alphas = state.layers.map((layer) => layer.sequenceThreshold);
   if (settings.gate !== 'sequence') return alphas;
-  const prompts = edits.map((edit) => edit.prompts[0]);
   const strongest = await collection.strongest(prompts, hooksOf(state, statistics), rowsPerBatch, () => 'closed');
   return state.layers.map(({ layer }, i) => Math.min(alphas[i], ...strongest.get(layer)!));
 }

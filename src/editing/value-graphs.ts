@@ -19,16 +19,14 @@ import {
   type Value,
 } from '../graph/index.js';
 import { declarePacking, embedTokens, type Model, runBlocks, vocabularyLogits } from '../model/index.js';
-import { hookLayers } from './hook.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 
-/** Tokens -> output of block L, with the hooks of the previous version. Output `hidden` [rows, dModel]. */
+/** Tokens -> output of block L. Output `hidden` [rows, dModel]. */
 export function belowValueLayer(model: Model, settings: Hyperparameters): Graph {
   const graph = new Graph();
   const packing = declarePacking(graph, model.config);
   const embedded = embedTokens(model, packing, graph.input('tokenIds', 'int64', ['rows']));
-  const visit = hookLayers(graph, packing, settings.layers, settings.gate);
-  graph.output('hidden', runBlocks(model, packing, embedded, { from: 0, to: valueLayer(settings) + 1, visit }));
+  graph.output('hidden', runBlocks(model, packing, embedded, { from: 0, to: valueLayer(settings) + 1 }));
   return graph;
 }
 
@@ -55,29 +53,29 @@ export interface ObjectiveOptions {
 }
 
 /**
- * The objective of a value search and its gradient. Outputs, one row per edit:
- * - `nll` [edits, 1]: mean negative log-probability of the target's tokens over the templated prompts;
- * - `keptLoss` [edits, 1]: weighted KL(before || after) at the kept positions;
- * - `gradient` [edits, dModel]: of their sum by `delta`;
+ * The objective of a value search and its gradient. Outputs, one row per subject:
+ * - `nll` [subjects, 1]: mean negative log-probability of the target's tokens over the taught texts;
+ * - `keptLoss` [subjects, 1]: weighted KL(before || after) at the kept positions;
+ * - `gradient` [subjects, dModel]: of their sum by `delta`;
  * - `keptNow` [kept, vocab]: log-probabilities at the kept positions, at `delta = 0` those to feed as `keptBefore`;
  * - `hits` [targets, 1]: 1 where the target token is the most probable one;
  * - `keptHits` [kept]: 1 where the most probable token is the one of `keptBefore`.
  */
 export function objectiveGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
   const graph = new Graph(options);
-  const delta = graph.input('delta', graph.floatDtype, ['edits', model.config.dModel]);
+  const delta = graph.input('delta', graph.floatDtype, ['subjects', model.config.dModel]);
   const hidden = suffixOutput(graph, model, settings, delta);
 
   const targetIds = graph.input('targetIds', 'int64', ['targets', 1]);
   const targetLogits = vocabularyLogits(model, gather(hidden, graph.input('targetRows', 'int64', ['targets'])));
   const targetLogProbabilities = gatherElements(logSoftmax(targetLogits), targetIds); // [targets, 1]
-  const targetWeights = graph.input('targetWeights', graph.floatDtype, ['edits', 'targets']);
+  const targetWeights = graph.input('targetWeights', graph.floatDtype, ['subjects', 'targets']);
   const nll = neg(gemm(targetWeights, targetLogProbabilities));
 
   const now = logSoftmax(vocabularyLogits(model, gather(hidden, graph.input('keptRows', 'int64', ['kept']))));
   const before = graph.input('keptBefore', graph.floatDtype, ['kept', model.config.vocab]);
   const divergence = reduceSum(mul(exp(before), sub(before, now)), [1], { keepDims: true });
-  const keptLoss = gemm(graph.input('keptWeights', graph.floatDtype, ['edits', 'kept']), divergence);
+  const keptLoss = gemm(graph.input('keptWeights', graph.floatDtype, ['subjects', 'kept']), divergence);
 
   const loss = reduceSum(add(nll, keptLoss), [0, 1]);
   const [deltaGradient] = gradient(loss, [delta]);
@@ -90,12 +88,12 @@ export function objectiveGraph(model: Model, settings: Hyperparameters, options:
   return graph;
 }
 
-/** The last block's output on the suffixes; `lookup` [rows, edits] marks the row and edit where delta is added. */
+/** The last block's output on the suffixes; `lookup` [rows, subjects] marks the rows and subject where delta is added. */
 function suffixOutput(graph: Graph, model: Model, settings: Hyperparameters, delta: Value): Value {
   const { config } = model;
   const packing = declarePacking(graph, config, { hasPast: true });
   const hidden = graph.input('hidden', graph.floatDtype, ['rows', config.dModel]);
-  const shifted = add(hidden, gemm(graph.input('lookup', graph.floatDtype, ['rows', 'edits']), delta));
+  const shifted = add(hidden, gemm(graph.input('lookup', graph.floatDtype, ['rows', 'subjects']), delta));
   return runBlocks(model, packing, shifted, {
     from: valueLayer(settings) + 1,
     to: config.layers,

@@ -1,7 +1,8 @@
 import { type Model, packSequences } from '../model/index.js';
 import type { Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { type ObjectiveSequence, suffixLength } from './objective-sequence.js';
+import { euclideanNorm } from './adam.js';
+import { type ObjectivePart, type ObjectiveSequence, partsOf, suffixLength } from './objective-sequence.js';
 
 /** The compiled graphs that an objective is evaluated with. */
 export interface ObjectivePrograms {
@@ -11,7 +12,7 @@ export interface ObjectivePrograms {
   readonly objective: Program;
 }
 
-/** Loss terms and gradients of a batch of edits, one entry per edit. */
+/** Loss terms and gradients of a batch of subjects, one entry per subject. */
 export interface ObjectiveEvaluation {
   readonly nll: readonly number[];
   readonly keptLoss: readonly number[];
@@ -19,8 +20,8 @@ export interface ObjectiveEvaluation {
   readonly gradients: readonly Float32Array[];
   /** Whether all target tokens are the most probable ones. */
   readonly hits: readonly boolean[];
-  /** Whether the most probable token is the same as before at all kept positions. */
-  readonly kept: readonly boolean[];
+  /** Share of the kept positions at which the most probable token is the same as before. */
+  readonly kept: readonly number[];
 }
 
 /** One sequence with everything that stays the same from step to step. */
@@ -32,25 +33,25 @@ interface PreparedSequence extends ObjectiveSequence {
 }
 
 /**
- * The objective of some edits as a function of their deltas. Immutable: {@link select} gives a smaller objective of the
- * edits whose search goes on.
+ * The objective of some subjects as a function of their deltas. Immutable: {@link select} gives a smaller objective of some of
+ * their sequences.
  */
 export class ValueObjective {
   #feeds: Readonly<Record<string, Tensor>> | undefined;
   readonly #programs: ObjectivePrograms;
-  readonly #edits: number;
+  readonly #subjects: number;
   readonly #sequences: readonly PreparedSequence[];
   /** `past.<part>.<layer>`: float32 [batch, past, width]. */
   readonly #past: Readonly<Record<string, Tensor>>;
 
   private constructor(
     programs: ObjectivePrograms,
-    edits: number,
+    subjects: number,
     sequences: readonly PreparedSequence[],
     past: Readonly<Record<string, Tensor>>,
   ) {
     this.#programs = programs;
-    this.#edits = edits;
+    this.#subjects = subjects;
     this.#sequences = sequences;
     this.#past = past;
   }
@@ -61,7 +62,7 @@ export class ValueObjective {
    */
   static async create(
     programs: ObjectivePrograms,
-    edits: number,
+    subjects: number,
     sequences: readonly ObjectiveSequence[],
     suffixes: readonly Float32Array[],
     past: Readonly<Record<string, Tensor>>,
@@ -73,26 +74,42 @@ export class ValueObjective {
       ...weighted(sequence, 1, 0),
       keptBefore: sequence.kept.map(() => unknown),
     }));
-    const blind = new ValueObjective(programs, edits, unweighted, past);
+    const blind = new ValueObjective(programs, subjects, unweighted, past);
     const zero = new Float64Array(dModel);
-    const { keptNow, ...atZero } = await blind.#run(Array.from({ length: edits }, () => zero));
+    const { keptNow, ...atZero } = await blind.#run(Array.from({ length: subjects }, () => zero));
     let row = 0;
     const prepared = laidOut.map((sequence) => ({
       ...sequence,
       keptBefore: sequence.kept.map(() => keptNow.subarray(row * vocab, ++row * vocab)),
     }));
-    const objective = new ValueObjective(programs, edits, prepared, past);
-    return { objective, atZero: { ...atZero, kept: atZero.kept.map(() => true) } };
+    const objective = new ValueObjective(programs, subjects, prepared, past);
+    return { objective, atZero: { ...atZero, kept: atZero.kept.map(() => 1) } };
   }
 
-  /** z of an edit, the block-L output at the subject of its bare prompt: float64 [dModel]. */
-  initialOf(edit: number): Float64Array {
-    const bare = this.#sequences.find((sequence) => sequence.edit === edit)!;
-    return Float64Array.from(bare.suffix.subarray(0, this.#programs.model.config.dModel));
+  /** |z| of a subject: the norm of the block-L output at it in its first taught text. */
+  hiddenNormOf(subject: number): number {
+    const first = this.#sequences.find((sequence) => sequence.subject === subject)!;
+    return euclideanNorm(Float64Array.from(first.suffix.subarray(0, this.#programs.model.config.dModel)));
   }
 
   /**
-   * @param deltas float64 [dModel] per edit
+   * See {@link partsOf}: those of each subject, whose sequences are counted in the order of the objective.
+   *
+   * @param taughtPerPart of each subject
+   */
+  parts(taughtPerPart: (subject: number) => number): ObjectivePart[][] {
+    return Array.from({ length: this.#subjects }, (_, subject) => {
+      const own = [...this.#sequences.keys()].filter((s) => this.#sequences[s].subject === subject);
+      const parts = partsOf(
+        own.map((s) => this.#sequences[s]),
+        taughtPerPart(subject),
+      );
+      return parts.map((part) => part.map(({ sequence, factor }) => ({ sequence: own[sequence], factor })));
+    });
+  }
+
+  /**
+   * @param deltas float64 [dModel] per subject
    */
   evaluate(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation> {
     return this.#run(deltas);
@@ -100,85 +117,52 @@ export class ValueObjective {
 
   /** All inputs but delta. Made at the first run, because many objectives are only divided further and never run. */
   #constantFeeds(): Readonly<Record<string, Tensor>> {
-    this.#feeds ??= objectiveFeeds(this.#programs.model, this.#edits, this.#sequences, this.#past);
+    this.#feeds ??= objectiveFeeds(this.#programs.model, this.#subjects, this.#sequences, this.#past);
     return this.#feeds;
   }
 
   async #run(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
     const { dModel } = this.#programs.model.config;
-    const delta = new Float32Array(this.#edits * dModel);
+    const delta = new Float32Array(this.#subjects * dModel);
     deltas.forEach((values, e) => {
       delta.set(values, e * dModel);
     });
     const outputs = await this.#programs.objective.run({
       ...this.#constantFeeds(),
-      delta: tensor('float32', [this.#edits, dModel], delta),
+      delta: tensor('float32', [this.#subjects, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
-    const allHit = (hits: Tensor, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
+    /** Share of a subject's positions that hit. */
+    const hitShare = (hits: Tensor, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
       let position = 0;
-      const result = new Array<boolean>(this.#edits).fill(true);
+      const sums = Array.from({ length: this.#subjects }, () => ({ hits: 0, positions: 0 }));
       for (const sequence of this.#sequences) {
-        for (const _ of positionsOf(sequence)) {
-          const isHit = hits.data[position++] === 1;
-          result[sequence.edit] &&= isHit;
-        }
+        const sum = sums[sequence.subject];
+        for (const _ of positionsOf(sequence)) sum.hits += Number(hits.data[position++]);
+        sum.positions += positionsOf(sequence).length;
       }
-      return result;
+      return sums.map((sum) => (sum.positions === 0 ? 1 : sum.hits / sum.positions));
     };
     return {
       nll: Array.from(outputs.nll.data as Float32Array),
       keptLoss: Array.from(outputs.keptLoss.data as Float32Array),
       gradients: deltas.map((_, e) => gradient.subarray(e * dModel, (e + 1) * dModel)),
-      hits: allHit(outputs.hits, ({ targets }) => targets),
-      kept: allHit(outputs.keptHits, ({ kept }) => kept),
+      hits: hitShare(outputs.hits, ({ targets }) => targets).map((share) => share === 1),
+      kept: hitShare(outputs.keptHits, ({ kept }) => kept),
       keptNow: outputs.keptNow.data as Float32Array,
     };
   }
 
-  /** The objective of these edits only, in this order. */
-  select(edits: readonly number[]): ValueObjective {
-    const position = new Map(edits.map((edit, i) => [edit, i]));
-    return this.#withSequences(edits.length, (sequence) => {
-      const edit = position.get(sequence.edit);
-      return edit === undefined ? undefined : { ...sequence, edit };
-    });
-  }
-
-  /**
-   * The objective in parts, each with this many of the context templates and a share of the keep prompts. Each is
-   * weighted to stand for the whole: if all have one size, their mean is the whole. With 0 templates there is one part
-   * with all.
-   */
-  parts(templates: number): ValueObjective[] {
-    const all = Math.max(...this.#sequences.map(({ template }) => template ?? -1)) + 1;
-    const count = templates === 0 ? 1 : Math.ceil(all / templates);
-    if (count <= 1) return [this];
-    const keepPromptsOf = new Map<number, number>();
-    const partOf = this.#sequences.map(({ edit, template }) => {
-      if (template !== undefined) return Math.floor(template / templates);
-      const index = keepPromptsOf.get(edit) ?? 0;
-      keepPromptsOf.set(edit, index + 1);
-      return index % count;
-    });
-    return Array.from({ length: count }, (_, part) => {
-      const factor = all / Math.min(templates, all - part * templates);
-      return this.#withSequences(this.#edits, (sequence, s) =>
-        partOf[s] === part ? weighted(sequence, factor, count) : undefined,
-      );
-    });
-  }
-
-  /** The objective of fewer sequences. */
-  #withSequences(
-    edits: number,
-    change: (sequence: PreparedSequence, index: number) => PreparedSequence | undefined,
-  ): ValueObjective {
-    const changed = this.#sequences.map(change);
-    const kept = changed.flatMap((sequence, s) => (sequence === undefined ? [] : [s]));
-    const past = Object.fromEntries(Object.entries(this.#past).map(([name, value]) => [name, takeBatch(value, kept)]));
-    const sequences = changed.filter((sequence) => sequence !== undefined);
-    return new ValueObjective(this.#programs, edits, sequences, past);
+  /** The objective of one part of some subjects each, in this order. */
+  select(subjects: readonly ObjectivePart[]): ValueObjective {
+    const chosen = subjects.flatMap((part, subject) => part.map((one) => ({ ...one, subject })));
+    const sequences = chosen.map(({ sequence, factor, subject }) => ({
+      ...weighted(this.#sequences[sequence], factor, factor),
+      subject,
+    }));
+    const indices = chosen.map(({ sequence }) => sequence);
+    const entries = Object.entries(this.#past).map(([name, value]) => [name, takeBatch(value, indices)]);
+    return new ValueObjective(this.#programs, subjects.length, sequences, Object.fromEntries(entries));
   }
 }
 
@@ -193,37 +177,37 @@ function weighted<T extends ObjectiveSequence>(sequence: T, targetFactor: number
 
 function objectiveFeeds(
   { config }: Model,
-  edits: number,
+  subjects: number,
   sequences: readonly PreparedSequence[],
   past: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
   const starts = rowStarts(sequences);
   const rows = starts[sequences.length];
-  const lookup = new Float32Array(rows * edits);
-  sequences.forEach(({ edit }, s) => {
-    lookup[starts[s] * edits + edit] = 1;
+  const rowOf = (s: number, positionIndex: number) => starts[s] + positionIndex - sequences[s].lookups[0];
+  const lookup = new Float32Array(rows * subjects);
+  sequences.forEach(({ subject, lookups }, s) => {
+    for (const position of lookups) lookup[rowOf(s, position) * subjects + subject] = 1;
   });
-  const rowOf = (s: number, positionIndex: number) => starts[s] + positionIndex - sequences[s].lookupIndex;
-  const targets = sequences.flatMap(({ edit, targets }, s) =>
-    targets.map((t) => ({ edit, row: rowOf(s, t.positionIndex), ...t })),
+  const targets = sequences.flatMap(({ subject, targets }, s) =>
+    targets.map((t) => ({ subject, row: rowOf(s, t.positionIndex), ...t })),
   );
-  const kept = sequences.flatMap(({ edit, kept, keptBefore }, s) =>
-    kept.map((k, i) => ({ edit, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
+  const kept = sequences.flatMap(({ subject, kept, keptBefore }, s) =>
+    kept.map((k, i) => ({ subject, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
   );
   // An axis must not be empty: if nothing is kept, there is one kept row of weight 0.
-  if (kept.length === 0) kept.push({ edit: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
+  if (kept.length === 0) kept.push({ subject: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
   return {
     ...suffixFeeds({ config }, sequences, past),
-    lookup: tensor('float32', [rows, edits], lookup),
+    lookup: tensor('float32', [rows, subjects], lookup),
     targetRows: int64(targets.map((t) => t.row)),
     targetIds: int64(
       targets.map((t) => t.tokenId),
       [targets.length, 1],
     ),
-    targetWeights: weightsByEdit(edits, targets),
+    targetWeights: weightsBySubject(subjects, targets),
     keptRows: int64(kept.map((k) => k.row)),
     keptBefore: tensor('float32', [kept.length, config.vocab], concatenate(kept.map((k) => k.before))),
-    keptWeights: weightsByEdit(edits, kept),
+    keptWeights: weightsBySubject(subjects, kept),
   };
 }
 
@@ -232,7 +216,7 @@ function suffixFeeds(
   sequences: readonly PreparedSequence[],
   past: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
-  const extents = sequences.map((s) => ({ past: s.lookupIndex, length: suffixLength(s) }));
+  const extents = sequences.map((s) => ({ past: s.lookups[0], length: suffixLength(s) }));
   const hidden = concatenate(sequences.map((s) => s.suffix));
   const pastTokens = Object.values(past)[0]?.shape[1] ?? 1;
   return {
@@ -249,13 +233,16 @@ function rowStarts(sequences: readonly ObjectiveSequence[]): number[] {
   return starts;
 }
 
-/** [edits, n]: the weight of entry i at row `entries[i].edit`. */
-function weightsByEdit(edits: number, entries: readonly { readonly edit: number; readonly weight: number }[]): Tensor {
-  const data = new Float32Array(edits * entries.length);
-  entries.forEach(({ edit, weight }, i) => {
-    data[edit * entries.length + i] = weight;
+/** [subjects, n]: the weight of entry i at row `entries[i].subject`. */
+function weightsBySubject(
+  subjects: number,
+  entries: readonly { readonly subject: number; readonly weight: number }[],
+): Tensor {
+  const data = new Float32Array(subjects * entries.length);
+  entries.forEach(({ subject, weight }, i) => {
+    data[subject * entries.length + i] = weight;
   });
-  return tensor('float32', [edits, entries.length], data);
+  return tensor('float32', [subjects, entries.length], data);
 }
 
 function takeBatch(value: Tensor, indices: readonly number[]): Tensor {

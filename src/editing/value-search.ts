@@ -1,17 +1,15 @@
-import { type Matrix, matrix } from '../linalg/index.js';
 import { type Model, type ModelConfig, packSequences } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { descend, EditSearch, type ValueTarget } from './edit-search.js';
-import { type HookLayer, hookFeeds } from './hook.js';
+import { descend, SubjectSearch, type ValueTarget } from './edit-search.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
-import type { TokenizedEdit } from './prompts.js';
+import type { TokenizedSubject } from './prompts.js';
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
 import { type ObjectiveEvaluation, ValueObjective } from './value-objective.js';
 
-/** A target and the index of its edit among those searched for. */
+/** A value and the index of its subject among those searched for. */
 export interface FoundTarget {
   readonly index: number;
   readonly target: ValueTarget;
@@ -22,19 +20,20 @@ export interface ValueSearchOptions {
   /** Bytes that the activations of one micro-batch may take. */
   readonly memoryBudgetBytes?: number;
   /** Called after each step of a micro-batch. */
-  readonly onStep?: (event: { readonly finishedEdits: number; readonly activeEdits: number }) => void;
+  readonly onStep?: (event: { readonly finished: number; readonly active: number }) => void;
 }
 
 /** Default of {@link ValueSearchOptions.memoryBudgetBytes}: 1.5 GiB. */
 export const defaultMemoryBudgetBytes = 1.5 * 2 ** 30;
 
 /**
- * Seeks value targets: for each edit the output of block L at the subject with which the model says the new target,
- * while the answers to the keep prompts stay (arXiv 2403.05330, section 3.1; MEMIT's `compute_z`).
+ * Seeks values: for each subject what to add to the output of block L at it so that the base model says the targets of all its
+ * facts, while what it says of the subject otherwise stays (arXiv 2403.05330, section 3.1; MEMIT's `compute_z`, and for
+ * several facts MEMIT-Merge, arXiv 2502.07322). A value depends on nothing but its subject's facts, so no round before changes it.
  *
  * The objective is that of running the whole model at every step, at a fraction of the cost. Everything up to block L,
- * and all positions before the subject, are computed once. A step runs the suffixes of many edits at once through the
- * blocks above L. Edits that are done leave the batch.
+ * and all positions before the subject, are computed once. A step runs the suffixes of many subjects at once through the
+ * blocks above L. Subjects that are done leave the batch.
  */
 export class ValueSearch {
   readonly #model: Model;
@@ -77,14 +76,10 @@ export class ValueSearch {
     );
   }
 
-  /** One target per edit, in the edits' order. */
-  async search(
-    edits: readonly TokenizedEdit[],
-    hooks: readonly HookLayer[],
-    options: ValueSearchOptions = {},
-  ): Promise<ValueTarget[]> {
-    const results = new Array<ValueTarget>(edits.length);
-    for await (const batch of this.searchBatches(edits, hooks, options)) {
+  /** One value per subject, in their order. */
+  async search(subjects: readonly TokenizedSubject[], options: ValueSearchOptions = {}): Promise<ValueTarget[]> {
+    const results = new Array<ValueTarget>(subjects.length);
+    for await (const batch of this.searchBatches(subjects, options)) {
       for (const { index, target } of batch) results[index] = target;
     }
     return results;
@@ -92,40 +87,37 @@ export class ValueSearch {
 
   /** The same, but yields each micro-batch when it is done, so that a stopped search keeps what it has found. */
   async *searchBatches(
-    edits: readonly TokenizedEdit[],
-    hooks: readonly HookLayer[],
+    subjects: readonly TokenizedSubject[],
     options: ValueSearchOptions = {},
   ): AsyncGenerator<readonly FoundTarget[]> {
     const budget = options.memoryBudgetBytes ?? defaultMemoryBudgetBytes;
     const rowsPerBatch = Math.max(1, Math.floor(budget / objectiveRowBytes(this.#model.config, this.#settings)));
-    const rowsOf = (edit: TokenizedEdit) =>
-      objectiveSequences(edit, 0, this.#settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
+    const rowsOf = (subject: TokenizedSubject) =>
+      objectiveSequences(subject, 0, this.#settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
     let finished = 0;
-    for (const batch of batchByRows(bySuffix(edits), ({ edit }) => rowsOf(edit), rowsPerBatch)) {
+    for (const batch of batchByRows(bySuffix(subjects), ({ subject }) => rowsOf(subject), rowsPerBatch)) {
       const found = await this.#searchBatch(
-        batch.map(({ edit }) => edit),
-        hooks,
-        (activeEdits) => options.onStep?.({ finishedEdits: finished + batch.length - activeEdits, activeEdits }),
+        batch.map(({ subject }) => subject),
+        (active) => options.onStep?.({ finished: finished + batch.length - active, active }),
       );
       finished += batch.length;
       yield batch.map(({ index }, i) => ({ index, target: found[i] }));
     }
   }
 
-  /** The objective of a batch of edits, and its value and gradient at `delta = 0`. */
+  /** The objective of a batch of subjects, and its value and gradient at `delta = 0`. */
   async prepare(
-    edits: readonly TokenizedEdit[],
-    hooks: readonly HookLayer[],
+    subjects: readonly TokenizedSubject[],
   ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
-    const sequences = edits.flatMap((edit, e) => objectiveSequences(edit, e, this.#settings));
-    const hidden = await this.#hiddenBelow(sequences, hooks);
+    const sequences = subjects.flatMap((subject, s) => objectiveSequences(subject, s, this.#settings));
+    const hidden = await this.#hiddenBelow(sequences);
     const { config } = this.#model;
-    const prefixes = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookupIndex * config.dModel));
+    const prefixes = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookups[0] * config.dModel));
     const past = await this.#prefixPast(sequences, prefixes);
-    const suffixes = hidden.map((rows, s) => rows.subarray(sequences[s].lookupIndex * config.dModel));
+    const suffixes = hidden.map((rows, s) => rows.subarray(sequences[s].lookups[0] * config.dModel));
     return ValueObjective.create(
       { model: this.#model, firstLayer: valueLayer(this.#settings) + 1, objective: this.#objective },
-      edits.length,
+      subjects.length,
       sequences,
       suffixes,
       past,
@@ -137,30 +129,28 @@ export class ValueSearch {
   }
 
   /**
-   * The products over a whole batch spread a number that is none from one edit to all. So a batch with such numbers is
-   * halved until the edits that they come from are alone.
+   * The products over a whole batch spread a number that is none from one subject to all. So a batch with such numbers is
+   * halved until the subjects that they come from are alone.
    */
-  async #searchBatch(
-    edits: readonly TokenizedEdit[],
-    hooks: readonly HookLayer[],
-    onStep: (activeEdits: number) => void,
-  ): Promise<ValueTarget[]> {
-    const { objective, atZero } = await this.prepare(edits, hooks);
-    const parts = objective.parts(this.#settings.templatesPerStep);
-    const searches = edits.map(
-      (edit, e) => new EditSearch(edit.id, objective.initialOf(e), parts.length, this.#settings),
-    );
-    const isOfNumbers = await descend(parts, searches, atZero, onStep);
-    if (isOfNumbers || edits.length === 1) return searches.map((search) => search.result());
-    const half = edits.length >> 1;
+  async #searchBatch(subjects: readonly TokenizedSubject[], onStep: (active: number) => void): Promise<ValueTarget[]> {
+    const { objective, atZero } = await this.prepare(subjects);
+    const { dModel } = this.#model.config;
+    const taughtPerPart = (s: number) => taughtTextsPerStep(this.#settings, subjects[s]);
+    const searches = objective.parts(taughtPerPart).map((parts, s) => {
+      const norm = objective.hiddenNormOf(s);
+      return { parts, search: new SubjectSearch(subjects[s].id, dModel, norm, parts.length, this.#settings) };
+    });
+    const isOfNumbers = await descend(objective, searches, atZero, onStep);
+    if (isOfNumbers || subjects.length === 1) return searches.map(({ search }) => search.result());
+    const half = subjects.length >> 1;
     return [
-      ...(await this.#searchBatch(edits.slice(0, half), hooks, onStep)),
-      ...(await this.#searchBatch(edits.slice(half), hooks, onStep)),
+      ...(await this.#searchBatch(subjects.slice(0, half), onStep)),
+      ...(await this.#searchBatch(subjects.slice(half), onStep)),
     ];
   }
 
   /** Block-L output of every sequence: float32 [tokens, dModel] each. */
-  async #hiddenBelow(sequences: readonly ObjectiveSequence[], hooks: readonly HookLayer[]): Promise<Float32Array[]> {
+  async #hiddenBelow(sequences: readonly ObjectiveSequence[]): Promise<Float32Array[]> {
     const { config } = this.#model;
     const tokenIds = sequences.flatMap((sequence) => [...sequence.tokenIds]);
     const { hidden } = await this.#below.run({
@@ -168,7 +158,6 @@ export class ValueSearch {
         config,
         sequences.map(({ tokenIds }) => ({ past: 0, length: tokenIds.length })),
       ),
-      ...hookFeeds(hooks, this.#settings.gate, config.dModel),
       tokenIds: tensor('int64', [tokenIds.length], BigInt64Array.from(tokenIds, BigInt)),
     });
     const data = hidden.data as Float32Array;
@@ -204,7 +193,7 @@ export class ValueSearch {
     const outputs = await this.#prefix.run({
       ...packSequences(
         config,
-        sequences.map(({ lookupIndex }) => ({ past: 0, length: lookupIndex })),
+        sequences.map(({ lookups }) => ({ past: 0, length: lookups[0] })),
       ),
       hidden: tensor('float32', [rows, config.dModel], hidden),
     });
@@ -212,14 +201,23 @@ export class ValueSearch {
   }
 }
 
-/** Sorts edits by the length of their suffixes, so that a batch's attention rectangle holds little padding. */
-function bySuffix(edits: readonly TokenizedEdit[]): { readonly edit: TokenizedEdit; readonly index: number }[] {
-  const longest = ({ prompts, targetIds, keep }: TokenizedEdit) =>
+/** How many taught texts a step looks at: every fact of a subject comes up in each, for they pull at one value. */
+export function taughtTextsPerStep(
+  { templatesPerStep }: Pick<Hyperparameters, 'templatesPerStep'>,
+  { facts }: Pick<TokenizedSubject, 'facts'>,
+): number {
+  return templatesPerStep === 0 ? 0 : Math.max(templatesPerStep, facts.length);
+}
+
+/** Sorts subjects by the length of their suffixes, so that a batch's attention rectangle holds little padding. */
+function bySuffix(
+  subjects: readonly TokenizedSubject[],
+): { readonly subject: TokenizedSubject; readonly index: number }[] {
+  const longest = ({ facts, kept }: TokenizedSubject) =>
     Math.max(
-      ...prompts.map((prompt) => prompt.tokenIds.length + targetIds.length - prompt.lookupIndex),
-      ...keep.map((prompt) => prompt.tokenIds.length - prompt.lookupIndex),
+      ...[...facts.flatMap(({ texts }) => texts), ...kept].map(({ tokenIds, lookups }) => tokenIds.length - lookups[0]),
     );
-  return edits.map((edit, index) => ({ edit, index })).sort((a, b) => longest(a.edit) - longest(b.edit));
+  return subjects.map((subject, index) => ({ subject, index })).sort((a, b) => longest(a.subject) - longest(b.subject));
 }
 
 /**
@@ -234,13 +232,4 @@ export function objectiveRowBytes(config: ModelConfig, settings: Pick<Hyperparam
 
 function blocksAbove({ config }: Pick<Model, 'config'>, settings: Pick<Hyperparameters, 'layers'>): number {
   return config.layers - valueLayer(settings) - 1;
-}
-
-/** Targets side by side: float64 [dModel, edits]. */
-export function targetMatrix(targets: readonly Pick<ValueTarget, 'target'>[], dModel: number): Matrix {
-  const result = matrix(dModel, targets.length);
-  targets.forEach(({ target }, e) => {
-    for (let m = 0; m < dModel; m++) result.data[m * targets.length + e] = target[m];
-  });
-  return result;
 }

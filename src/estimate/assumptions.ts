@@ -7,18 +7,19 @@ import { editsPerBatch } from './values-work.js';
 export function assumptionsOf(request: EstimateRequest): string[] {
   const { settings, shape, machine, rates, corpusTokens, sequenceTokens } = request;
   const { device } = machine.instance;
-  const batch = editsPerBatch({ ...request, earlierEdits: 0, steps: settings.steps });
+  const batch = editsPerBatch({ ...request, steps: settings.steps });
   return [
     'Everything here is predicted; nothing was downloaded and nothing was run.',
     `Layers ${settings.layers.join(', ')} are hooked; values are sought at the output of block ${valueLayer(settings)}.`,
-    `Every value search takes all ${settings.steps} steps, ${settings.templatesPerStep || shape.templates} of ` +
-      `${shape.templates} templates each, ${batch} edits at a time; searches that stop earlier cost less.`,
+    `Every value search takes all ${settings.steps} steps, ${settings.templatesPerStep || shape.templates * shape.phrasings} of ` +
+      `${shape.templates * shape.phrasings} texts each and one that is kept, ${batch} edits at a time; searches that stop earlier cost less.`,
     `An edit is like CounterFact's: a prompt of ${shape.promptTokens} tokens, its subject ending at ` +
-      `${shape.lookupIndex}, a target of ${shape.targetTokens}, ${shape.keepPrompts} keep prompts; ` +
+      `${shape.lookupIndex}, a target of ${shape.targetTokens}, ${shape.keptTexts} kept texts, ${shape.rows} rows; it is ` +
+      'the only fact of its subject; ' +
       `${shape.paraphrases} paraphrases and ${shape.neighborhood} neighbours are validated.`,
     `Key statistics are of ${corpusTokens} tokens in sequences of ${sequenceTokens}; they are made once for all rounds.`,
     'Rounds follow each other; in each, values and validation are divided among the shards, the solve is not.',
-    'Every task opens the model, and rebuilds the base from all segments before it, in one solve.',
+    'Every task opens the model; solve and validation rebuild the base from all segments before it, in one solve.',
     'Weights are computed with in float32, whatever the checkpoint stores; each program on a GPU holds its own copy.',
     ...deviceLines(request, device),
     `Plain TypeScript does ${inUnits(rates.host.flopsPerSecond, 1e9)} GFLOP/s: ${rates.host.why}.`,

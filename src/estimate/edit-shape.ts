@@ -1,21 +1,28 @@
-/** @file Lengths of an edit's prompts, and the rows that a value search makes of them. */
-import { genericKeepPrompts, type Hyperparameters } from '../editing/index.js';
+/** @file Lengths of an edit's texts, and the rows that a value search and a solve make of them. */
+import { type Hyperparameters, partsOf } from '../editing/index.js';
 
-/** Mean sizes of an edit's prompts, in tokens. */
+/** Mean sizes of an edit's texts, in tokens. Each edit is planned as the only fact of its subject. */
 export interface EditShape {
-  /** Context templates, the bare one included. */
+  /** Phrasings that are taught, the edit's own prompt included. */
+  readonly phrasings: number;
+  /** Contexts of each phrasing, the bare one included. */
   readonly templates: number;
   /** The bare prompt with its subject, and the index of the subject's last token in it. */
   readonly promptTokens: number;
   readonly lookupIndex: number;
-  /** Tokens that a prefixed template puts before the prompt. */
+  /** Tokens that a context puts before the prompt. */
   readonly prefixTokens: number;
   readonly targetTokens: number;
   /** Index of the subject's last token in "{subject} is a". */
   readonly subjectLookupIndex: number;
-  readonly keepPrompts: number;
-  readonly keepTokens: number;
-  readonly keepLookupIndex: number;
+  /** Texts that keep what the base model says of the subject: their openings, and the subject's last token in them. */
+  readonly keptTexts: number;
+  readonly openingTokens: number;
+  readonly openingLookupIndex: number;
+  /** Forms of a subject, each a text up to its name, and the rows that they are gathered into. */
+  readonly forms: number;
+  readonly formTokens: number;
+  readonly rows: number;
   /** Prompts of validation beside the edit's prompt. */
   readonly paraphrases: number;
   readonly paraphraseTokens: number;
@@ -30,19 +37,24 @@ export interface EditShape {
 }
 
 /**
- * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six context templates and the generic keep
- * prompts. The longest over the mean is that of sixteen edits at a time.
+ * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six contexts and two plain openings. Chat, where a
+ * model has it, adds a context and two openings. The longest over the mean is that of sixteen edits at a time. How many rows
+ * the forms make is a guess: one at the beginning of a text, one inside of it, one in lower case.
  */
 export const counterFactShape: EditShape = {
+  phrasings: 1,
   templates: 6,
   promptTokens: 8.4,
   lookupIndex: 4.1,
   prefixTokens: 10,
   targetTokens: 1.2,
   subjectLookupIndex: 3.6,
-  keepPrompts: genericKeepPrompts.length,
-  keepTokens: 6.8,
-  keepLookupIndex: 4.4,
+  keptTexts: 2,
+  openingTokens: 6.6,
+  openingLookupIndex: 5.1,
+  forms: 20,
+  formTokens: 12,
+  rows: 3,
   paraphrases: 2,
   paraphraseTokens: 20.5,
   neighborhood: 10,
@@ -51,7 +63,7 @@ export const counterFactShape: EditShape = {
   longestSuffixOverMean: 2,
 };
 
-/** Rows of the sequences of one edit's objective. */
+/** Rows of some sequences of one edit's objective. */
 export interface ObjectiveRows {
   readonly sequences: number;
   /** All tokens, which run once up to the value layer. */
@@ -63,32 +75,85 @@ export interface ObjectiveRows {
   /** Rows of the vocabulary for targets, and for kept positions. */
   readonly targets: number;
   readonly kept: number;
-  /** Number of parts of the objective. Each step takes one, in turn. */
-  readonly parts: number;
 }
 
-/** The rows of an edit's objective, for prompts of the mean sizes in {@link EditShape}. */
-export function objectiveRows(
-  shape: EditShape,
-  { klFactor, keepFactor, templatesPerStep }: Pick<Hyperparameters, 'klFactor' | 'keepFactor' | 'templatesPerStep'>,
-): ObjectiveRows {
-  const { templates } = shape;
-  const [subjects, keeps] = [klFactor > 0 ? 1 : 0, keepFactor > 0 ? shape.keepPrompts : 0];
-  const written = templates * (shape.promptTokens + shape.targetTokens - 1) + (templates - 1) * shape.prefixTokens;
-  const before = templates * shape.lookupIndex + (templates - 1) * shape.prefixTokens;
-  const tokens = written + subjects * (shape.subjectLookupIndex + 1) + keeps * shape.keepTokens;
-  const prefixTokens = before + subjects * shape.subjectLookupIndex + keeps * shape.keepLookupIndex;
+/** One edit's objective. */
+export interface ObjectiveShape {
+  readonly whole: ObjectiveRows;
+  /** How many parts it has. Each step takes one, in turn. */
+  readonly parts: number;
+  /** The mean of the parts. */
+  readonly part: ObjectiveRows;
+}
+
+/** What an objective depends on. */
+type ObjectiveSettings = Pick<
+  Hyperparameters,
+  'klFactor' | 'keepFactor' | 'endFactor' | 'keptTokens' | 'templatesPerStep'
+>;
+
+/** The rows of an edit's objective, for texts of the mean sizes in {@link EditShape}. */
+export function objectiveShape(shape: EditShape, settings: ObjectiveSettings): ObjectiveShape {
+  const kinds = [taughtRows(shape, settings), ownRows(shape, settings), keptRows(shape, settings)];
+  const kindOf = kinds.flatMap((rows, kind) => Array.from({ length: Math.round(rows.sequences) }, () => kind));
+  const parts = partsOf(
+    kindOf.map((kind) => ({ isTaught: kind === 0 })),
+    settings.templatesPerStep,
+  );
+  /** How much of a kind a part holds in the mean. */
+  const share = (kind: number) => {
+    const inParts = parts.flat().filter(({ sequence }) => kindOf[sequence] === kind).length;
+    return inParts === 0 ? 0 : inParts / parts.length / kindOf.filter((own) => own === kind).length;
+  };
   return {
-    sequences: templates + subjects + keeps,
-    tokens,
-    prefixTokens,
-    suffixTokens: tokens - prefixTokens,
-    targets: templates * shape.targetTokens,
-    kept: subjects + keeps,
-    parts: templatesPerStep === 0 ? 1 : Math.ceil(templates / templatesPerStep),
+    whole: combine(kinds, [1, 1, 1]),
+    parts: parts.length,
+    part: combine(kinds, [0, 1, 2].map(share)),
   };
 }
 
-/** Tokens of an edit's prompts in all templates, which key collection runs. */
-export const collectedTokens = ({ templates, promptTokens, prefixTokens }: EditShape): number =>
-  templates * promptTokens + (templates - 1) * prefixTokens;
+/** Every phrasing in every context, with its target; its last token is input only for the term at the end. */
+function taughtRows(shape: EditShape, { endFactor }: ObjectiveSettings): ObjectiveRows {
+  const texts = shape.phrasings * shape.templates;
+  const ends = endFactor > 0 ? 1 : 0;
+  const prefixes = shape.phrasings * (shape.templates - 1) * shape.prefixTokens;
+  const suffix = shape.promptTokens - shape.lookupIndex + shape.targetTokens - 1 + ends;
+  return {
+    sequences: texts,
+    tokens: prefixes + texts * (shape.lookupIndex + suffix),
+    prefixTokens: prefixes + texts * shape.lookupIndex,
+    suffixTokens: texts * suffix,
+    targets: texts * shape.targetTokens,
+    kept: texts * ends,
+  };
+}
+
+/** The subject's own beginning. */
+function ownRows({ subjectLookupIndex }: EditShape, { klFactor }: ObjectiveSettings): ObjectiveRows {
+  const sequences = klFactor > 0 ? 1 : 0;
+  const prefixTokens = sequences * subjectLookupIndex;
+  const tokens = prefixTokens + sequences;
+  return { sequences, tokens, prefixTokens, suffixTokens: sequences, targets: 0, kept: sequences };
+}
+
+/** What the base model says of the subject. */
+function keptRows(shape: EditShape, { keepFactor, keptTokens }: ObjectiveSettings): ObjectiveRows {
+  const sequences = keepFactor > 0 ? shape.keptTexts : 0;
+  const suffix = shape.openingTokens - shape.openingLookupIndex + keptTokens;
+  const [prefixTokens, suffixTokens] = [sequences * shape.openingLookupIndex, sequences * suffix];
+  const kept = sequences * (keptTokens === 0 ? 1 : suffix);
+  return { sequences, tokens: prefixTokens + suffixTokens, prefixTokens, suffixTokens, targets: 0, kept };
+}
+
+/** Rows of several kinds together, each as often as its weight says. */
+function combine(kinds: readonly ObjectiveRows[], weights: readonly number[]): ObjectiveRows {
+  const of = (name: keyof ObjectiveRows) => kinds.reduce((sum, rows, kind) => sum + weights[kind] * rows[name], 0);
+  return {
+    sequences: of('sequences'),
+    tokens: of('tokens'),
+    prefixTokens: of('prefixTokens'),
+    suffixTokens: of('suffixTokens'),
+    targets: of('targets'),
+    kept: of('kept'),
+  };
+}

@@ -123,15 +123,15 @@ function planJob(request: EstimateRequest) {
 
 /** Visits the stages of all rounds. In each round, all earlier edits are active. */
 function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void): void {
-  const { config, settings, edits: all, roundSize } = request;
+  const { config, settings, shape, edits: all, roundSize } = request;
   const layers = settings.layers.length;
   let reading = noWork;
   for (let earlierEdits = 0; earlierEdits < all; ) {
     const edits = Math.min(roundSize, all - earlierEdits);
     const position = { isFirst: earlierEdits === 0, isLast: earlierEdits + edits === all };
-    const rebuild = sumWork(reading, timesWork(layers, rebuildWork(config, earlierEdits)));
+    const rebuild = sumWork(reading, timesWork(layers, rebuildWork(config, shape.rows * earlierEdits)));
     for (const run of roundRuns(request, { edits, earlierEdits, ...position, rebuild })) visit(run);
-    reading = sumWork(reading, segmentReadWork(config, layers, earlierEdits, edits));
+    reading = sumWork(reading, segmentReadWork(config, layers, shape.rows * earlierEdits, shape.rows * edits));
     earlierEdits += edits;
   }
 }

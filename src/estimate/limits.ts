@@ -8,15 +8,16 @@ const arrayLength = 2 ** 32;
 const functionBytes = 2 * 2 ** 30;
 
 /** One line for each limit that the job exceeds. */
-export function limitsOf({ config, settings, edits }: EstimateRequest): string[] {
+export function limitsOf({ config, settings, shape, edits }: EstimateRequest): string[] {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   const sums = settings.layers.length * sumsBytes(config);
   const factor = factorBytes(config);
+  const mostEdits = Math.floor(Math.sqrt(arrayLength) / shape.rows);
   return [
-    ...(edits ** 2 > arrayLength
+    ...(edits > mostEdits
       ? [
-          `The gram matrix of a layer is one array: at most ${Math.sqrt(arrayLength).toLocaleString('en')} edits in one model's ` +
-            `versions, got ${edits.toLocaleString('en')}.`,
+          `The gram matrix of a layer is one array: at most ${mostEdits.toLocaleString('en')} edits of ${shape.rows} rows in ` +
+            `one model's versions, got ${edits.toLocaleString('en')}.`,
         ]
       : []),
     ...(sums > arrayLength

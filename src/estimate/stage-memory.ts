@@ -22,9 +22,8 @@ export interface MemorySizes {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly sequenceTokens: number;
-  /** Edits of a round, and of all rounds together. */
-  readonly roundSize: number;
-  readonly allEdits: number;
+  /** Rows of all rounds together. */
+  readonly allRows: number;
   /** Whether the checkpoint stores float32. Then a CPU maps the weights instead of holding them. */
   readonly isStoredWide: boolean;
   readonly isGpu: boolean;
@@ -34,7 +33,7 @@ export interface MemorySizes {
 /** The sizes of a job. */
 export const memorySizes = (request: EstimateRequest): MemorySizes => ({
   ...request,
-  allEdits: request.edits,
+  allRows: request.shape.rows * request.edits,
   isStoredWide: request.storedBytes >= computedBytes,
   isGpu: request.machine.kind === 'gpu',
 });
@@ -67,8 +66,14 @@ function weightsOf(stage: PlannedStage, { config, settings }: MemorySizes): numb
     case 'solve':
       return upTo(value);
     case 'values':
-      // Below the value layer; the beginnings above it; the objective above it with the vocabulary.
-      return upTo(value) + 2 * (config.layers - value - 1) * block + vocabularyParameters(config);
+      // Below the value layer; the beginnings above it; the objective above it with the vocabulary. Beside them the trunk and
+      // the vocabulary, with which the base model says what is kept.
+      return (
+        upTo(value) +
+        2 * (config.layers - value - 1) * block +
+        upTo(config.layers - 1) +
+        2 * vocabularyParameters(config)
+      );
     case 'merge':
     case 'validate':
       // The trunk, and the vocabulary's programs for scores and for comparisons.
@@ -78,16 +83,16 @@ function weightsOf(stage: PlannedStage, { config, settings }: MemorySizes): numb
 
 /** Bytes beside the weights. */
 function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: number; readonly onHost: number } {
-  const { config, settings, allEdits, memoryBudgetBytes } = sizes;
+  const { config, settings, allRows, memoryBudgetBytes } = sizes;
   const square = config.dInner ** 2;
   const count = settings.layers.length;
-  const perEdit = config.dInner + config.dModel;
-  const hooks = count * computedBytes * allEdits * perEdit;
+  const perRow = config.dInner + config.dModel;
+  const hooks = count * computedBytes * allRows * perRow;
   // Gram matrix and factor, whitened keys, targets and coefficients. While one layer is solved, also half of its gram
   // matrix as it was read, and all of it with the ridge.
-  const state = 8 * ((2 * count + 1.5) * allEdits ** 2 + 2 * count * allEdits * perEdit);
+  const state = 8 * ((2 * count + 1.5) * allRows ** 2 + 2 * count * allRows * perRow);
   // The widest product of that solve reads a quarter of the factor.
-  const solving = 2 * allEdits ** 2;
+  const solving = 2 * allRows ** 2;
   switch (stage) {
     case 'statistics':
       // Sums, a run's moments, and a checkpoint as triangles, packed and encoded.
@@ -96,7 +101,7 @@ function beside(stage: PlannedStage, sizes: MemorySizes): { readonly onDevice: n
       // All sums and those of one shard; or a moment, the same with the ridge, its factor, and its file.
       return { onDevice: 8 * square, onHost: (count * 8 + Math.max(12 * count, 32)) * square };
     case 'values':
-      return { onDevice: memoryBudgetBytes + hooks + solving, onHost: state + memoryBudgetBytes / 2 };
+      return { onDevice: memoryBudgetBytes + forwardBytes(sizes), onHost: memoryBudgetBytes / 2 };
     case 'solve':
       return {
         onDevice: forwardBytes(sizes) + hooks + solving + 8 * square,

@@ -13,7 +13,13 @@ import {
   sumsBytes,
   valueBytes,
 } from './stored-bytes.js';
-import { editsValidation, gatesComparison, wholeValidation, writtenContexts } from './validation-work.js';
+import {
+  editsValidation,
+  gatesComparison,
+  wholeValidation,
+  writtenContexts,
+  writtenContinuations,
+} from './validation-work.js';
 import { valuesWork } from './values-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 import { rebuildWork, recordWork, writeWork } from './write-work.js';
@@ -60,7 +66,7 @@ export function statisticsRuns(request: EstimateRequest): StageRun[] {
         load('merge', request),
         timesWork(count, factorWork(config)),
         workOf({ storeBytes: shards * sums + 2 * stored, hostElements: count * (2 + shards) * config.dInner ** 2 }),
-        writtenContexts({ ...request, hookedEdits: 0 }),
+        writtenContexts({ ...request, heldRows: 0 }),
       ),
       firstWork: workOf({}),
       storedBytes: stored,
@@ -76,7 +82,7 @@ export interface RoundPosition {
   readonly earlierEdits: number;
   readonly isFirst: boolean;
   readonly isLast: boolean;
-  /** The work of rebuilding the state of the version before from its segments, as every task does. */
+  /** The work of rebuilding the state of the version before from its segments, as solve and validation do. */
   readonly rebuild: Work;
 }
 
@@ -85,15 +91,21 @@ export function roundRuns(request: EstimateRequest, round: RoundPosition): Stage
   return [valuesRun(request, round), solveRun(request, round), validateRun(request, round)];
 }
 
-function valuesRun(request: EstimateRequest, { edits, earlierEdits, rebuild }: RoundPosition): StageRun {
+function valuesRun(request: EstimateRequest, { edits }: RoundPosition): StageRun {
   const { config, settings, shards } = request;
   const tasks = Math.min(shards, edits);
   const bytes = valueBytes(config, settings.steps);
-  const search = valuesWork({ ...request, earlierEdits, steps: settings.steps }, edits / tasks);
+  const each = edits / tasks;
+  const search = valuesWork({ ...request, steps: settings.steps }, each);
   return {
     stage: 'values',
     tasks,
-    work: sumWork(load('values', request), rebuild, search, workOf({ storeBytes: (edits / tasks) * bytes })),
+    work: sumWork(
+      load('values', request),
+      writtenContinuations(request, each),
+      search,
+      workOf({ storeBytes: each * bytes }),
+    ),
     firstWork: workOf({}),
     storedBytes: edits * bytes,
     puts: edits,
@@ -102,10 +114,11 @@ function valuesRun(request: EstimateRequest, { edits, earlierEdits, rebuild }: R
 }
 
 function solveRun(request: EstimateRequest, { edits, earlierEdits, isFirst, rebuild }: RoundPosition): StageRun {
-  const { config, settings } = request;
+  const { config, settings, shape } = request;
   const count = settings.layers.length;
   const sizes = { ...request, edits, earlierEdits };
-  const segment = count * (segmentBytes(config, earlierEdits, edits) + (isFirst ? sketchBytes(config) : 0));
+  const segment =
+    count * (segmentBytes(config, shape.rows * earlierEdits, shape.rows * edits) + (isFirst ? sketchBytes(config) : 0));
   const read = count * factorBytes(config) + edits * valueBytes(config, settings.steps);
   return {
     stage: 'solve',
@@ -126,10 +139,11 @@ function solveRun(request: EstimateRequest, { edits, earlierEdits, isFirst, rebu
 }
 
 function validateRun(request: EstimateRequest, { edits, earlierEdits, isLast, rebuild }: RoundPosition): StageRun {
-  const { config, settings, shards } = request;
+  const { config, settings, shape, shards } = request;
   const tasks = Math.min(shards, edits);
-  const sizes = { ...request, hookedEdits: earlierEdits + edits };
-  const own = timesWork(settings.layers.length, rebuildWork(config, earlierEdits + edits));
+  const heldRows = shape.rows * (earlierEdits + edits);
+  const sizes = { ...request, heldRows };
+  const own = timesWork(settings.layers.length, rebuildWork(config, heldRows));
   const whole = wholeValidation(sizes, earlierEdits);
   return {
     stage: 'validate',
@@ -143,10 +157,10 @@ function validateRun(request: EstimateRequest, { edits, earlierEdits, isLast, re
 }
 
 /** Reading and decoding a round's segment, as every later task does. */
-export function segmentReadWork(config: ModelConfig, layers: number, earlierEdits: number, edits: number): Work {
+export function segmentReadWork(config: ModelConfig, layers: number, earlierRows: number, rows: number): Work {
   const read = workOf({
-    storeBytes: segmentBytes(config, earlierEdits, edits),
-    hostElements: 2 * edits * (config.dInner + config.dModel + earlierEdits),
+    storeBytes: segmentBytes(config, earlierRows, rows),
+    hostElements: 2 * rows * (config.dInner + config.dModel + earlierRows),
   });
   return timesWork(layers, read);
 }

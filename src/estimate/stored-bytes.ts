@@ -18,8 +18,8 @@ export const sumsBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInn
 export const factorBytes = ({ dInner }: ModelConfig): number => triangleBytes(dInner) + 8 * sketchRank * dInner;
 
 /**
- * One layer's part of a segment with `n` new edits on `p` earlier ones: keys and targets in eight bits, the new gram
- * matrix as a float32 triangle, and gram rows against earlier edits in eight bits with one of every 64 in float32.
+ * One layer's part of a segment with `n` new rows on `p` earlier ones: keys and targets in eight bits, the new gram
+ * matrix as a float32 triangle, and gram rows against earlier rows in eight bits with one of every 64 in float32.
  */
 export function segmentBytes({ dInner, dModel }: ModelConfig, p: number, n: number): number {
   const gram = 4 * ((n * (n + 1)) / 2) + 4 * n;
@@ -30,8 +30,8 @@ export function segmentBytes({ dInner, dModel }: ModelConfig, p: number, n: numb
 /** One layer's sketch, which the first segment ships. */
 export const sketchBytes = ({ dInner }: ModelConfig): number => eightBitBytes(sketchRank, dInner);
 
-/** A stored value: target and start in float64, its losses, its header. */
-export const valueBytes = ({ dModel }: ModelConfig, steps: number): number => 8 * (2 * dModel + steps + 1) + 600;
+/** A stored value: delta in float64, its losses, its header. */
+export const valueBytes = ({ dModel }: ModelConfig, steps: number): number => 8 * (dModel + steps + 1) + 600;
 
 /** A manifest names every edit that was ever written. */
 const manifestBytesPerEdit = 320;

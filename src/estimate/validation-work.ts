@@ -9,13 +9,13 @@ import type { EditShape } from './edit-shape.js';
 import { forwardRun, hookForward, vocabularyForward } from './forward-work.js';
 import { sumWork, timesWork, type Work } from './work.js';
 
-/** A validation with this many active edits. */
+/** A validation with this many rows in the hooks. */
 export interface ValidationSizes {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly shape: EditShape;
-  /** All edits in force. */
-  readonly hookedEdits: number;
+  /** Rows of all edits in force. */
+  readonly heldRows: number;
 }
 
 /** Tokens decoded beyond the target. */
@@ -52,6 +52,20 @@ export function writtenContexts(sizes: ValidationSizes): Work {
   return timesWork(shape.prefixTokens, token);
 }
 
+/** What the base model says behind the openings of these edits, which a value search keeps. */
+export function writtenContinuations(sizes: Omit<ValidationSizes, 'heldRows'>, edits: number): Work {
+  const { config, shape, settings } = sizes;
+  if (settings.keptTokens === 0 || settings.keepFactor === 0) return sumWork();
+  const texts = edits * shape.keptTexts;
+  const openings = hookedRows({ ...sizes, heldRows: 0 }, texts * shape.openingTokens, shape.openingTokens);
+  const past = shape.openingTokens + settings.keptTokens / 2;
+  const token = sumWork(
+    forwardRun(config, { rows: texts, batch: texts, tokens: 1, past }, config.layers),
+    vocabularyForward(config, texts),
+  );
+  return sumWork(openings, timesWork(settings.keptTokens, token));
+}
+
 /** The last of many rounds compares all gates on a sample. */
 export function gatesComparison(sizes: ValidationSizes): Work {
   const sample = scores(sizes, comparedEdits, scoredTokens(sizes.shape));
@@ -82,22 +96,22 @@ const vocabularyOf = (config: ModelConfig, scored: number, rows: number): Work =
   vocabularyForward(config, rows === 0 ? 0 : (scored * rowsPerBatch) / rows);
 
 /** Runs of the trunk with hooks, on sequences of this length. */
-function hookedRows({ config, settings, hookedEdits }: ValidationSizes, rows: number, tokens: number): Work {
+function hookedRows({ config, settings, heldRows }: ValidationSizes, rows: number, tokens: number): Work {
   const runs = Math.ceil(rows / rowsPerBatch);
   if (runs === 0) return sumWork();
   const each = rows / runs;
   const run = { rows: each, batch: each / tokens, tokens };
-  const hooks = hookForward(config, each, hookedEdits, settings.layers.length);
+  const hooks = hookForward(config, each, heldRows, settings.layers.length);
   return timesWork(runs, sumWork(forwardRun(config, run, config.layers), hooks));
 }
 
 /** Decoding: all prompts at once, then one token of each per step. */
 function decodes(sizes: ValidationSizes, edits: number): Work {
-  const { config, shape, settings, hookedEdits } = sizes;
+  const { config, shape, settings, heldRows } = sizes;
   const { promptTokens, targetTokens } = shape;
   const token = sumWork(
     forwardRun(config, { rows: edits, batch: edits, tokens: 1, past: promptTokens }, config.layers),
-    hookForward(config, edits, hookedEdits, settings.layers.length),
+    hookForward(config, edits, heldRows, settings.layers.length),
     vocabularyForward(config, edits),
   );
   const prompts = hookedRows(sizes, edits * promptTokens, promptTokens);

@@ -1,16 +1,8 @@
 /** @file The work of a value search: what runs once below and above the value layer, and what every step runs. */
 import { type Hyperparameters, objectiveRowBytes, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
-import { type EditShape, type ObjectiveRows, objectiveRows } from './edit-shape.js';
-import {
-  blockForward,
-  blockStep,
-  computedBytes,
-  forwardRun,
-  hookForward,
-  packedElements,
-  type RunRows,
-} from './forward-work.js';
+import { type EditShape, type ObjectiveRows, type ObjectiveShape, objectiveShape } from './edit-shape.js';
+import { blockForward, blockStep, computedBytes, forwardRun, packedElements, type RunRows } from './forward-work.js';
 import { keyWidth, vocabularyParameters } from './model-size.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 
@@ -19,8 +11,6 @@ export interface ValueSearchPlan {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly shape: EditShape;
-  /** Edits in the model's hooks. */
-  readonly earlierEdits: number;
   /** Adam steps of each edit. */
   readonly steps: number;
   readonly memoryBudgetBytes: number;
@@ -29,7 +19,7 @@ export interface ValueSearchPlan {
 /** Edits of one micro-batch: as many as the memory budget allows by their suffix rows. */
 export function editsPerBatch({ config, settings, shape, memoryBudgetBytes }: ValueSearchPlan): number {
   const rows = Math.max(1, Math.floor(memoryBudgetBytes / objectiveRowBytes(config, settings)));
-  return Math.max(1, Math.floor(rows / objectiveRows(shape, settings).suffixTokens));
+  return Math.max(1, Math.floor(rows / objectiveShape(shape, settings).whole.suffixTokens));
 }
 
 /** The search for this many edits, in micro-batches that are full except for the last. */
@@ -48,16 +38,16 @@ export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
  */
 function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
-  const rows = objectiveRows(shape, settings);
-  const evaluations = plan.steps - 1 + rows.parts;
+  const objective = objectiveShape(shape, settings);
+  const evaluations = plan.steps - 1 + objective.parts;
   return sumWork(
-    preparation(plan, rows, edits),
-    evaluation(plan, rows, edits, 1),
-    timesWork(evaluations, evaluation(plan, rows, edits, 1 / rows.parts)),
+    preparation(plan, objective.whole, edits),
+    evaluation(plan, objective, edits, objective.whole),
+    timesWork(evaluations, evaluation(plan, objective, edits, objective.part)),
   );
 }
 
-/** All sequences up to the value layer, with the hooks of the version before, and their prefixes above it. */
+/** All sequences up to the value layer, and their prefixes above it. */
 function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number): Work {
   const { config, settings, shape } = plan;
   const value = valueLayer(settings);
@@ -69,17 +59,13 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
     tokens: shape.longestOverMean * (tokens / each.sequences),
   });
   const whole = runOf(each.tokens);
-  const below = sumWork(
-    forwardRun(config, whole, value + 1),
-    hookForward(config, whole.rows, plan.earlierEdits, settings.layers.length),
-  );
   const prefix = runOf(each.prefixTokens);
   // The last block computes only keys and values.
   const last = blockForward(config, { ...prefix, tokens: 0 }, 2 * config.dModel * keyWidth(config));
   const beginnings = above === 0 ? [] : [forwardRun(config, prefix, above - 1), last];
   const past = 2 * above * keyWidth(config) * batch * prefix.tokens;
   return sumWork(
-    below,
+    forwardRun(config, whole, value + 1),
     ...beginnings,
     // Hidden states are cut, and the past is copied into its parts. Both leave the device once.
     workOf({
@@ -89,19 +75,19 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
   );
 }
 
-/** The objective and its gradient once, on a share of every edit's sequences. */
-function evaluation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number, share: number): Work {
+/** The objective and its gradient once, on some of every edit's sequences. */
+function evaluation(plan: ValueSearchPlan, { whole, parts }: ObjectiveShape, edits: number, each: ObjectiveRows): Work {
   const { config, settings, shape } = plan;
   const above = config.layers - valueLayer(settings) - 1;
-  const batch = share * edits * each.sequences;
+  const batch = edits * each.sequences;
   const run: RunRows = {
-    rows: share * edits * each.suffixTokens,
+    rows: edits * each.suffixTokens,
     batch,
-    tokens: shape.longestSuffixOverMean * (each.suffixTokens / each.sequences),
-    past: shape.longestOverMean * (each.prefixTokens / each.sequences),
+    tokens: shape.longestSuffixOverMean * (whole.suffixTokens / whole.sequences),
+    past: shape.longestOverMean * (whole.prefixTokens / whole.sequences),
   };
-  const kept = Math.max(1, share * edits * each.kept);
-  const targets = share * edits * each.targets;
+  const kept = Math.max(1, edits * each.kept);
+  const targets = edits * each.targets;
   return sumWork(
     timesWork(above, blockStep(config, run)),
     vocabularyStep(config, targets, kept),
@@ -112,7 +98,7 @@ function evaluation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number, s
       runs: 1,
       transferBytes: transferred(config, run, above, kept),
       // Adam and the norms of each edit. The layout of a part is made once for its `steps / parts` evaluations.
-      hostElements: 12 * edits * config.dModel + packedElements(run, config) / Math.max(1, plan.steps / each.parts),
+      hostElements: 12 * edits * config.dModel + packedElements(run, config) / Math.max(1, plan.steps / parts),
     }),
   );
 }

@@ -1,10 +1,10 @@
-/** @file The work of writing a round: key collection, and the solve, which grows with the earlier rounds. */
+/** @file The work of writing a round: forms and their keys, and the solve, which grows with the rows of earlier rounds. */
 import { type Hyperparameters, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
 import { denseWork } from './dense-work.js';
-import { collectedTokens, type EditShape } from './edit-shape.js';
-import { forwardRun, hookForward } from './forward-work.js';
+import type { EditShape } from './edit-shape.js';
+import { forwardRun, hookForward, sketchRank } from './forward-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 
 /** A round on top of others. */
@@ -18,42 +18,66 @@ export interface RoundPlanSizes {
   readonly earlierEdits: number;
 }
 
-/** The whole round: its layers one after the other, each with its own keys. */
+/** Rows of a round, and of all rounds before. */
+const rowsOf = ({ shape, edits, earlierEdits }: RoundPlanSizes) => ({
+  rows: shape.rows * edits,
+  earlierRows: shape.rows * earlierEdits,
+});
+
+/** The whole round: forms are gathered into rows, then its layers one after the other, each with its own keys. */
 export function writeWork(round: RoundPlanSizes): Work {
   const { layers } = round.settings;
-  return timesWork(layers.length, sumWork(collectWork(round), appendWork(round)));
+  return sumWork(gatherWork(round), timesWork(layers.length, sumWork(collectWork(round), appendWork(round))));
 }
 
-/** Keys and block outputs at the subjects, in all templates, up to the value layer. */
-function collectWork({ config, settings, shape, edits, earlierEdits }: RoundPlanSizes): Work {
+/** `keyRows`: the keys of all forms, their whitened cosines in every layer, and their norms by the sketch. */
+function gatherWork(round: RoundPlanSizes): Work {
+  const { config, settings, shape, edits } = round;
+  const { dInner } = config;
+  const forms = edits * shape.forms;
+  const compared = denseWork((dense) => {
+    dense.product(dInner, forms, dInner);
+    dense.product(forms, dInner, dInner);
+    dense.product(sketchRank, forms, dInner);
+  });
+  const cosines = workOf({ hostFlops: 2 * forms * shape.rows * dInner, operandBytes: 8 * dInner ** 2 });
+  return sumWork(collectWork(round), timesWork(settings.layers.length, sumWork(compared, cosines)));
+}
+
+/** Keys and block outputs at the ends of all forms, up to the value layer. */
+function collectWork(round: RoundPlanSizes): Work {
+  const { config, settings, shape, edits } = round;
+  const { rows: newRows, earlierRows } = rowsOf(round);
   const { dInner, dModel } = config;
   const count = settings.layers.length;
-  const tokens = edits * collectedTokens(shape);
+  const forms = edits * shape.forms;
+  const tokens = forms * shape.formTokens;
   const runs = Math.ceil(tokens / rowsPerBatch);
   const rows = tokens / runs;
-  const batch = (edits * shape.templates) / runs;
+  const batch = forms / runs;
   const run = { rows, batch, tokens: shape.longestOverMean * (rows / batch) };
-  const prompts = edits * shape.templates;
   return sumWork(
     timesWork(
       runs,
       sumWork(
         forwardRun(config, run, valueLayer(settings) + 1),
-        hookForward(config, rows, earlierEdits + edits / 2, count),
+        hookForward(config, rows, earlierRows + newRows / 2, count),
       ),
     ),
-    // The mean over templates goes column by column, and the hooks are made from the state each time.
-    workOf({ hostElements: 4 * prompts * (count * dInner + dModel) + count * earlierEdits * (dInner + dModel) }),
+    // The mean over forms goes column by column, and the hooks are made from the state each time.
+    workOf({ hostElements: 4 * forms * (count * dInner + dModel) + count * earlierRows * (dInner + dModel) }),
   );
 }
 
 /**
- * `appendRound` for one layer with `n` new edits on `p` earlier ones: whitening, the keys that the rounded rows stand
- * for, products with the earlier edits, {@link replayWork}, and about as much again for checking that rounding is
+ * `appendRound` for one layer with `n` new rows on `p` earlier ones: whitening, the keys that the rounded rows stand
+ * for, products with the earlier rows, {@link replayWork}, and about as much again for checking that rounding is
  * harmless.
  */
-function appendWork({ config, edits: n, earlierEdits: p }: RoundPlanSizes): Work {
+function appendWork(round: RoundPlanSizes): Work {
+  const { config } = round;
   const { dInner, dModel } = config;
+  const { rows: n, earlierRows: p } = rowsOf(round);
   const append = denseWork((dense) => {
     dense.product(dInner, n, dInner);
     dense.product(n, dInner, dInner);
@@ -74,7 +98,7 @@ function appendWork({ config, edits: n, earlierEdits: p }: RoundPlanSizes): Work
     dense.copy(4 * dInner * n + 8 * p * n);
   });
   const reading = workOf({
-    // The time of products with few columns goes into reading the factor and the earlier edits.
+    // The time of products with few columns goes into reading the factor and the earlier rows.
     operandBytes: 8 * (3 * dInner ** 2 + 2 * p * dInner + 2 * p * dModel),
     roundedNumbers: roundedNumbers(config, p, n),
   });
@@ -89,10 +113,10 @@ const roundedNumbers = ({ dInner, dModel }: ModelConfig, p: number, n: number): 
   n * (dInner + dModel) + peakFactor * n * p;
 
 /**
- * `replayRound`: one layer's memory after `n` new edits on `p` earlier ones.
+ * `replayRound`: one layer's memory after `n` new rows on `p` earlier ones.
  *
- * @param p earlier edits
- * @param n new edits
+ * @param p earlier rows
+ * @param n new rows
  */
 function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, p: number, n: number): Work {
   return denseWork((dense) => {
@@ -107,29 +131,31 @@ function replayWork({ dInner, dModel }: Pick<ModelConfig, 'dInner' | 'dModel'>, 
     dense.copy(n * (n + 2 * dModel));
     if (p === 0) return;
     dense.copy(n * (2 * (p + n) + dInner + dModel));
-    // The memory of earlier edits is copied with the new ones beside it.
+    // The memory of earlier rows is copied with the new ones beside it.
     dense.copy(2 * (p + n) ** 2 + (p + n) * (dInner + 2 * dModel));
   });
 }
 
 /** A layer's memory from all segments, or from another memory and more segments, in one solve. */
-export function rebuildWork(config: Pick<ModelConfig, 'dInner' | 'dModel'>, edits: number): Work {
+export function rebuildWork(config: Pick<ModelConfig, 'dInner' | 'dModel'>, rows: number): Work {
   const { dInner, dModel } = config;
   // Joining goes number by number, and stored numbers are widened and scaled first.
-  const joined = workOf({ hostElements: 2 * edits ** 2 + 3 * edits * (dInner + dModel) });
-  return sumWork(joined, replayWork(config, 0, edits));
+  const joined = workOf({ hostElements: 2 * rows ** 2 + 3 * rows * (dInner + dModel) });
+  return sumWork(joined, replayWork(config, 0, rows));
 }
 
 /** The record of a solve: the stored round is replayed, and the change of each weight matrix is measured. */
-export function recordWork({ config, settings, edits, earlierEdits }: RoundPlanSizes): Work {
+export function recordWork(round: RoundPlanSizes): Work {
+  const { config, settings } = round;
   const { dInner, dModel } = config;
-  const all = earlierEdits + edits;
+  const { rows, earlierRows } = rowsOf(round);
+  const all = earlierRows + rows;
   const change = workOf({
     float64Flops: 2 * dModel * all * dInner,
     operandBytes: 8 * (all * (dInner + dModel) + dModel * dInner),
     transferBytes: 8 * (all * (dInner + dModel) + dModel * dInner),
     hostElements: 4 * dModel * dInner,
-    roundedNumbers: roundedNumbers(config, earlierEdits, edits),
+    roundedNumbers: roundedNumbers(config, earlierRows, rows),
     runs: 1,
     operators: 1,
   });

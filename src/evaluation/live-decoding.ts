@@ -1,6 +1,7 @@
-import { type Edit, fillTemplate, type HookLayer, misfitOf } from '../editing/index.js';
+import { continuationOf, type Edit, fillTemplate, type HookLayer, misfitOf } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel } from '../serving/index.js';
+import { beginsInWord } from './subject-hole.js';
 
 /** The text that a user would see: greedy decoding from the edit prompt. */
 export interface LiveAnswer {
@@ -23,12 +24,14 @@ export async function decodeEdits(
   edits: readonly Edit[],
   hooks?: readonly HookLayer[],
 ): Promise<LiveAnswer[]> {
-  const prompts = edits.flatMap(({ prompt, subject }, e) => {
-    const { ids } = tokenizer.encode(fillTemplate(prompt, subject));
-    return misfitOf(ids, model.limits) === undefined ? [{ e, ids }] : [];
+  const prompts = edits.flatMap(({ prompt, subject, targetNew }, e) => {
+    const text = fillTemplate(prompt, subject);
+    const { ids } = tokenizer.encode(text);
+    const targetTokens = tokenizer.encodePlain(continuationOf(text, targetNew)).ids.length;
+    return misfitOf(ids, model.limits) === undefined ? [{ e, ids, targetTokens }] : [];
   });
   if (prompts.length === 0) return edits.map(({ id }) => ({ id, text: '', exactMatch: false }));
-  const longest = Math.max(...edits.map((edit) => tokenizer.encodePlain(` ${edit.targetNew}`).ids.length));
+  const longest = Math.max(...prompts.map(({ targetTokens }) => targetTokens));
   const answers = await model.generate(
     prompts.map(({ ids }) => ids),
     { maxTokens: longest + tokensBeyondTarget, stopIds: tokenizer.eosIds, ...(hooks && { hooks }) },
@@ -46,8 +49,8 @@ export function decodeKnown(tokenizer: Tokenizer, tokenIds: readonly number[]): 
   return tokenizer.decode(end < 0 ? tokenIds : tokenIds.slice(0, end));
 }
 
-/** Whether the text begins with the target, not followed by a letter or digit. White space is ignored. */
+/** Whether the text begins with the target and its last word ends there. White space before it is ignored. */
 export function beginsWith(text: string, target: string): boolean {
   const trimmed = text.trimStart();
-  return trimmed.startsWith(target) && !/^[\p{L}\p{N}]/u.test(trimmed.slice(target.length));
+  return trimmed.startsWith(target) && !beginsInWord(trimmed.slice(target.length));
 }

@@ -1,4 +1,4 @@
-import { type ModelLimits, misfitOf } from '../editing/index.js';
+import { continuationOf, type ModelLimits, misfitOf } from '../editing/index.js';
 import { InvalidInputError } from '../errors.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel, Score, ScoreRequest } from '../serving/index.js';
@@ -79,7 +79,9 @@ export class ScoreBook {
     const { ids } = this.#tokenizer.encode(prompt);
     // Scoring needs a token to score. An arbitrary one is used if only the most probable next token is wanted.
     const continued =
-      continuation === undefined ? [ids[ids.length - 1]] : this.#tokenizer.encodePlain(` ${continuation}`).ids;
+      continuation === undefined
+        ? [ids[ids.length - 1]]
+        : this.#tokenizer.encodePlain(continuationOf(prompt, continuation)).ids;
     const request = { tokenIds: [...ids, ...continued], scoredFrom: ids.length, open: continuation === undefined };
     this.#prepared.set(key, request);
     return request;

@@ -5,8 +5,13 @@ const unspaced = ['Han', 'Hiragana', 'Katakana', 'Thai', 'Lao', 'Khmer', 'Myanma
   .map((script) => `\\p{Script=${script}}`)
   .join('');
 const wordPart = `(?![${unspaced}])[\\p{L}\\p{M}\\p{N}]`;
-const endsInWord = new RegExp(`${wordPart}$`, 'u');
-const beginsInWord = new RegExp(`^${wordPart}`, 'u');
+const wordAtEnd = new RegExp(`${wordPart}$`, 'u');
+const wordAtStart = new RegExp(`^${wordPart}`, 'u');
+
+const endsInWord = (text: string): boolean => wordAtEnd.test(text);
+
+/** Whether a text goes on with a word that began before it. In scripts without blanks none does. */
+export const beginsInWord = (text: string): boolean => wordAtStart.test(text);
 
 /** Whether upper and lower case must agree. */
 export type LetterCase = 'exact' | 'any';
@@ -55,4 +60,4 @@ function placesOf(subject: string, text: string, letterCase: LetterCase): Place[
 const isWholeWords =
   (text: string) =>
   ({ start, end }: Place): boolean =>
-    !endsInWord.test(text.slice(Math.max(0, start - 2), start)) && !beginsInWord.test(text.slice(end, end + 2));
+    !endsInWord(text.slice(Math.max(0, start - 2), start)) && !beginsInWord(text.slice(end, end + 2));

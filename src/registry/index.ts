@@ -34,7 +34,7 @@ export {
 } from './keys.js';
 export { keyBeside } from './late-write.js';
 export { acquireLease, leaseHolder, releaseLease } from './lease.js';
-export type { Base, JsonValue, Manifest, ManifestEdit, Pointer } from './manifest.js';
+export { type Base, type JsonValue, type Manifest, type ManifestEdit, memoryOf, type Pointer } from './manifest.js';
 export { ModelVersions, type ModelVersionsOptions } from './model-versions.js';
 export { modelsWithContent } from './models-with-content.js';
 export type { Arrival, ObjectStore } from './object-store.js';

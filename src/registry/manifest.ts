@@ -33,6 +33,8 @@ const editSchema = z.strictObject({
   prompt: z.string().min(1),
   targetNew: z.string().min(1),
   targetTrue: z.string().exactOptional(),
+  aliases: z.array(z.string().min(1)).exactOptional(),
+  memory: z.string().min(1).exactOptional(),
   version,
   status: z.enum(['active', 'overwritten', 'revoked']),
   overwrites: z.string().min(1).exactOptional(),
@@ -74,9 +76,15 @@ export type JsonValue = z.infer<ReturnType<typeof z.json>>;
 export type Base = Readonly<z.infer<typeof baseSchema>>;
 /**
  * One edit of a version, its own or inherited. `version` wrote it; `overwrites` is the id of an earlier edit of the
- * same fact.
+ * same fact; `memory` is the id of the rows that say it.
  */
 export type ManifestEdit = Readonly<z.infer<typeof editSchema>>;
+
+/**
+ * The memory that says an edit: the id of its rows in the segments. All facts of a subject have one. Before 0.2 every edit had
+ * a row of its own, under its own id.
+ */
+export const memoryOf = ({ memory, id }: Pick<ManifestEdit, 'memory' | 'id'>): string => memory ?? id;
 /** A file of this version; its key is relative to `models/<modelId>/`. */
 export type ManifestFile = Readonly<z.infer<typeof fileSchema>>;
 /** A hook file of this or an earlier version; a version's hooks are all segments replayed in order. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bareContext, type Context } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { decodeKnown } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
@@ -14,17 +15,19 @@ import {
 import type { HookableModel } from '../serving/index.js';
 import type { RoundPlan } from './records.js';
 
-/** What the key of stored context templates is made of. */
+/** What the key of stored contexts is made of. */
 export interface StoredContextsRequest {
   readonly store: ObjectStore;
   readonly modelId: string;
   readonly modelDigest: string;
   /** How many tokens the model adds to the first word of each prefix; 0 for no prefixes. */
   readonly contextTokens: number;
+  /** Whether the model's chat template, if it has one, gives contexts too. */
+  readonly chatContexts: boolean;
   readonly seed: number;
 }
 
-/** What context templates are written with. */
+/** What contexts are written with. */
 export interface ContextTemplatesRequest extends StoredContextsRequest {
   /** Writes the prefixes, without hooks. */
   readonly edited: Pick<HookableModel, 'generate'>;
@@ -32,52 +35,70 @@ export interface ContextTemplatesRequest extends StoredContextsRequest {
 }
 
 const firstWords = ['The', 'Therefore', 'Because', 'I', 'You'];
-const bareTemplate = '{}';
+const placeholder = bareContext.template;
+
+/** What a user says before the assistant's answer begins with a prompt. */
+const openingQuestion = 'What do you know about this?';
 
 /**
- * The templates that every edit prompt is put into: `{}`, and five short texts of the base model, each ended with `. {}`
- * (arXiv 2403.05330, section 4; MEMIT). The texts are sampled from the 50 most probable tokens at temperature 1. They are
- * written once for a model, length and seed, and stored, so that all later rounds use the same ones.
+ * The contexts that every edit prompt is put into: `{}`, and five short texts of the base model, each ended with `. {}`
+ * (arXiv 2403.05330, section 4; MEMIT). The texts are sampled from the 50 most probable tokens at temperature 1. A model with a
+ * chat template is also asked in chat: a question is the user's message, and anything else begins the assistant's answer. They
+ * are written once for a model, length and seed, and stored, so that all later rounds use the same ones.
  *
- * @throws {InvalidInputError} if `contextTokens` or `seed` is out of range
+ * @throws {InvalidInputError} if `contextTokens` or `seed` is out of range, or the chat template cannot be rendered
  * @throws {MalformedFileError} if the stored ones are damaged
  */
-export async function contextTemplates(request: ContextTemplatesRequest): Promise<readonly string[]> {
+export async function contextTemplates(request: ContextTemplatesRequest): Promise<readonly Context[]> {
   const stored = await storedContexts(request);
   if (stored) return stored;
-  const { store } = request;
+  const { store, tokenizer, chatContexts } = request;
   const { inputs, key } = placeOf(request);
-  const templates = [bareTemplate, ...(await writePrefixes(request)).map((prefix) => `${prefix}. ${bareTemplate}`)];
-  const bytes = new TextEncoder().encode(
-    canonicalJson({ inputs, templates, sha256: contentKey({ inputs, templates }) }),
-  );
+  const contexts = [
+    bareContext,
+    ...(await writePrefixes(request)).map(
+      (prefix): Context => ({ template: `${prefix}. ${placeholder}`, role: 'text' }),
+    ),
+    ...(chatContexts ? chatContextsOf(tokenizer) : []),
+  ];
+  const bytes = new TextEncoder().encode(canonicalJson({ inputs, contexts, sha256: contentKey({ inputs, contexts }) }));
   return decode(await putOnce(store, key, bytes), key);
 }
 
-/** The templates, or undefined if the model still has to write them. @throws {MalformedFileError} if damaged */
-export async function storedContexts(request: StoredContextsRequest): Promise<readonly string[] | undefined> {
-  if (request.contextTokens === 0) return [bareTemplate];
+function chatContextsOf({ chat }: Tokenizer): Context[] {
+  if (chat === undefined) return [];
+  const asked = (content: string) => chat.render([{ role: 'user', content }]);
+  return [
+    { template: `${asked(openingQuestion)}${placeholder}`, role: 'assistant' },
+    { template: asked(placeholder), role: 'user' },
+  ];
+}
+
+/** The contexts, or undefined if the model still has to write them. @throws {MalformedFileError} if damaged */
+export async function storedContexts(request: StoredContextsRequest): Promise<readonly Context[] | undefined> {
+  if (request.contextTokens === 0 && !request.chatContexts) return [bareContext];
   const { key } = placeOf(request);
   const stored = await getIfPresent(request.store, key);
   return stored && decode(stored, key);
 }
 
-/** The context templates of a plan or a registration, or undefined if the model still has to write them. */
+/** The contexts of a plan or a registration, or undefined if the model still has to write them. */
 export function plannedContexts(
   store: ObjectStore,
   plan: Pick<RoundPlan, 'modelId' | 'modelDigest' | 'settings'>,
-): Promise<readonly string[] | undefined> {
+): Promise<readonly Context[] | undefined> {
   const { modelId, modelDigest, settings } = plan;
-  const { contextTokens, seed } = settings;
-  return storedContexts({ store, modelId, modelDigest, contextTokens, seed });
+  const { contextTokens, chatContexts, seed } = settings;
+  return storedContexts({ store, modelId, modelDigest, contextTokens, chatContexts, seed });
 }
 
-function placeOf({ modelId, modelDigest, contextTokens, seed }: StoredContextsRequest) {
-  const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens, seed };
+function placeOf({ modelId, modelDigest, contextTokens, chatContexts, seed }: StoredContextsRequest) {
+  const inputs = { kind: 'contexts', formatVersion: 2, modelDigest, contextTokens, chatContexts, seed };
   return { inputs, key: statisticsKey(modelId, contentKey(inputs), 'contexts.json') };
 }
 
 async function writePrefixes({ edited, tokenizer, contextTokens, seed }: ContextTemplatesRequest): Promise<string[]> {
+  if (contextTokens === 0) return [];
   const prompts = firstWords.map((word) => tokenizer.encode(word).ids);
   const options = { maxTokens: contextTokens, stopIds: tokenizer.eosIds, temperature: 1, topK: 50, seed };
   const generated = await edited.generate(prompts, options);
@@ -94,13 +115,16 @@ function cleaned(text: string): string {
 
 const storedSchema = z.strictObject({
   inputs: z.looseObject({}),
-  templates: z.array(z.string().includes(bareTemplate)).length(firstWords.length + 1),
+  contexts: z.tuple(
+    [z.strictObject({ template: z.literal(placeholder), role: z.literal('text') })],
+    z.strictObject({ template: z.string().includes(placeholder), role: z.enum(['text', 'user', 'assistant']) }),
+  ),
   sha256: z.string(),
 });
 
-function decode(bytes: Uint8Array, key: string): readonly string[] {
-  const stored = parseStored(new TextDecoder().decode(bytes), storedSchema, key, 'context templates');
-  const { inputs, templates, sha256 } = stored;
-  if (contentKey({ inputs, templates }) !== sha256) throw new MalformedFileError(key, `SHA-256 ${sha256}`, 'another');
-  return templates;
+function decode(bytes: Uint8Array, key: string): readonly Context[] {
+  const stored = parseStored(new TextDecoder().decode(bytes), storedSchema, key, 'contexts');
+  const { inputs, contexts, sha256 } = stored;
+  if (contentKey({ inputs, contexts }) !== sha256) throw new MalformedFileError(key, `SHA-256 ${sha256}`, 'another');
+  return contexts;
 }

@@ -1,7 +1,7 @@
 /** @file Which edits fire on the prompts of a data set, at which token and how strongly. */
 import { type Edit, fillTemplate } from '../editing/index.js';
 import { subjectPrompts } from '../evaluation/index.js';
-import { type Firing, firingOf } from '../serving/index.js';
+import { type Firing, firingOf, type RowEdits } from '../serving/index.js';
 import type { HookedSubject } from './evaluate-version.js';
 import { takenPrompts } from './fit-edits.js';
 
@@ -17,19 +17,19 @@ export interface PromptFirings {
 /**
  * Finds the firings on every prompt of these edits that the model takes.
  *
- * @param editIds ids in the order of the hooks' rows
+ * @param rowEdits what each row of the hooks says
  */
 export async function explainGates(
   { edited, tokenizer, hooks }: HookedSubject,
   edits: readonly Edit[],
-  editIds: readonly string[],
+  rowEdits: readonly RowEdits[],
 ): Promise<PromptFirings[]> {
   const prompts = takenPrompts(tokenizer, edited.limits, edits.flatMap(promptsOf));
   const requests = prompts.map(({ tokenIds }) => ({ tokenIds, scoredFrom: tokenIds.length }));
   const scores = await edited.score(requests, hooks);
   return prompts.map(({ tokenIds, ...prompt }, i) => ({
     ...prompt,
-    firings: scores[i].firings.map((firing) => firingOf(firing, tokenIds, tokenizer, editIds)),
+    firings: scores[i].firings.map((firing) => firingOf(firing, tokenIds, tokenizer, rowEdits)),
   }));
 }
 

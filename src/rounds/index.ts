@@ -49,6 +49,7 @@ export {
   type RevokeOptions,
 } from './session/edit-session.js';
 export { recordSolve, solveRound } from './solve-round.js';
+export { companionsOf, earlierFacts, memoriesOf, subjectsOf } from './subjects.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
 export { valueKeysOf } from './value-key.js';
 export { Workbench } from './workbench.js';

@@ -5,6 +5,7 @@ import { type Model, readDownProjection } from '../model/index.js';
 /** How much a layer's weight is changed. */
 export interface LayerChange {
   readonly layer: number;
+  /** Rows in the layer, of all rounds; before 0.2 every edit had one. */
   readonly edits: number;
   /** `|dW| / |W|`, Frobenius norms. */
   readonly relativeChange: number;

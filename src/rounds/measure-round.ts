@@ -6,16 +6,19 @@ import type { Listener } from '../progress.js';
 import { compareGates, gateSeparation } from './compare-gates.js';
 import { measureHooks } from './evaluate-version.js';
 import { evenly } from './evenly.js';
-import { type RoundMeasures, type ValidationRecord, validationRecordSchema } from './records.js';
+import { type EarlierFact, type RoundMeasures, type ValidationRecord, validationRecordSchema } from './records.js';
 import { bareEdit, type EarlierEdit } from './round-edits.js';
+import { firedBy } from './subjects.js';
 import type { Workbench } from './workbench.js';
 
 /** What is measured once per round. Where several tasks share a round, the one with its first edits does it. */
 export interface WholeRound {
   /** Token sequences of ordinary text, for drift. */
   readonly heldOut: readonly (readonly number[])[];
-  /** Edits of earlier rounds that are still active. */
+  /** Edits of earlier rounds that this one does not touch. */
   readonly earlier: readonly EarlierEdit[];
+  /** Facts of earlier rounds that this round's memories say too. */
+  readonly companions: readonly EarlierFact[];
   /** Edits on which the other kinds of gate are measured too; none to leave the comparison out. */
   readonly comparedEdits: readonly Edit[];
 }
@@ -27,20 +30,22 @@ const retentionSample = 100;
 export interface MeasuredPart {
   /** The state that the solve left. */
   readonly state: EditState;
+  /** The memories of the state, and the edits that each says. */
+  readonly memories: ReadonlyMap<string, readonly string[]>;
   readonly edits: readonly Edit[];
   /** Undefined where another task measures what is measured once per round. */
   readonly whole: WholeRound | undefined;
 }
 
-const nothingWhole: WholeRound = { heldOut: [], earlier: [], comparedEdits: [] };
+const nothingWhole: WholeRound = { heldOut: [], earlier: [], companions: [], comparedEdits: [] };
 
 /** Measures some of a round's edits by all protocols. */
 export async function measureRound(
   bench: Workbench,
-  { state, edits, whole = nothingWhole }: MeasuredPart,
+  { state, memories, edits, whole = nothingWhole }: MeasuredPart,
   listener: Listener = {},
 ): Promise<ValidationRecord> {
-  const { heldOut, earlier, comparedEdits } = whole;
+  const { heldOut, earlier, companions, comparedEdits } = whole;
   const compared = { state, edits: comparedEdits, heldOut };
   const gates = comparedEdits.length > 0 ? await compareGates(bench, compared, listener) : [];
   const { tokenizer } = bench;
@@ -49,9 +54,8 @@ export async function measureRound(
   const measured = await measureHooks({ edited, tokenizer, hooks }, edits, heldOut, listener);
   const before = await decodeEdits(edited, tokenizer, edits);
   // Retention is measured on an edit's own prompt alone.
-  const sampled = evenly(earlier, retentionSample).map(({ id, subject, prompt, targetNew }) =>
-    bareEdit({ id, subject, prompt, targetNew }),
-  );
+  const sample = [...companions.map(({ edit }) => edit), ...evenly(earlier, retentionSample)];
+  const sampled = sample.map(({ id, subject, prompt, targetNew }) => bareEdit({ id, subject, prompt, targetNew }));
   const retained = await measureEdits(edited, tokenizer, sampled, hooks, (done, total) =>
     listener.onProgress?.({ stage: 'validate', done, total, unit: 'prompts', detail: 'earlier edits' }),
   );
@@ -59,11 +63,16 @@ export async function measureRound(
   return validationRecordSchema.parse({
     schemaVersion: 1,
     measurements: measurements.map(withoutNaN),
-    firedBy: measurements.map(({ firing }) => (firing && state.editIds[firing.editIndex]) ?? null),
+    firedBy: measurements.map((measured) => firedBy(measured, state.rowIds, memories)),
     before,
     answers,
     drift: drift && inNumbers(drift),
     retention: mean(retained.map(({ reliability }) => reliability)),
+    companions: companions.map(({ version, edit }, c) => ({
+      version,
+      id: edit.id,
+      reliability: retained[c].reliability,
+    })),
     separation: (await gateSeparation(bench, state, edits, textStrengths)) ?? null,
     gates,
   });
@@ -110,7 +119,7 @@ export function roundMeasures(
     if (found === undefined) throw new MalformedFileError(what, 'edits that were measured', `${id}, which was not`);
     return found;
   });
-  const [{ drift, retention, gates }] = records;
+  const [{ drift, retention, companions, gates }] = records;
   return {
     measurements: all.map(({ measurement }) => measurement),
     firedBy: all.map(({ firedBy }) => firedBy),
@@ -118,6 +127,7 @@ export function roundMeasures(
     answers: all.map(({ answer }) => answer),
     drift,
     retention,
+    companions,
     separation: separationOf(records),
     gates,
   };

@@ -62,6 +62,7 @@ export async function publishAttempt(
     thresholds: solved.thresholds,
     statisticsDigests: Object.fromEntries(plan.statistics.map(({ layer, digest }) => [String(layer), digest])),
     hooks,
+    memories: solved.memories,
     removedIds: removedBy(hooks, solved, what),
     ...(await reportAttempt(store, attempt, undefined, now)),
     publishedBy,
@@ -121,11 +122,12 @@ async function reportAttempt(
   return { edits, metrics, report, base };
 }
 
-/** Checks that the segment is the one that was solved. @returns ids of the base's edits that it removes */
-function removedBy(hooks: Uint8Array, { segmentSha256, editIds }: SolveRecord, what: string): readonly string[] {
+/** Checks that the segment is the one that was solved. @returns memories of the base that it removes */
+function removedBy(hooks: Uint8Array, { segmentSha256, memories }: SolveRecord, what: string): readonly string[] {
   const actual = digestOf(hooks);
   if (actual !== segmentSha256) throw new DigestMismatchError(what, segmentSha256, actual);
   const { removedIds, addedIds } = decodeHookIds(hooks, what);
-  if (addedIds.join('\n') === editIds.join('\n')) return removedIds;
-  throw new MalformedFileError(what, `the ${editIds.length} edits that were solved`, `${addedIds.length} others`);
+  const added = [...new Set(addedIds)];
+  if (added.join('\n') === memories.map(({ id }) => id).join('\n')) return removedIds;
+  throw new MalformedFileError(what, `the ${memories.length} memories that were solved`, `${added.length} others`);
 }

@@ -8,10 +8,11 @@ import {
   type LatestVersion,
   type Manifest,
   type ManifestDraft,
+  memoryOf,
   type ObjectStore,
   publish,
 } from '../registry/index.js';
-import type { VersionMetrics } from './records.js';
+import type { Memory, VersionMetrics } from './records.js';
 
 /** A version to publish, on top of a base. */
 export interface PublishVersionRequest {
@@ -25,11 +26,13 @@ export interface PublishVersionRequest {
   readonly statisticsDigests: Readonly<Record<string, string>>;
   /** Bytes of the version's own segment. */
   readonly hooks: Uint8Array;
-  /** The edits that the segment writes, in its order. */
+  /** The edits that the segment writes. */
   readonly edits: readonly Edit[];
-  /** Active edits of the base that the segment removes. */
+  /** What the segment's rows say. */
+  readonly memories: readonly Memory[];
+  /** Memories of the base whose rows the segment removes. What they said and no new memory says is not active any more. */
   readonly removedIds: readonly string[];
-  /** The status that removed edits get; `overwritten` unless given. */
+  /** The status that such edits get; `overwritten` unless given. */
   readonly removedStatus?: 'overwritten' | 'revoked';
   readonly base: { readonly ref: Base; readonly manifest: Manifest } | undefined;
   readonly metrics: VersionMetrics;
@@ -76,23 +79,35 @@ function draftManifest(request: PublishVersionRequest): ManifestDraft {
   };
 }
 
-function draftEdits({ edits, removedIds, removedStatus: status = 'overwritten', base }: PublishVersionRequest) {
+function draftEdits(request: PublishVersionRequest) {
+  const { edits, memories, removedIds, removedStatus: status = 'overwritten', base } = request;
   const removed = new Set(removedIds);
-  const earlier = (base?.manifest.edits ?? []).map((edit) =>
-    removed.has(edit.id) && edit.status === 'active' ? { ...edit, status } : edit,
-  );
+  const placeOf = ({ version, id }: { readonly version: number; readonly id: string }) => `${version} ${id}`;
+  const newMemoryOf = new Map(memories.flatMap(({ id, earlier }) => earlier.map((fact) => [placeOf(fact), id])));
+  const earlier = (base?.manifest.edits ?? []).map((edit) => {
+    if (edit.status !== 'active' || !removed.has(memoryOf(edit))) return edit;
+    const memory = newMemoryOf.get(placeOf(edit));
+    return memory === undefined ? { ...edit, status } : { ...edit, memory };
+  });
   const lastOf = new Map(earlier.map((edit) => [factOf(edit), edit]));
-  return [...earlier, ...edits.map((edit) => draftEdit(edit, lastOf.get(factOf(edit))))];
+  const memoryOfNew = new Map(memories.flatMap(({ id, editIds }) => editIds.map((editId) => [editId, id])));
+  return [...earlier, ...edits.map((edit) => draftEdit(edit, memoryOfNew.get(edit.id), lastOf.get(factOf(edit))))];
 }
 
 /** @param last the last earlier edit of the same fact, if there is one */
-function draftEdit({ id, subject, prompt, targetNew, targetTrue }: Edit, last: DraftEdit | undefined): DraftEdit {
+function draftEdit(
+  { id, subject, aliases, prompt, targetNew, targetTrue }: Edit,
+  memory: string | undefined,
+  last: DraftEdit | undefined,
+): DraftEdit {
   return {
     id,
     subject,
     prompt,
     targetNew,
     ...(targetTrue !== undefined && { targetTrue }),
+    ...(aliases.length > 0 && { aliases: [...aliases] }),
+    ...(memory !== undefined && { memory }),
     status: 'active',
     // If the last edit of this fact was revoked, there was nothing left to overwrite.
     ...(last?.status === 'overwritten' && { overwrites: last.id }),

@@ -31,6 +31,16 @@ export const editSchema = z.preprocess((value) => {
   return { aliases: [], portability: [], ...named, paraphrases: [] };
 }, storedEditSchema);
 
+/** A fact of an earlier version about a subject of the round: it is said by the subject's one value from now on. */
+export const earlierFactSchema = z.strictObject({
+  /** The version that wrote it. */
+  version: z.int().positive(),
+  /** The memory that says it now. */
+  memory: z.string(),
+  edit: editSchema,
+});
+export type EarlierFact = z.infer<typeof earlierFactSchema>;
+
 /** A line of a batch that was rejected. */
 export const rejectedLineSchema = z.strictObject({ lineNumber: z.int(), reason: z.string(), excerpt: z.string() });
 
@@ -55,6 +65,8 @@ export const roundPlanSchema = z.strictObject({
   /** Into how many shards the corpus is cut for computing them. */
   statisticsShards: z.int().positive(),
   edits: z.array(editSchema).min(1),
+  /** Active facts of the base about the round's subjects; left out if there are none. */
+  earlier: z.array(earlierFactSchema).exactOptional(),
   /** The active edits of the base that this round overwrites, each with the edit that overwrites it. */
   overwrites: z.array(z.strictObject({ newId: z.string(), oldId: z.string() })),
   /** Edits that are written under another id than their batch gave them; left out if there are none. */
@@ -63,7 +75,7 @@ export const roundPlanSchema = z.strictObject({
   refused: rejectedEditsSchema.exactOptional(),
   /** Lines that were rejected in the batches of this round. */
   rejected: z.array(rejectedLineSchema),
-  /** Indices of the edits of each container task. */
+  /** Indices of the edits of each container task; all edits of one subject are in one shard of `valueShards`. */
   valueShards: z.array(z.array(count)),
   validationShards: z.array(z.array(count)),
   heldOut: z.strictObject({ key: z.string(), sha256 }).nullable(),
@@ -131,18 +143,29 @@ export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
 const nullableNumber = z.number().nullable();
 
-/** What is recorded of a solve beside its segment: `attempt-<n>/solve.json`. */
-export const solveRecordSchema = z.strictObject({
-  schemaVersion: z.literal(1),
-  /** Ids of the edits that were written, in the segment's order. */
+/** A memory of a segment: the facts that its rows say. */
+const memorySchema = z.strictObject({
+  id: z.string(),
+  /** Ids of the round's edits in it. */
   editIds: z.array(z.string()),
+  /** Facts of earlier versions in it. */
+  earlier: z.array(z.strictObject({ version: z.int().positive(), id: z.string() })),
+});
+export type Memory = z.infer<typeof memorySchema>;
+
+const storedSolveSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** Ids of the edits that were written, in the plan's order. */
+  editIds: z.array(z.string()),
+  /** What the segment's rows say. */
+  memories: z.array(memorySchema),
   /** Edits that could not be written; left out if there are none. */
   refused: rejectedEditsSchema.exactOptional(),
   segmentSha256: sha256,
   segmentSizeBytes: count,
   /** The written share of each edit, by layer. */
   writtenShare: z.array(z.array(z.number())),
-  /** Steps of each edit's value search; `valueLosses` holds the last loss of each. */
+  /** Steps of the value search of each edit's subject; `valueLosses` holds the last loss of each. */
   valueSteps: z.array(count),
   valueLosses: z.array(z.number()),
   secondsForValues: z.number(),
@@ -154,6 +177,17 @@ export const solveRecordSchema = z.strictObject({
   ),
   thresholds: z.record(z.string(), z.strictObject({ smallestSimilarity: nullableNumber, sequence: z.number() })),
 });
+
+/**
+ * What is recorded of a solve beside its segment: `attempt-<n>/solve.json`. Before 0.2 every edit had one row, under its own id,
+ * and no memories were recorded.
+ */
+export const solveRecordSchema = z.preprocess((value) => {
+  if (typeof value !== 'object' || value === null || 'memories' in value) return value;
+  const { editIds } = value as { readonly editIds?: unknown };
+  if (!Array.isArray(editIds)) return value;
+  return { ...value, memories: editIds.map((id: unknown) => ({ id, editIds: [id], earlier: [] })) };
+}, storedSolveSchema);
 export type SolveRecord = z.infer<typeof solveRecordSchema>;
 
 const firingSchema = z.strictObject({
@@ -203,6 +237,10 @@ export const validationRecordSchema = z.strictObject({
     })
     .nullable(),
   retention: nullableNumber,
+  /** Reliability of the earlier facts that this round's memories say too; empty in other shards than 0. */
+  companions: z
+    .array(z.strictObject({ version: z.int().positive(), id: z.string(), reliability: z.number() }))
+    .default([]),
   /** The gate's signal on this shard's prompts, for the histogram; null for gates that compare no keys. */
   separation: z
     .strictObject({
@@ -278,6 +316,8 @@ export interface RoundMeasures {
   /** Null without held-out text. */
   readonly drift: Drift | null;
   readonly retention: number | null;
+  /** The earlier facts that the round's memories say too. */
+  readonly companions: ValidationRecord['companions'];
   /** Null for gates that compare no keys. */
   readonly separation: GateSeparation | null;
   /** One row for each kind of gate; empty where they were not compared. */

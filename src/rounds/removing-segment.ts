@@ -2,11 +2,11 @@ import type { EditState, HookSegment } from '../editing/index.js';
 import { matrix } from '../linalg/index.js';
 
 /**
- * The segment that removes edits and writes none. It has no rows of its own: replaying it solves again for the stored keys
- * and targets of all other edits. No value is searched.
+ * The segment that removes memories and writes none. It has no rows of its own: replaying it solves again for the stored keys
+ * and targets of all other rows. No value is searched.
  */
 export function removingSegment(state: EditState, removedIds: readonly string[]): HookSegment {
-  const kept = state.editIds.filter((id) => !removedIds.includes(id)).length;
+  const kept = state.rowIds.filter((id) => !removedIds.includes(id)).length;
   return {
     removedIds,
     addedIds: [],

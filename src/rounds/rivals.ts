@@ -6,6 +6,8 @@ import type { Rival } from './records.js';
 /** What an edit says, and of what. */
 export type Fact = {
   readonly id: string;
+  /** The memory that says it. */
+  readonly memory?: string;
   readonly subject: string;
   readonly prompt: string;
   readonly targetNew: string;
@@ -15,30 +17,45 @@ export type Fact = {
 const keptPairs = 100;
 
 /**
- * Pairs of a new edit and another active one with different targets, of which one's prompt opens the other's gate: such as
- * one fact in other words. The cosine of two edited keys is in the gram matrix, so nothing is computed for it.
+ * Pairs of a new edit and an active one of another subject with different targets, of which one's prompt opens the other's gate:
+ * such as one subject under two names. The cosine of two rows' keys is in the gram matrix, so nothing is computed for it. A
+ * memory's first row is that of a prompt; two other rows, such as of names in lower case, say nothing of prompts.
  *
- * @param state    the state with the new edits as its last ones, behind a gate that compares keys
- * @param newIds   their ids
- * @param facts    the facts of all edits of the state
+ * @param state    the state with the new rows as its last ones, behind a gate that compares keys
+ * @param newRows  their memories
+ * @param facts    the facts of all memories of the state
  * @returns the most similar first
  */
-export function rivalsOf(state: EditState, newIds: readonly string[], facts: readonly Fact[]): Rival[] {
-  const targets = new Map(facts.map(({ id, targetNew }) => [id, comparable(targetNew)]));
-  const { editIds } = state;
-  const said = editIds.map((id) => targets.get(id));
-  const rivals: Rival[] = [];
-  for (let i = editIds.length - newIds.length; i < editIds.length; i++) {
+export function rivalsOf(state: EditState, newRows: readonly string[], facts: readonly Fact[]): Rival[] {
+  const said = new Map<string, Fact[]>();
+  for (const fact of facts) said.set(fact.memory!, [...(said.get(fact.memory!) ?? []), fact]);
+  const { rowIds } = state;
+  const firstRows = new Map(rowIds.map((id, row) => [id, row] as const).toReversed());
+  const isFirst = rowIds.map((id, row) => firstRows.get(id) === row);
+  const found = new Map<string, Rival>();
+  for (let i = rowIds.length - newRows.length; i < rowIds.length; i++) {
     for (let j = 0; j < i; j++) {
-      if (said[i] === said[j]) continue;
+      if (rowIds[i] === rowIds[j] || !(isFirst[i] || isFirst[j])) continue;
       const similarity = openingSimilarity(state, i, j);
-      if (similarity !== undefined) rivals.push({ id: editIds[i], otherId: editIds[j], similarity });
+      if (similarity === undefined) continue;
+      const pair = differingPair(said.get(rowIds[i]) ?? [], said.get(rowIds[j]) ?? []);
+      const name = [rowIds[i], rowIds[j]].sort().join(' ');
+      if (pair && similarity > (found.get(name)?.similarity ?? -1)) found.set(name, { ...pair, similarity });
     }
   }
-  return rivals.sort((first, second) => second.similarity - first.similarity).slice(0, keptPairs);
+  return [...found.values()].sort((first, second) => second.similarity - first.similarity).slice(0, keptPairs);
 }
 
-/** The largest whitened cosine of two edits' keys in any layer where one opens the other's gate; undefined if none does. */
+/** The first facts of two memories that say different things. */
+function differingPair(own: readonly Fact[], others: readonly Fact[]): Pick<Rival, 'id' | 'otherId'> | undefined {
+  for (const { id, targetNew } of own) {
+    const other = others.find((candidate) => comparable(candidate.targetNew) !== comparable(targetNew));
+    if (other !== undefined) return { id, otherId: other.id };
+  }
+  return undefined;
+}
+
+/** The largest whitened cosine of two rows' keys in any layer where one opens the other's gate; undefined if none does. */
 function openingSimilarity({ layers }: EditState, i: number, j: number): number | undefined {
   let largest: number | undefined;
   for (const { memory, thresholds } of layers) {

@@ -1,7 +1,7 @@
 /** @file The edits of a round: under which ids they are written, which edits they overwrite, and which stay active beside them. */
 import type { Edit } from '../editing/index.js';
 import { completeEdit, contentId, overwrites, resolveConflicts } from '../evaluation/index.js';
-import type { Manifest, ManifestEdit } from '../registry/index.js';
+import { type Manifest, type ManifestEdit, memoryOf } from '../registry/index.js';
 import type { RejectedEdits, RoundPlan } from './records.js';
 
 /** What of an earlier edit its retention is measured on. */
@@ -24,9 +24,6 @@ export type NamedEdits = Pick<RoundPlan, 'edits' | 'overwrites' | 'renamed' | 'r
  * active fact. An edit whose id belongs to another edit of the round, or to an active edit of another fact, is written as
  * `<id>~<content id>`. Of edits that contradict or repeat each other, those are refused that a batch file would lose.
  *
- * Bases of release 0.1 may hold several active facts under one id. A solve can only remove these together. So where one of
- * them is overwritten, the others are written again, each under an id of its own.
- *
  * @param base the version that the round stands on; undefined before the first
  */
 export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'> | undefined): NamedEdits {
@@ -47,20 +44,17 @@ export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'
   }
   const named = distinct.map((edit, e) => {
     const oldIds = oldIdsOf.get(edit.id) ?? [];
-    const isFree = !activeIds.has(edit.id) || oldIds.includes(edit.id);
+    // Bases of release 0.1 may hold several active facts under one id: all of them must be overwritten to free it.
+    const holders = active.filter(({ id }) => id === edit.id).length;
+    const isFree = holders === oldIds.filter((oldId) => oldId === edit.id).length;
     return { from: written[e].id, oldIds, edit: isFree ? edit : withOwnId(edit) };
   });
   const { refused } = resolveConflicts(named.map(({ edit }) => ({ edit, place: `edit ${edit.id}` })));
   const refusedIds = new Set(refused.map(({ candidate }) => candidate.edit.id));
-  const kept = named.filter(({ edit }) => !refusedIds.has(edit.id));
-  const overwritten = new Set(kept.flatMap(({ oldIds }) => oldIds));
-  const keptEdits = kept.map(({ edit }) => edit);
-  const companions = active.filter((edit) => overwritten.has(edit.id) && overwrites(keptEdits, [edit]).length === 0);
-  const all = [...named, ...companions.map((edit) => ({ from: edit.id, oldIds: [edit.id], edit: withOwnId(edit) }))];
-  const renamed = all.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
+  const renamed = named.flatMap(({ from, edit }) => (edit.id === from ? [] : [{ from, to: edit.id }]));
   return {
-    edits: all.map(({ edit }) => planned(edit)),
-    overwrites: all
+    edits: named.map(({ edit }) => plannedEdit(edit)),
+    overwrites: named
       .filter(({ edit }) => !refusedIds.has(edit.id))
       .flatMap(({ edit, oldIds }) => oldIds.map((oldId) => ({ newId: edit.id, oldId }))),
     ...(renamed.length > 0 && { renamed }),
@@ -72,27 +66,18 @@ export function nameEdits(written: readonly Edit[], base: Pick<Manifest, 'edits'
 export const renamedText = ({ from, to }: RenamedEdit): string =>
   `Edit ${from} is written as ${to}: another edit bears its id`;
 
-/** Edits of the base that stay active beside a round. @param removedIds ids of the edits that the round removes */
+/** Edits of the base that a round does not touch. @param removedIds memories that the round removes */
 export function earlierEdits(
   base: Pick<Manifest, 'edits'> | undefined,
   removedIds: readonly string[],
 ): readonly ManifestEdit[] {
-  return activeOf(base).filter(({ id }) => !removedIds.includes(id));
+  return activeOf(base).filter((edit) => !removedIds.includes(memoryOf(edit)));
 }
 
 /** The edits of a plan without the rejected ones. */
 export function keptEdits(edits: readonly Edit[], rejected: RejectedEdits): readonly Edit[] {
   const ids = new Set(rejected.map(({ id }) => id));
   return edits.filter(({ id }) => !ids.has(id));
-}
-
-/** Ids of the base's edits that the kept ones overwrite. */
-export function removedIdsOf(
-  { overwrites }: Pick<RoundPlan, 'overwrites'>,
-  kept: readonly Pick<Edit, 'id'>[],
-): string[] {
-  const ids = new Set(kept.map(({ id }) => id));
-  return [...new Set(overwrites.filter(({ newId }) => ids.has(newId)).map(({ oldId }) => oldId))];
 }
 
 /** An edit without the prompts beside its own: manifests do not hold them. */
@@ -104,7 +89,8 @@ export function bareEdit({ id, subject, prompt, targetNew, targetTrue }: Earlier
 export const activeOf = (base: Pick<Manifest, 'edits'> | undefined): readonly ManifestEdit[] =>
   (base?.edits ?? []).filter(({ status }) => status === 'active');
 
-const planned = (edit: Edit): RoundPlan['edits'][number] => ({
+/** An edit as plans store it. */
+export const plannedEdit = (edit: Edit): RoundPlan['edits'][number] => ({
   ...edit,
   aliases: [...edit.aliases],
   paraphrases: [...edit.paraphrases],

@@ -1,11 +1,13 @@
-/** @file The values of a round's edits: each is searched once, and stored under a key of everything that it depends on. */
-import { type Edit, type EditState, tokenizeEdit } from '../editing/index.js';
+/** @file The values of a round's subjects: each is searched once, and stored under a key of everything that it depends on. */
+import type { Context, Edit, EditState } from '../editing/index.js';
 import { TransientError } from '../errors.js';
 import type { Listener } from '../progress.js';
 import type { Manifest, ObjectStore } from '../registry/index.js';
 import { fitEdits } from './fit-edits.js';
 import type { RoundPlan } from './records.js';
 import { readValue, type StoredValue, storeValue } from './stored-value.js';
+import { type Subject, subjectsOf } from './subjects.js';
+import { taughtSubjects } from './taught-subjects.js';
 import { valueKeysOf } from './value-key.js';
 import type { Workbench } from './workbench.js';
 
@@ -16,24 +18,16 @@ export interface ValuePlace {
   readonly dModel: number;
 }
 
-/** An edit whose value is not stored yet, with the value's content key. */
+/** A subject whose value is not stored yet, with the value's content key. */
 export interface MissingValue {
-  readonly edit: Edit;
+  readonly subject: Subject;
   readonly contentKey: string;
 }
 
-/** A value, and the index of its edit in the search. */
+/** A value, and the index of its subject in the search. */
 export interface FoundValue {
   readonly index: number;
   readonly value: StoredValue;
-}
-
-/** What values are searched for, and on which state. */
-export interface SearchRequest {
-  /** The state whose hooks are active during the search. */
-  readonly before: EditState;
-  readonly edits: readonly Edit[];
-  readonly contexts: readonly string[];
 }
 
 /** A listener that can also stop the search. */
@@ -42,25 +36,28 @@ export interface SearchListener extends Listener {
 }
 
 /**
- * Searches the values of edits, and yields them micro-batch by micro-batch. So what was found can be stored before the
+ * Searches the values of subjects, and yields them micro-batch by micro-batch. So what was found can be stored before the
  * search is stopped.
  *
  * @throws the signal's reason, between two micro-batches, once it is aborted
  */
 export async function* searchValues(
   bench: Workbench,
-  { before, edits, contexts }: SearchRequest,
+  subjects: readonly Subject[],
+  contexts: readonly Context[],
   { onProgress, signal }: SearchListener = {},
 ): AsyncGenerator<readonly FoundValue[]> {
-  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, contexts, bench.model.config));
-  const total = edits.length;
+  const total = subjects.length;
+  const report = (done: number, detail: string) =>
+    onProgress?.({ stage: 'values', done, total, unit: 'subjects', detail });
+  report(0, 'what the base model says of them');
+  let startedAt = performance.now();
+  const taught = await taughtSubjects(bench, subjects, contexts);
   const search = await bench.values();
   signal?.throwIfAborted();
-  let startedAt = performance.now();
-  const batches = search.searchBatches(tokenized, bench.hooks(before), {
+  const batches = search.searchBatches(taught, {
     memoryBudgetBytes: bench.memoryBudgetBytes,
-    onStep: ({ finishedEdits: done, activeEdits }) =>
-      onProgress?.({ stage: 'values', done, total, unit: 'edits', detail: `${activeEdits} in work` }),
+    onStep: ({ finished, active }) => report(finished, `${active} in work`),
   });
   let found = 0;
   for await (const batch of batches) {
@@ -72,12 +69,10 @@ export async function* searchValues(
   }
 }
 
-/** Some edits of a planned round. */
+/** Some edits of a planned round, among them all of each subject. */
 export interface PlannedEdits {
   readonly plan: RoundPlan;
   readonly edits: readonly Edit[];
-  /** The version that the round stands on; undefined before the first. */
-  readonly base: BaseVersion | undefined;
 }
 
 /** A version that a round stands on. */
@@ -86,17 +81,18 @@ export interface BaseVersion {
   readonly manifest: Manifest;
 }
 
-/** The edits whose values are not stored yet. @param contexts those that the values depend on */
+/** The subjects whose values are not stored yet. @param contexts those that the values depend on */
 export async function missingValues(
   { store, modelId, dModel }: ValuePlace,
-  { plan, edits, base }: PlannedEdits,
-  contexts: readonly string[],
+  plan: Pick<RoundPlan, 'modelDigest' | 'settings'>,
+  subjects: readonly Subject[],
+  contexts: readonly Context[],
 ): Promise<MissingValue[]> {
   const missing: MissingValue[] = [];
-  const keys = valueKeysOf(plan, base?.manifest, contexts, edits);
-  for (const [e, edit] of edits.entries()) {
-    const stored = await readValue({ store, modelId }, keys[e], dModel);
-    if (stored === undefined) missing.push({ edit, contentKey: keys[e] });
+  const keys = valueKeysOf(plan, contexts, subjects);
+  for (const [s, subject] of subjects.entries()) {
+    const stored = await readValue({ store, modelId }, keys[s], dModel);
+    if (stored === undefined) missing.push({ subject, contentKey: keys[s] });
   }
   return missing;
 }
@@ -107,34 +103,54 @@ export async function missingValues(
  */
 export async function searchMissingValues(
   bench: Workbench,
-  planned: PlannedEdits,
+  { plan, edits }: PlannedEdits,
   listener: SearchListener = {},
 ): Promise<void> {
-  const contexts = await bench.contexts();
-  const { fit: edits } = fitEdits(bench, planned.edits, contexts);
-  const place = { store: bench.store, modelId: bench.modelId, dModel: bench.model.config.dModel };
-  const missing = await missingValues(place, { ...planned, edits }, contexts);
+  const { fit } = fitEdits(bench, edits);
+  await searchMissing(bench, subjectsOf(plan, fit), await bench.contexts(), listener);
+}
+
+/** The values of subjects: the stored ones, and new ones where none are stored. */
+export async function valuesOf(
+  bench: Workbench,
+  subjects: readonly Subject[],
+  contexts: readonly Context[],
+  listener: SearchListener = {},
+): Promise<StoredValue[]> {
+  await searchMissing(bench, subjects, contexts, listener);
+  return storedValues(placeOf(bench), subjects, valueKeysOf(bench, contexts, subjects));
+}
+
+const placeOf = ({ store, modelId, model }: Workbench): ValuePlace => ({ store, modelId, dModel: model.config.dModel });
+
+async function searchMissing(
+  bench: Workbench,
+  all: readonly Subject[],
+  contexts: readonly Context[],
+  listener: SearchListener,
+): Promise<void> {
+  const missing = await missingValues(placeOf(bench), bench, all, contexts);
   const total = missing.length;
   if (total === 0) return;
-  const search = { before: planned.base?.state ?? bench.emptyState, edits: missing.map(({ edit }) => edit), contexts };
+  const subjects = missing.map(({ subject }) => subject);
   let stored = 0;
-  for await (const batch of searchValues(bench, search, listener)) {
+  for await (const batch of searchValues(bench, subjects, contexts, listener)) {
     for (const { index, value } of batch) await storeValue(bench, missing[index].contentKey, value);
     stored += batch.length;
-    listener.onProgress?.({ stage: 'values', done: stored, total, unit: 'edits', detail: 'stored' });
+    listener.onProgress?.({ stage: 'values', done: stored, total, unit: 'subjects', detail: 'stored' });
   }
 }
 
-/** The stored values of edits. @throws {TransientError} if one is not stored */
+/** The stored values of subjects. @throws {TransientError} if one is not stored */
 export async function storedValues(
   { store, modelId, dModel }: ValuePlace,
-  edits: readonly Edit[],
+  subjects: readonly Subject[],
   keys: readonly string[],
 ): Promise<StoredValue[]> {
   const values: StoredValue[] = [];
-  for (const [e, key] of keys.entries()) {
+  for (const [s, key] of keys.entries()) {
     const value = await readValue({ store, modelId }, key, dModel);
-    if (value === undefined) throw new TransientError(`value of edit ${edits[e].id}: a stored one, got none`);
+    if (value === undefined) throw new TransientError(`value of ${subjects[s].names[0]}: a stored one, got none`);
     values.push(value);
   }
   return values;

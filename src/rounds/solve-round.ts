@@ -1,55 +1,66 @@
-/** @file Solves a round: writes the values of its edits into hooks. */
+/** @file Solves a round: writes the values of its subjects into hooks. */
 import {
+  type Context,
   comparesKeys,
   decodeHookFile,
-  type Edit,
   type EditState,
   encodeHookFile,
+  keyRows,
   type RoundResult,
   replaySegments,
-  targetMatrix,
-  tokenizeEdit,
+  rowTargets,
   writeRound,
 } from '../editing/index.js';
 import { UnwritableEditsError } from '../errors.js';
-import { median } from '../evaluation/index.js';
-import { digestOf } from '../registry/index.js';
+import { mean, median } from '../evaluation/index.js';
+import { digestOf, memoryOf } from '../registry/index.js';
 import { fitEdits } from './fit-edits.js';
 import { gateThresholds } from './gate-thresholds.js';
 import { layerChanges } from './layer-changes.js';
 import type { RejectedEdits, RoundPlan, SolveRecord } from './records.js';
 import { removingSegment } from './removing-segment.js';
 import { rivalsOf } from './rivals.js';
-import { activeOf, keptEdits, removedIdsOf } from './round-edits.js';
+import { activeOf, keptEdits } from './round-edits.js';
 import { type BaseVersion, storedValues } from './search-values.js';
 import type { StoredValue } from './stored-value.js';
+import { factsOf, memoriesIn, notWritten, type Subject, subjectsOf } from './subjects.js';
+import { writtenSubject } from './taught-subjects.js';
 import { valueKeysOf } from './value-key.js';
 import { solversOf } from './version-metrics.js';
 import type { Workbench } from './workbench.js';
 
 /** What is written in one solve. */
 export interface WrittenValues {
-  readonly edits: readonly Edit[];
-  /** In the order of the edits. */
-  readonly values: readonly Pick<StoredValue, 'target'>[];
-  readonly contexts: readonly string[];
-  /**
-   * Ids of earlier edits that these overwrite. They are removed first: a key that is written already would take at most half
-   * of a new residual.
-   */
-  readonly removedIds: readonly string[];
+  readonly subjects: readonly Subject[];
+  /** In the order of the subjects. */
+  readonly values: readonly Pick<StoredValue, 'delta'>[];
+  readonly contexts: readonly Context[];
 }
 
-/** Writes values on top of a state. */
+/**
+ * Writes values on top of a state. The rows that they replace are removed first: a key that is written already would take at
+ * most half of a new residual.
+ */
 export async function writeValues(
   bench: Workbench,
   before: EditState,
-  { edits, values, contexts, removedIds }: WrittenValues,
+  { subjects, values, contexts }: WrittenValues,
 ): Promise<RoundResult> {
   const context = await bench.roundContext();
-  const tokenized = edits.map((edit) => tokenizeEdit(bench.tokenizer, edit, contexts, bench.model.config));
-  const targets = targetMatrix(values, bench.model.config.dModel);
-  return writeRound(context, before, tokenized, targets, removedIds);
+  const written = subjects.map((subject) => writtenSubject(bench, subject, contexts));
+  const rows = await keyRows(context, written, bench.hooks(before));
+  const targets = rowTargets(
+    rows,
+    values.map(({ delta }) => delta),
+  );
+  const prompts = written.flatMap(({ facts }) =>
+    facts.map(({ texts: [{ tokenIds, promptTokens, lookups }] }) => ({
+      tokenIds: tokenIds.slice(0, promptTokens),
+      lookupIndex: lookups[0],
+    })),
+  );
+  const removedIds = [...new Set(subjects.flatMap(({ replaces }) => replaces))];
+  return writeRound(context, before, { rows: rows.rows, targets, prompts }, removedIds);
 }
 
 /** A solve as a file, not yet stored. */
@@ -58,9 +69,10 @@ export interface SolvedHooks {
   readonly bytes: Uint8Array;
   /** Edits of the plan that could not be written, each with the reason. */
   readonly refused: RejectedEdits;
-  /** The values that were written, in the order of their edits. */
+  readonly subjects: readonly Subject[];
+  /** The values that were written, in the order of the subjects. */
   readonly values: readonly StoredValue[];
-  /** The written share of each edit, by layer; see `RoundResult`. */
+  /** The written share of each row, by layer; see `RoundResult`. */
   readonly writtenShare: readonly (readonly number[])[];
   readonly seconds: number;
 }
@@ -80,28 +92,38 @@ export async function solveRound(
   base: BaseVersion | undefined,
 ): Promise<SolvedHooks> {
   const contexts = await bench.contexts();
-  const { fit, refused } = fitEdits(bench, keptEdits(plan.edits, rejected), contexts);
+  const { fit, refused } = fitEdits(bench, keptEdits(plan.edits, rejected));
   const place = { store: bench.store, modelId: plan.modelId, dModel: bench.model.config.dModel };
-  const values = await storedValues(place, fit, valueKeysOf(plan, base?.manifest, contexts, fit));
+  const all = subjectsOf(plan, fit);
+  const values = await storedValues(place, all, valueKeysOf(plan, contexts, all));
   const startedAt = performance.now();
-  let writable = fit.map((edit, e) => ({ edit, value: values[e] }));
+  let writable = all.map((subject, s) => ({ subject, value: values[s] }));
   const refuse = (unwritable: RejectedEdits) => {
-    refused.push(...unwritable);
-    writable = writable.filter(({ edit }) => !unwritable.some(({ id }) => id === edit.id));
+    const reasons = notWritten(
+      writable.map(({ subject }) => subject),
+      new Map(unwritable.map(({ id, reason }) => [id, reason])),
+    );
+    for (const { subject } of writable) {
+      const reason = reasons.get(subject.id);
+      if (reason !== undefined) refused.push(...subject.edits.map(({ id }) => ({ id, reason })));
+    }
+    writable = writable.filter(({ subject }) => !reasons.has(subject.id));
   };
   refuse(
-    writable.flatMap(({ edit: { id }, value }) => (Number.isNaN(value.nll) ? [{ id, reason: lostSearch(value) }] : [])),
+    writable.flatMap(({ subject: { id }, value }) =>
+      Number.isNaN(value.nll) ? [{ id, reason: lostSearch(value) }] : [],
+    ),
   );
   for (;;) {
-    const edits = writable.map(({ edit }) => edit);
+    const subjects = writable.map(({ subject }) => subject);
     const written = writable.map(({ value }) => value);
-    const round = { edits, values: written, contexts, removedIds: removedIdsOf(plan, edits) };
+    const before = base?.state ?? bench.emptyState;
     try {
-      const { segment, writtenShare } = await writeOrNothing(bench, base?.state ?? bench.emptyState, round);
+      const { segment, writtenShare } = await writeOrNothing(bench, before, { subjects, values: written, contexts });
       const bytes = encodeHookFile({ segment, sketches: base === undefined ? bench.sketches : [] });
       const seconds = (performance.now() - startedAt) / 1000;
       const shares = writtenShare.map((share) => Array.from(share));
-      return { bytes, refused, values: written, writtenShare: shares, seconds };
+      return { bytes, refused, subjects, values: written, writtenShare: shares, seconds };
     } catch (error) {
       if (!(error instanceof UnwritableEditsError)) throw error;
       refuse([...error.edits]);
@@ -118,7 +140,7 @@ function writeOrNothing(
   before: EditState,
   round: WrittenValues,
 ): Promise<Pick<RoundResult, 'segment' | 'writtenShare'>> {
-  if (round.edits.length > 0) return writeValues(bench, before, round);
+  if (round.subjects.length > 0) return writeValues(bench, before, round);
   return Promise.resolve({
     segment: removingSegment(before, []),
     writtenShare: before.layers.map(() => new Float64Array(0)),
@@ -143,23 +165,31 @@ export async function recordSolve(
   bench: Workbench,
   plan: Pick<RoundPlan, 'edits'>,
   base: BaseVersion | undefined,
-  { bytes, what, refused, values, writtenShare, seconds }: StoredSolve,
+  { bytes, what, refused, subjects, values, writtenShare, seconds }: StoredSolve,
 ): Promise<RecordedSolve> {
   const { segment } = decodeHookFile(bytes, what);
   const state = await replaySegments(base?.state ?? bench.emptyState, [segment], bench.engine);
   const changes = await layerChanges(bench.model, state, bench.engine);
-  const shares = writtenShare.map((share) => [...share]);
-  const facts = [...activeOf(base?.manifest), ...plan.edits];
-  const rivals = comparesKeys(bench.settings.gate) ? rivalsOf(state, segment.addedIds, facts) : [];
+  const written = subjects.flatMap((subject, s) => subject.edits.map(({ id }) => ({ id, subject: subject.id, s })));
+  const order = new Map(plan.edits.map(({ id }, e) => [id, e]));
+  written.sort((one, other) => order.get(one.id)! - order.get(other.id)!);
+  const shares = writtenShare.map((share) => {
+    const ofMemory = (id: string) => share.filter((_, row) => segment.addedIds[row] === id);
+    return written.map(({ subject }) => mean(ofMemory(subject))!);
+  });
+  const rivals = comparesKeys(bench.settings.gate)
+    ? rivalsOf(state, segment.addedIds, [...factsIn(base?.manifest), ...subjects.flatMap(factsInSubject)])
+    : [];
   const record: SolveRecord = {
     schemaVersion: 1,
-    editIds: [...segment.addedIds],
+    editIds: written.map(({ id }) => id),
+    memories: memoriesIn(subjects),
     ...(refused.length > 0 && { refused }),
     segmentSha256: digestOf(bytes),
     segmentSizeBytes: bytes.length,
     writtenShare: shares,
-    valueSteps: values.map(({ losses }) => losses.length - 1),
-    valueLosses: values.map(({ losses }) => losses.at(-1)!),
+    valueSteps: written.map(({ s }) => values[s].losses.length - 1),
+    valueLosses: written.map(({ s }) => values[s].losses.at(-1)!),
     secondsForValues: values.reduce((sum, value) => sum + value.seconds, 0),
     secondsForSolve: seconds,
     ...solversOf(bench.statistics),
@@ -169,3 +199,8 @@ export async function recordSolve(
   };
   return { record, state };
 }
+
+const factsIn = (manifest: BaseVersion['manifest'] | undefined) =>
+  activeOf(manifest).map((edit) => ({ ...edit, memory: memoryOf(edit) }));
+
+const factsInSubject = (subject: Subject) => factsOf(subject).map((edit) => ({ ...edit, memory: subject.id }));

@@ -1,4 +1,4 @@
-/** @file Reads and writes the value of an edit: `models/<modelId>/values/<contentKey>.safetensors`. */
+/** @file Reads and writes the value of a subject: `models/<modelId>/values/<contentKey>.safetensors`. */
 
 import { z } from 'zod';
 import type { ValueTarget } from '../editing/index.js';
@@ -7,7 +7,7 @@ import { getIfPresent, type ObjectStore, putOnce, valuesKey } from '../registry/
 import { decodeSealed, encodeSealed, requireFloat64Tensor } from '../statistics/index.js';
 import { tensor } from '../tensor/index.js';
 
-/** A value as it is stored. It belongs to a content key, not to one edit of one batch. */
+/** A value as it is stored. It belongs to a content key, not to a batch. */
 export interface StoredValue extends Omit<ValueTarget, 'id'> {
   /** The time of its micro-batch, divided by the number of values in it. */
   readonly seconds: number;
@@ -25,7 +25,7 @@ const anyNumber = finite.or(z.literal('NaN').transform(() => Number.NaN));
 
 const metadataSchema = z.strictObject({
   kind: z.literal('value'),
-  formatVersion: z.literal('1'),
+  formatVersion: z.literal('2'),
   contentKey: z.string(),
   nll: anyNumber,
   hit: z.enum(['true', 'false']),
@@ -33,19 +33,18 @@ const metadataSchema = z.strictObject({
 });
 
 /**
- * Stores a value unless it is stored already: tensors `target` and `initial` [dModel] and `losses` [steps + 1], all float64,
+ * Stores a value unless it is stored already: tensors `delta` [dModel] and `losses` [steps + 1], both float64,
  * and everything else as metadata. A digest seals the whole file.
  */
 export async function storeValue(place: ValuePlace, contentKey: string, value: StoredValue): Promise<void> {
   const vector = (data: Float64Array) => tensor('float64', [data.length], data);
   const tensors = new Map([
-    ['target', vector(value.target)],
-    ['initial', vector(value.initial)],
+    ['delta', vector(value.delta)],
     ['losses', vector(Float64Array.from(value.losses))],
   ]);
   const { nll, hit, seconds } = value;
   const metadata = { contentKey, nll: String(nll), hit: String(hit), seconds: String(seconds) };
-  const bytes = encodeSealed(tensors, { kind: 'value', formatVersion: '1', ...metadata });
+  const bytes = encodeSealed(tensors, { kind: 'value', formatVersion: '2', ...metadata });
   await putOnce(place.store, valuesKey(place.modelId, contentKey), bytes);
 }
 
@@ -68,12 +67,10 @@ export async function readValue(
     throw new MalformedFileError(key, 'the value that its key names', JSON.stringify(metadata).slice(0, 80));
   }
   const { nll, hit, seconds } = parsed.data;
-  const vector = (name: string) => requireFloat64Tensor(tensors.get(name), [dModel], key).data;
   const losses = tensors.get('losses');
   const steps = losses?.shape[0] ?? 0;
   return {
-    target: vector('target'),
-    initial: vector('initial'),
+    delta: requireFloat64Tensor(tensors.get('delta'), [dModel], key).data,
     losses: Array.from(requireFloat64Tensor(losses, [steps], key).data),
     nll,
     hit: hit === 'true',

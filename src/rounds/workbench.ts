@@ -1,4 +1,5 @@
 import {
+  type Context,
   type EditState,
   emptyState,
   type HookLayer,
@@ -33,6 +34,8 @@ export interface WorkbenchParts {
   readonly sketches?: readonly LayerSketch[];
   readonly device?: Device;
   readonly memoryBudgetBytes: number;
+  /** The model as it is served, where it is compiled already: who compiled it frees it. */
+  readonly edited?: HookableModel;
 }
 
 /** What all rounds on one model share. Graphs are compiled when they are first needed. */
@@ -51,8 +54,9 @@ export class Workbench {
   readonly engine: OnnxGemmEngine;
   readonly #values: Lazy<ValueSearch>;
   readonly #collection: Lazy<KeyCollection>;
+  readonly #given: HookableModel | undefined;
   readonly #edited: Lazy<HookableModel>;
-  readonly #contexts: Lazy<readonly string[]>;
+  readonly #contexts: Lazy<readonly Context[]>;
 
   constructor(parts: WorkbenchParts) {
     const { store, modelId, modelDigest, model, tokenizer, settings, statistics = [], device } = parts;
@@ -67,15 +71,16 @@ export class Workbench {
     this.device = device;
     this.memoryBudgetBytes = parts.memoryBudgetBytes;
     const onDevice = device ? { device } : {};
-    const { layers, gate, contextTokens, seed } = settings;
+    const { layers, gate, contextTokens, chatContexts, seed } = settings;
     this.engine = new OnnxGemmEngine(onDevice);
     this.#values = new Lazy(() => ValueSearch.compile(model, settings, device));
     this.#collection = new Lazy(() => KeyCollection.compile(model, settings, device));
+    this.#given = parts.edited;
     this.#edited = new Lazy(() => HookableModel.compile(model, { layers, gate, rowsPerBatch, ...onDevice }));
     const edited: Pick<HookableModel, 'generate'> = {
       generate: async (...request) => (await this.edited()).generate(...request),
     };
-    const templates = { store, modelId, modelDigest, edited, tokenizer, contextTokens, seed };
+    const templates = { store, modelId, modelDigest, edited, tokenizer, contextTokens, chatContexts, seed };
     this.#contexts = new Lazy(() => contextTemplates(templates));
   }
 
@@ -91,11 +96,11 @@ export class Workbench {
 
   /** The model as it is served, with and without hooks. */
   edited(): Promise<HookableModel> {
-    return this.#edited.get();
+    return this.#given === undefined ? this.#edited.get() : Promise.resolve(this.#given);
   }
 
-  /** The templates that every edit prompt is put into. The model writes them where they are not stored yet. */
-  contexts(): Promise<readonly string[]> {
+  /** The contexts that every edit prompt is put into. The model writes them where they are not stored yet. */
+  contexts(): Promise<readonly Context[]> {
     return this.#contexts.get();
   }
 

@@ -1,17 +1,12 @@
-/** @file Which edits fired in a completion, and where in its texts. */
+/** @file Whose edits fired in a completion, and where in its texts. */
 import type { Tokenizer } from '../model/index.js';
 import type { ManifestEdit } from '../registry/index.js';
-import type { Completion } from '../serving/index.js';
+import { activeEditsOf, type Completion, type Firing } from '../serving/index.js';
 import type { PromptTokens } from './choice.js';
 import type { Answering } from './served-models.js';
 
-/** One firing: an edit's gate opened at a token. */
-export interface ExplainedFiring {
-  readonly edit: string | null;
-  readonly token: string;
-  readonly tokenIndex: number;
-  readonly layer: number;
-  readonly strength: number | null;
+/** One firing, and where its token is. */
+export interface ExplainedFiring extends Firing {
   /** Which text the token is in: the request's prompt, or the completion (which excludes the prompt). */
   readonly text: 'prompt' | 'completion';
   /** The token's position in that text: [start, end) in UTF-16 code units. */
@@ -24,7 +19,7 @@ export interface Explanation {
   /** Null for the base model. */
   readonly version: number | null;
   readonly firings: readonly ExplainedFiring[];
-  /** The edits that fired. */
+  /** All edits of the subjects that fired. */
   readonly edits: readonly Pick<ManifestEdit, 'id' | 'subject' | 'prompt' | 'targetNew' | 'version'>[];
 }
 
@@ -35,11 +30,9 @@ export function explanationOf(
   { version }: Answering,
 ): Explanation {
   const place = placesOf(tokenizer, prompt, completion);
-  const firings = completion.firings.map(({ editId: edit, token, tokenIndex, layer, strength }) => {
-    return { edit, token, tokenIndex, layer, strength, ...place(tokenIndex) };
-  });
-  const fired = new Set(firings.map(({ edit }) => edit));
-  const active = version === 'base' ? [] : version.manifest.edits.filter(({ status }) => status === 'active');
+  const firings = completion.firings.map((firing) => ({ ...firing, ...place(firing.tokenIndex) }));
+  const fired = new Set(firings.flatMap(({ editIds }) => editIds));
+  const active = version === 'base' ? [] : activeEditsOf(version.manifest);
   const edits = active
     .filter(({ id }) => fired.has(id))
     .map(({ id, subject, prompt: template, targetNew, version: from }) => ({

@@ -33,7 +33,7 @@ export interface Completion {
   /** The version that answered, from the first token to the last; null for the base model. */
   readonly version: number | null;
   readonly modelId: string | null;
-  /** Which edits fired on the prompt and on the new tokens, where, and how strongly. */
+  /** Whose edits fired on the prompt and on the new tokens, where, and how strongly. */
   readonly firings: readonly Firing[];
 }
 
@@ -229,7 +229,7 @@ export class EditedModel {
   ): Completion {
     const all = [...promptIds, ...tokenIds];
     const { modelId = null, version: number = null } = version?.manifest ?? {};
-    const firings = found.map((firing) => firingOf(firing, all, this.tokenizer, version?.editIds ?? []));
+    const firings = found.map((firing) => firingOf(firing, all, this.tokenizer, version?.rowEdits ?? []));
     return { text, tokenIds, promptTokens: promptIds.length, finishReason, version: number, modelId, firings };
   }
 }

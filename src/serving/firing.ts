@@ -1,10 +1,13 @@
 import type { Tokenizer } from '../model/index.js';
 import type { HookFiring } from './firings.js';
+import type { RowEdits } from './row-edits.js';
 
 /** A gate that opened, in the user's terms. */
 export interface Firing {
-  /** The edit that opened it; null for a gate that names none. */
-  readonly editId: string | null;
+  /** The subject whose key opened it; null for a gate that names none. */
+  readonly subject: string | null;
+  /** Ids of all active edits of the subject: which of them answers is what the prompt asks. Empty for a gate that names none. */
+  readonly editIds: readonly string[];
   readonly token: string;
   readonly tokenIndex: number;
   readonly layer: number;
@@ -14,19 +17,28 @@ export interface Firing {
 
 /**
  * @param tokenIds the whole sequence that the gates looked at
- * @param editIds in the order of the hooks' rows
+ * @param rowEdits what each row of the hooks says
  */
 export function firingOf(
-  { layer, tokenIndex, editIndex, strength }: HookFiring,
+  firing: HookFiring,
   tokenIds: readonly number[],
   tokenizer: Tokenizer,
-  editIds: readonly string[],
+  rowEdits: readonly RowEdits[],
 ): Firing {
+  const { layer, tokenIndex, strength } = firing;
   return {
-    editId: editIds[editIndex] ?? null,
+    ...firedEdits(firing, rowEdits),
     token: tokenizer.tokenText(tokenIds[tokenIndex]),
     tokenIndex,
     layer,
     strength: Number.isNaN(strength) ? null : strength,
   };
+}
+
+/** Whose row opened a gate. */
+export function firedEdits(
+  { editIndex }: Pick<HookFiring, 'editIndex'>,
+  rowEdits: readonly RowEdits[],
+): Pick<Firing, 'subject' | 'editIds'> {
+  return rowEdits[editIndex] ?? { subject: null, editIds: [] };
 }

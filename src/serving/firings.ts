@@ -6,7 +6,7 @@ export interface HookFiring {
   readonly layer: number;
   /** Position in the whole sequence. */
   readonly tokenIndex: number;
-  /** Row of the hook whose edit opened the gate; -1 for gates that do not name an edit. */
+  /** Row of the hook that opened the gate; -1 for gates that compare no keys. */
   readonly editIndex: number;
   /** Whitened cosine (key, nearest), z-score (sequence gate), NaN (no gate). */
   readonly strength: number;

@@ -7,7 +7,7 @@ export { exportMergedWeights } from './export/merged-weights.js';
 export { OnnxDecoder } from './export/onnx-decoder.js';
 export { exportPatchedOnnx } from './export/patched-onnx.js';
 export type { WeightDtype } from './export/rounded-tensor.js';
-export { type Firing, firingOf } from './firing.js';
+export { type Firing, firedEdits, firingOf } from './firing.js';
 export type { HookFiring } from './firings.js';
 
 export {
@@ -17,4 +17,5 @@ export {
   type ScoreRequest,
 } from './hookable-model.js';
 export { ExportedModel, type MeasuredModel } from './measured-model.js';
+export { activeEditsOf, type RowEdits } from './row-edits.js';
 export { loadVersionHooks, type VersionHooks } from './version-hooks.js';

@@ -4,6 +4,7 @@ import {
   emptyState,
   type HookFile,
   type HookLayer,
+  type HookSegment,
   type Hyperparameters,
   hooksOf,
   type LayerSketch,
@@ -12,8 +13,16 @@ import {
 } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
 import { type GemmEngine, PlainGemmEngine } from '../linalg/index.js';
-import { canonicalJson, type Manifest, type ObjectStore, type PulledVersion, pull } from '../registry/index.js';
+import {
+  canonicalJson,
+  type Manifest,
+  memoryOf,
+  type ObjectStore,
+  type PulledVersion,
+  pull,
+} from '../registry/index.js';
 import { type Device, withGemmEngine } from '../runtime/index.js';
+import { activeEditsOf, type RowEdits, rowEditsOf } from './row-edits.js';
 
 /** A published version that is ready for serving, or for more edits. */
 export interface VersionHooks {
@@ -22,8 +31,8 @@ export interface VersionHooks {
   readonly state: EditState;
   /** Of every hooked layer. */
   readonly sketches: readonly LayerSketch[];
-  /** Ids of the edits in the order of the hooks' rows: a firing's `editIndex` is an index of this list. */
-  readonly editIds: readonly string[];
+  /** What each row of the hooks says: the `editIndex` of a firing on the hooks is an index of this list. */
+  readonly rowEdits: readonly RowEdits[];
   readonly manifest: Manifest;
 }
 
@@ -63,20 +72,28 @@ export async function versionHooks(pulled: PulledVersion, { held, device }: Repl
   const before = known?.state ?? emptyState(manifest, settingsOf(manifest));
   const segments = files.map(({ segment }) => segment);
   const replay = (engine: GemmEngine) => replaySegments(before, segments, engine);
-  const state = isLight(manifest)
+  const state = isLight(manifest, rowsAfter(before, segments))
     ? await replay(new PlainGemmEngine())
     : await withGemmEngine(replay, { ...(device && { device }) });
   requireActiveEdits(manifest, state);
+  const rowEdits = rowEditsOf(state.rowIds, activeEditsOf(manifest));
   const sketches = [...(known?.sketches ?? []), ...files.flatMap((file) => file.sketches)];
-  return { hooks: hooksOf(state, sketches), state, sketches, editIds: state.editIds, manifest };
+  return { hooks: hooksOf(state, sketches), state, sketches, rowEdits, manifest };
 }
 
 /** A solve of fewer FLOPs runs in plain code, because each product of the runtime would queue in a busy service. */
 const lightFlops = 1e8;
 
-function isLight({ edits, layers, dModel }: Manifest): boolean {
-  const active = edits.filter(({ status }) => status === 'active').length;
-  return layers.length * 2 * active ** 2 * (dModel + active / 6) < lightFlops;
+function isLight({ layers, dModel }: Manifest, rows: number): boolean {
+  return layers.length * 2 * rows ** 2 * (dModel + rows / 6) < lightFlops;
+}
+
+/** How many rows the state has after these segments. */
+function rowsAfter(before: EditState, segments: readonly HookSegment[]): number {
+  return segments.reduce((ids, { removedIds, addedIds }) => {
+    const removed = new Set(removedIds);
+    return [...ids.filter((id) => !removed.has(id)), ...addedIds];
+  }, before.rowIds).length;
 }
 
 /** Whether a version continues an earlier one: it begins with the same segments, and has the same moment weight. */
@@ -98,11 +115,15 @@ function settingsOf(manifest: Manifest): Hyperparameters {
   throw new MalformedFileError(nameOf(manifest), `a fitting hyperparameter ${path.join('.')}`, message);
 }
 
-function requireActiveEdits(manifest: Manifest, { editIds }: EditState): void {
-  const active = manifest.edits.filter((edit) => edit.status === 'active').map((edit) => edit.id);
-  const isSame = active.length === editIds.length && active.every((id) => editIds.includes(id));
-  if (isSame) return;
-  throw new MalformedFileError(nameOf(manifest), `hooks of ${active.length} active edits`, `${editIds.length} others`);
+/** Every memory of an active edit must have rows, and every row an active edit. */
+function requireActiveEdits(manifest: Manifest, { rowIds }: EditState): void {
+  const memories = new Set(activeEditsOf(manifest).map(memoryOf));
+  const held = new Set(rowIds);
+  const missing = [...memories].find((id) => !held.has(id));
+  const strange = [...held].find((id) => !memories.has(id));
+  if (missing === undefined && strange === undefined) return;
+  const got = missing === undefined ? `rows of ${strange}` : `none of ${missing}`;
+  throw new MalformedFileError(nameOf(manifest), `rows of the ${memories.size} memories of active edits`, got);
 }
 
 const nameOf = ({ modelId, version }: Manifest): string => `manifest of ${modelId} version ${version}`;

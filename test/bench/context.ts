@@ -1,12 +1,17 @@
 /** @file What all measurements share: the model, its settings, edits and text. */
 
 import { readFile } from 'node:fs/promises';
-import { type Edit, type Hyperparameters, resolveHyperparameters, tokenizeEdit } from '../../src/editing/index.js';
+import {
+  type Context,
+  type Hyperparameters,
+  resolveHyperparameters,
+  type TokenizedSubject,
+} from '../../src/editing/index.js';
 import { presetFor } from '../../src/editing/presets.js';
-import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import { readBatch } from '../../src/evaluation/read-batch.js';
 import { loadModel, type Model } from '../../src/model/index.js';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.js';
+import { subjectOf, textContexts } from '../support/tokenized-subject.js';
 import type { BenchOptions } from './options.js';
 import { randomIds } from './random.js';
 
@@ -14,8 +19,8 @@ import { randomIds } from './random.js';
 export interface BenchContext {
   readonly model: Model;
   readonly settings: Hyperparameters;
-  /** With six context templates each, as the method uses them. */
-  readonly edits: readonly TokenizedEdit[];
+  /** One fact each in six contexts, as the method uses them. */
+  readonly subjects: readonly TokenizedSubject[];
   /** Sequences of ordinary text, each of `length` tokens. */
   readonly text: (count: number, length: number) => number[][];
   /** Fewer turns, for a look in passing. */
@@ -30,22 +35,28 @@ export async function openContext(options: BenchOptions): Promise<BenchContext> 
   const { settings: preset } = await presetFor(model);
   const settings = resolveHyperparameters({ ...preset, layers: [...options.layers] }, model.config);
   const { edits } = await readBatch(options.data, { limit: 64 });
-  const contexts = contextTemplates(tokenizer, settings.contextTokens);
+  const texts = {
+    contexts: contextTemplates(tokenizer, settings.contextTokens),
+    keptTokens: settings.keptTokens,
+  };
   const corpus = options.corpus === undefined ? undefined : (await readFile(options.corpus, 'utf8')).slice(0, 400_000);
   const corpusIds = corpus === undefined ? [] : corpus.split('\n').flatMap((line) => tokenizer.encode(`${line}\n`).ids);
   return {
     model,
     settings,
-    edits: edits.map((edit: Edit) => tokenizeEdit(tokenizer, edit, contexts)),
+    subjects: edits.map((edit) => subjectOf(tokenizer, [edit], texts)),
     text: (count, length) => cut(corpusIds, count, length, model.config.vocab),
     quick: options.quick,
     options,
   };
 }
 
-/** The search as the field runs it: Adam on the loss itself, in every template, for a fixed number of steps. */
+/**
+ * The search as the field runs it: Adam on the loss itself, in every template, for a fixed number of steps, without the terms
+ * for what else is said.
+ */
 export function asInThePaper(settings: Hyperparameters, steps = 25): Hyperparameters {
-  return { ...settings, descent: 'loss', templatesPerStep: 0, stopLoss: 0, steps };
+  return { ...settings, descent: 'loss', templatesPerStep: 0, stopLoss: 0, keepFactor: 0, endFactor: 0, steps };
 }
 
 /** Sequences from the corpus while it lasts, then of random tokens: the arithmetic does not ask what a token says. */
@@ -64,8 +75,8 @@ const firings = [
   'You can see the mountains from the station on a clear day, and the sea when the wind is from the west',
 ];
 
-/** The bare template and five prefixes of the method's length, `contextTokens` tokens each. */
-function contextTemplates(tokenizer: Tokenizer, contextTokens: number): string[] {
+/** The bare context and five prefixes of the method's length, `contextTokens` tokens each. */
+function contextTemplates(tokenizer: Tokenizer, contextTokens: number): Context[] {
   const prefixes = firings.map((text) => tokenizer.decode(tokenizer.encodePlain(text).ids.slice(0, contextTokens)));
-  return ['{}', ...prefixes.map((prefix) => `${prefix.replaceAll('{}', '')}. {}`)];
+  return textContexts(...prefixes.map((prefix) => `${prefix.replaceAll('{}', '')}. {}`));
 }

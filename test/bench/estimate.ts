@@ -1,9 +1,12 @@
 import {
+  type EditState,
   emptyMomentSums,
   emptyState,
   KeyCollection,
   KeyMomentProgram,
+  keyRows,
   segmentStorage,
+  type TokenizedSubject,
   ValueSearch,
   writeRound,
 } from '../../src/editing/index.js';
@@ -87,28 +90,26 @@ async function statisticsTrial({ model, settings: { layers }, text }: BenchConte
   };
 }
 
-async function valuesTrial({ model, settings, edits, options }: BenchContext): Promise<Trial> {
+async function valuesTrial({ model, settings, subjects, options }: BenchContext): Promise<Trial> {
   const fixed = { ...settings, stopLoss: 0, steps };
   const search = await ValueSearch.compile(model, fixed);
-  const sought = edits.slice(0, options.edits);
-  const hooks = emptyHooks(model, fixed);
+  const sought = subjects.slice(0, options.edits);
   const plan = {
     ...estimateDefaults,
     config: model.config,
     settings: fixed,
-    shape: meanShape(sought),
-    earlierEdits: 0,
+    shape: meanShape(sought, settings),
     steps,
   };
   return {
     what: `values of ${sought.length} edits`,
     predicted: (rates) => predictedSeconds(valuesWork(plan, sought.length), rates),
-    run: () => search.search(sought, hooks),
+    run: () => search.search(sought),
   };
 }
 
 /** The second of two rounds. */
-async function solveTrial({ model, settings, edits, options }: BenchContext): Promise<Trial> {
+async function solveTrial({ model, settings, subjects, options }: BenchContext): Promise<Trial> {
   const { config } = model;
   const engine = new OnnxGemmEngine();
   const collection = await KeyCollection.compile(model, settings);
@@ -118,15 +119,22 @@ async function solveTrial({ model, settings, edits, options }: BenchContext): Pr
   const next = normal(1);
   const targets = (count: number) =>
     matrix(config.dModel, count, Float64Array.from({ length: config.dModel * count }, next));
-  const half = Math.min(options.edits, edits.length >> 1);
-  const [earlier, written] = [edits.slice(0, half), edits.slice(half, 2 * half)];
-  const { state } = await writeRound(round, emptyState(config, settings), earlier, targets(earlier.length));
-  const wanted = targets(written.length);
-  const sizes = { config, settings, shape: meanShape(written), edits: written.length, earlierEdits: earlier.length };
+  const half = Math.min(options.edits, subjects.length >> 1);
+  const [earlier, written] = [subjects.slice(0, half), subjects.slice(half, 2 * half)];
+  const hooks = emptyHooks(model, settings);
+  const gathered = async (some: readonly TokenizedSubject[]) => (await keyRows(round, some, hooks)).rows;
+  const write = async (state: EditState, some: readonly TokenizedSubject[]) => {
+    const rows = await gathered(some);
+    return writeRound(round, state, { rows, targets: targets(rows.length), prompts: [] });
+  };
+  const { state } = await write(emptyState(config, settings), earlier);
+  const { keptTokens } = settings;
+  const shape = meanShape(written, { keptTokens, rows: (await gathered(written)).length });
+  const sizes = { config, settings, shape, edits: written.length, earlierEdits: state.rowIds.length / shape.rows };
   return {
     what: `solve of ${written.length} edits on ${earlier.length}`,
     predicted: (rates) => predictedSeconds(writeWork(sizes), rates),
-    run: () => writeRound(round, state, written, wanted),
+    run: () => write(state, written),
   };
 }
 

@@ -1,32 +1,43 @@
-import type {} from '../../src/editing/index.js';
-import type { TokenizedEdit } from '../../src/editing/prompts.js';
+import type { TokenizedSubject } from '../../src/editing/index.js';
 import type { EditShape } from '../../src/estimate/edit-shape.js';
 import { estimateDefaults } from '../../src/estimate/estimate-request.js';
 
-/** The mean sizes of these edits, as a plan takes them; what validation asks is not known of tokenized edits. */
-export function meanShape(edits: readonly TokenizedEdit[]): EditShape {
-  const bare = edits.map(({ prompts }) => prompts[0]);
-  const prefixed = edits.flatMap(({ prompts }) =>
-    prompts.slice(1).map((p) => p.tokenIds.length - prompts[0].tokenIds.length),
-  );
-  const keep = edits.flatMap((edit) => edit.keep);
-  const lengths = edits.flatMap(({ prompts }) => prompts.map(({ tokenIds }) => tokenIds.length));
-  const suffixes = edits.flatMap((edit) => [
-    ...edit.prompts.map((p) => p.tokenIds.length + edit.targetIds.length - 1 - p.lookupIndex),
-    1,
-    ...edit.keep.map((p) => p.tokenIds.length - p.lookupIndex),
-  ]);
+/** What of {@link EditShape} the texts do not say. */
+export interface KnownSizes {
+  /** Tokens behind each kept opening. */
+  readonly keptTokens: number;
+  /** Rows that the forms of all subjects are gathered into, if it is known. */
+  readonly rows?: number;
+}
+
+/**
+ * The mean sizes of these subjects of one fact and one phrasing each, as a plan takes them; what validation asks is not known of
+ * tokens.
+ */
+export function meanShape(subjects: readonly TokenizedSubject[], { keptTokens, rows }: KnownSizes): EditShape {
+  const texts = subjects.map(({ facts: [{ texts }] }) => texts);
+  const bare = texts.map(([first]) => first);
+  const prefixed = texts.flatMap(([first, ...others]) => others.map((t) => t.promptTokens - first.promptTokens));
+  const kept = subjects.flatMap((subject) => subject.kept);
+  const forms = subjects.flatMap((subject) => subject.forms);
+  const sequences = [...texts.flat(), ...kept];
+  const suffixes = [...sequences.map((t) => t.tokenIds.length - t.lookups[0]), ...subjects.map(() => 1)];
+  const lengths = sequences.map(({ tokenIds }) => tokenIds.length);
   return {
     ...estimateDefaults.shape,
-    templates: edits[0].prompts.length,
-    promptTokens: mean(bare.map(({ tokenIds }) => tokenIds.length)),
-    lookupIndex: mean(bare.map(({ lookupIndex }) => lookupIndex)),
+    phrasings: 1,
+    templates: texts[0].length,
+    promptTokens: mean(bare.map(({ promptTokens }) => promptTokens)),
+    lookupIndex: mean(bare.map(({ lookups }) => lookups[0])),
     prefixTokens: mean(prefixed),
-    targetTokens: mean(edits.map(({ targetIds }) => targetIds.length)),
-    subjectLookupIndex: mean(edits.map(({ subjectPrompt }) => subjectPrompt.lookupIndex)),
-    keepPrompts: keep.length / edits.length,
-    keepTokens: mean(keep.map(({ tokenIds }) => tokenIds.length)),
-    keepLookupIndex: mean(keep.map(({ lookupIndex }) => lookupIndex)),
+    targetTokens: mean(bare.map(({ tokenIds, promptTokens }) => tokenIds.length - promptTokens)),
+    subjectLookupIndex: mean(subjects.map(({ essence }) => essence.lookups[0])),
+    keptTexts: kept.length / subjects.length,
+    openingTokens: mean(kept.map(({ tokenIds }) => tokenIds.length - keptTokens)),
+    openingLookupIndex: mean(kept.map(({ lookups }) => lookups[0])),
+    forms: forms.length / subjects.length,
+    formTokens: mean(forms.map(({ tokenIds }) => tokenIds.length)),
+    rows: rows === undefined ? estimateDefaults.shape.rows : rows / subjects.length,
     longestOverMean: Math.max(...lengths) / mean(lengths),
     longestSuffixOverMean: Math.max(...suffixes) / mean(suffixes),
   };

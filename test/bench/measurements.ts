@@ -14,6 +14,7 @@ import { measurePytorchSearch } from './pytorch-search.js';
 import { measureRounds } from './rounds.js';
 import { measureSolvers } from './solvers.js';
 import { measureStatistics } from './statistics.js';
+import { measureUse } from './use.js';
 import { measureValueEfficiency } from './value-efficiency.js';
 import { measureValueSearch } from './value-search.js';
 import { measureVersionSwitch } from './version-switch.js';
@@ -36,4 +37,5 @@ export const measurements: Readonly<Record<string, (context: BenchContext) => Pr
   'inverse-factor': measureInverseFactor,
   solvers: measureSolvers,
   plan: measurePlan,
+  use: measureUse,
 };

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { emptyMomentSums, KeyMomentProgram, ValueSearch } from '../../src/editing/index.js';
 import { openContext } from './context.js';
-import { emptyHooks } from './hooks.js';
 import type { ChildMemory } from './memory.js';
 import { readOptions } from './options.js';
 
@@ -26,7 +25,7 @@ if (job === 'statistics') {
 } else {
   const settings = { ...context.settings, stopLoss: 0, steps: 6 };
   const search = await ValueSearch.compile(context.model, settings);
-  await search.search(context.edits, emptyHooks(context.model, settings), { onStep: look });
+  await search.search(context.subjects, { onStep: look });
 }
 const result: ChildMemory = {
   startBytes,

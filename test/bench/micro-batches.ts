@@ -2,17 +2,13 @@ import { ValueSearch } from '../../src/editing/index.js';
 import { interleave } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
-import { emptyHooks } from './hooks.js';
 
 /** Seconds per edit by how many edits are sought at once. */
-export async function measureMicroBatches({ model, settings, edits, quick }: BenchContext): Promise<Measurement> {
+export async function measureMicroBatches({ model, settings, subjects, quick }: BenchContext): Promise<Measurement> {
   const steps = quick ? 3 : 10;
   const search = await ValueSearch.compile(model, asInThePaper(settings, steps));
-  const hooks = emptyHooks(model, settings);
-  const sizes = [1, 4, 16].filter((size) => size <= edits.length);
-  const jobs = Object.fromEntries(
-    sizes.map((size) => [String(size), () => search.search(edits.slice(0, size), hooks)]),
-  );
+  const sizes = [1, 4, 16].filter((size) => size <= subjects.length);
+  const jobs = Object.fromEntries(sizes.map((size) => [String(size), () => search.search(subjects.slice(0, size))]));
   const timings = await interleave(jobs, quick ? 2 : 4);
   await search.dispose();
   return {

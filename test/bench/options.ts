@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { namedValues } from '../../src/cli/options/setting-options.js';
 import { type SolverChoice, solverChoices } from '../../src/linalg/index.js';
 import type { ClockKind } from './clock.js';
 
@@ -32,11 +33,20 @@ export interface BenchOptions {
   readonly solvers: readonly SolverChoice[];
   /** Widths of the moments that they factor. */
   readonly widths: readonly number[];
+  /** Situations of `use` to measure; all if empty. */
+  readonly rows: readonly string[];
+  /** How many records they take, by name, where it differs. */
+  readonly records: Readonly<Record<string, unknown>>;
+  /** Hyperparameters of `use` that differ from the model's preset. */
+  readonly set: Readonly<Record<string, unknown>>;
+  /** Folder with counterfact.jsonl, zsre.jsonl, qaedit.json and wikipedia.txt. */
+  readonly datasets?: string;
 }
 
 /** Of the project, seen from what is compiled. */
 export const root = new URL('../../../../', import.meta.url).pathname;
-const bundled = join(root, 'examples', 'aldermark');
+/** The bundled model, its world and its batches. */
+export const bundled = join(root, 'examples', 'aldermark');
 
 /** Reads the command line; paths are relative to the working directory. */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -57,17 +67,29 @@ export function readOptions(args: readonly string[]): BenchOptions {
       json: { type: 'string', default: join(root, '.bench', 'results.json') },
       data: { type: 'string', default: join(bundled, 'batches', 'round-1.jsonl') },
       corpus: { type: 'string', default: join(bundled, 'corpus.txt') },
+      rows: { type: 'string', multiple: true, default: [] },
+      records: { type: 'string', multiple: true, default: [] },
+      set: { type: 'string', multiple: true, default: [] },
+      datasets: { type: 'string' },
     },
   });
-  const { corpus, python, layers, only, clock, edits, solver, widths, threads, ...rest } = values;
+  const { corpus, python, layers, only, clock, edits, solver, widths, threads, rows, records, set, ...rest } = values;
+  const { datasets = process.env.HOOKLINE_DATA, ...named } = rest;
   return {
-    ...rest,
+    ...named,
     clock: clock === 'cpu' ? 'cpu' : 'wall',
     edits: Number(edits),
     layers: layers.split(',').map(Number),
     solvers: solverChoices.filter((choice) => solver.split(',').includes(choice)),
     widths: widths.split(',').map(Number),
     only: only.flatMap((names) => names.split(',')),
+    rows: rows.flatMap((names) => names.split(',')),
+    records: namedValues(
+      '--records',
+      records.flatMap((counts) => counts.split(',')),
+    ),
+    set: namedValues('--set', set),
+    ...(datasets !== undefined && { datasets }),
     ...(threads !== undefined && { threads: Number(threads) }),
     ...(existsSync(corpus) && { corpus }),
     ...(python !== undefined && { python }),

@@ -1,12 +1,12 @@
 /**
- * @file The plain value search, the yardstick: every step runs the whole sequences through all blocks, one edit at a time,
+ * @file The plain value search, the yardstick: every step runs the whole sequences through all blocks, one subject at a
+ * time,
  * with logits at all positions.
  */
 
 import { Adam, euclideanNorm } from '../../src/editing/adam.js';
-import { type Hyperparameters, hookFeeds, hookLayers, valueLayer } from '../../src/editing/index.js';
+import { type Hyperparameters, type TokenizedSubject, valueLayer } from '../../src/editing/index.js';
 import { type ObjectiveSequence, objectiveSequences } from '../../src/editing/objective-sequence.js';
-import type { TokenizedEdit } from '../../src/editing/prompts.js';
 import {
   add,
   exp,
@@ -33,7 +33,6 @@ import {
 } from '../../src/model/index.js';
 import { compile, type Program } from '../../src/runtime/index.js';
 import { type Tensor, tensor } from '../../src/tensor/index.js';
-import { emptyHooks } from './hooks.js';
 
 /** The same objective as `objectiveGraph`, from the tokens on. */
 export function plainObjectiveGraph(model: Model, settings: Hyperparameters): Graph {
@@ -42,9 +41,8 @@ export function plainObjectiveGraph(model: Model, settings: Hyperparameters): Gr
   const packing = declarePacking(graph, model.config);
   const delta = graph.input('delta', 'float32', [1, dModel]);
   const shift = gemm(graph.input('lookup', 'float32', ['rows', 1]), delta);
-  const hook = hookLayers(graph, packing, settings.layers, settings.gate);
   const visit: SiteVisitor = (site, layer, value) => {
-    if (site !== 'block.out' || layer !== valueLayer(settings)) return hook(site, layer, value);
+    if (site !== 'block.out' || layer !== valueLayer(settings)) return value;
     graph.output('initial', gather(value, graph.input('bareRow', 'int64', [1])));
     return add(value, shift);
   };
@@ -68,7 +66,7 @@ export function plainObjectiveGraph(model: Model, settings: Hyperparameters): Gr
   return graph;
 }
 
-/** Seeks value targets as the field's scripts do. */
+/** Seeks values as the field's scripts do. */
 export class PlainSearch {
   readonly #model: Model;
   readonly #settings: Hyperparameters;
@@ -84,11 +82,11 @@ export class PlainSearch {
     return new PlainSearch(model, settings, await compile(plainObjectiveGraph(model, settings)));
   }
 
-  /** z* of one edit after exactly `settings.steps` steps: float64 [dModel]. */
-  async search(edit: TokenizedEdit): Promise<Float64Array> {
+  /** `delta` and `z* = z + delta` of one subject after exactly `settings.steps` steps: float64 [dModel] each. */
+  async search(subject: TokenizedSubject): Promise<{ delta: Float64Array; target: Float64Array }> {
     const settings = this.#settings;
     const { dModel } = this.#model.config;
-    const constantFeeds = this.#feeds(objectiveSequences(edit, 0, settings));
+    const constantFeeds = this.#feeds(objectiveSequences(subject, 0, settings));
     const weightsBefore = constantFeeds.keptWeights;
     const unweighted = tensor('float32', weightsBefore.shape, new Float32Array(weightsBefore.shape[0]));
     let keptBefore: Tensor | undefined;
@@ -123,7 +121,8 @@ export class PlainSearch {
       const { parameters } = adam;
       adam.step(Float64Array.from(outputs.gradient.data as Float32Array, (g, i) => g + decay * parameters[i]));
     }
-    return initial.map((z, i) => z + adam!.parameters[i]);
+    const delta = adam!.parameters;
+    return { delta, target: initial.map((z, i) => z + delta[i]) };
   }
 
   dispose(): Promise<void> {
@@ -143,7 +142,7 @@ export class PlainSearch {
     const keptPlaces = new BigInt64Array(ids.length).fill(-1n);
     const kept: { row: number; weight: number }[] = [];
     sequences.forEach((sequence, s) => {
-      lookup[starts[s] + sequence.lookupIndex] = 1;
+      for (const position of sequence.lookups) lookup[starts[s] + position] = 1;
       for (const { positionIndex, tokenId, weight } of sequence.targets) {
         nextIds[starts[s] + positionIndex] = BigInt(tokenId);
         nextWeights[starts[s] + positionIndex] = weight;
@@ -155,10 +154,9 @@ export class PlainSearch {
     });
     return {
       ...packSequences(config, extents),
-      ...hookFeeds(emptyHooks(this.#model, this.#settings), this.#settings.gate, config.dModel),
       tokenIds: tensor('int64', [ids.length], BigInt64Array.from(ids, BigInt)),
       lookup: tensor('float32', [ids.length, 1], lookup),
-      bareRow: tensor('int64', [1], BigInt64Array.of(BigInt(sequences[0].lookupIndex))),
+      bareRow: tensor('int64', [1], BigInt64Array.of(BigInt(sequences[0].lookups[0]))),
       nextIds: tensor('int64', [ids.length, 1], nextIds),
       nextWeights: tensor('float32', [ids.length, 1], nextWeights),
       keptRows: tensor(

@@ -1,55 +1,52 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Hyperparameters, ValueSearch, valueLayer } from '../../src/editing/index.js';
-import type { TokenizedEdit } from '../../src/editing/prompts.js';
+import { type Hyperparameters, type TokenizedSubject, ValueSearch, valueLayer } from '../../src/editing/index.js';
 import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
-import { emptyHooks } from './hooks.js';
 
 /** What the oracle says of one edit. */
 interface OracleSearch {
   readonly seconds: number;
   readonly losses: readonly number[];
-  readonly target: readonly number[];
+  readonly delta: readonly number[];
 }
 
 /**
  * Seconds per edit against MEMIT's value search in PyTorch, which runs the whole model on whole sequences, one edit at a
- * time: same edits, same templates, same objective (without keep prompts, which MEMIT does not have), same steps, in turns.
+ * time: same edits, same templates, same objective (without what is kept, which MEMIT does not have), same steps, in turns.
  */
 export async function measurePytorchSearch(context: BenchContext): Promise<Measurement> {
   const { model, options, quick } = context;
-  const edits = context.edits.slice(0, options.edits);
-  const oracleEdits = edits.slice(0, quick ? 2 : 4);
-  const memit = { ...asInThePaper(context.settings), keepFactor: 0, klFactor: 0.0625 };
-  const hooks = emptyHooks(model, memit);
+  const subjects = context.subjects.slice(0, options.edits);
+  const oracleSubjects = subjects.slice(0, quick ? 2 : 4);
+  const memit = { ...asInThePaper(context.settings), klFactor: 0.0625 };
   const [searches, stopping] = [
     await ValueSearch.compile(model, memit),
     await ValueSearch.compile(model, context.settings),
   ];
-  for (const search of [searches, stopping]) await search.search(edits.slice(0, 1), hooks);
+  for (const search of [searches, stopping]) await search.search(subjects.slice(0, 1));
   const [ours, stopped, oracle, differences, lossDifferences]: number[][] = [[], [], [], [], []];
-  for (const [e, edit] of oracleEdits.entries()) {
+  for (const [e, subject] of oracleSubjects.entries()) {
     let found: Awaited<ReturnType<ValueSearch['search']>> = [];
-    ours.push((await secondsOf(async () => (found = await searches.search(edits, hooks)))) / edits.length);
-    stopped.push((await secondsOf(() => stopping.search(edits, hooks))) / edits.length);
-    const [expected] = await pytorchSearch(options.python!, model.directory, memit, [edit]);
+    ours.push((await secondsOf(async () => (found = await searches.search(subjects)))) / subjects.length);
+    stopped.push((await secondsOf(() => stopping.search(subjects))) / subjects.length);
+    const [expected] = await pytorchSearch(options.python!, model.directory, memit, [subject]);
     oracle.push(expected.seconds);
-    differences.push(relativeDifference(found[e].target, expected.target));
+    differences.push(relativeDifference(found[e].delta, expected.delta));
     lossDifferences.push(Math.abs(found[e].losses[0] / expected.losses[0] - 1));
   }
   await searches.dispose();
   await stopping.dispose();
   return {
     name: 'pytorch-search',
-    note: `${edits.length} edits at once against MEMIT's search in PyTorch, one at a time, block ${valueLayer(memit)}, 25 steps`,
+    note: `${subjects.length} edits at once against MEMIT's search in PyTorch, one at a time, block ${valueLayer(memit)}, 25 steps`,
     figures: [
       figure('PyTorch, best', Math.min(...oracle), 's/edit'),
       figure('PyTorch, median', median(oracle), 's/edit'),
       figure('ours, same objective and steps, median', median(ours), 's/edit'),
-      figure('ours, preset and its stop, with keep prompts, median', median(stopped), 's/edit'),
+      figure('ours, preset and its stop, with what is kept, median', median(stopped), 's/edit'),
       figure('PyTorch / ours, same steps, median', median(oracle) / median(ours), 'x'),
       figure('PyTorch / ours, preset, median', median(oracle) / median(stopped), 'x', { atLeast: 12 }),
       figure('relative difference of the first loss', Math.max(...lossDifferences), '', { atMost: 1e-3 }),
@@ -63,7 +60,7 @@ async function pytorchSearch(
   python: string,
   directory: string,
   settings: Hyperparameters,
-  edits: readonly TokenizedEdit[],
+  subjects: readonly TokenizedSubject[],
 ): Promise<OracleSearch[]> {
   const script = fileURLToPath(new URL('../../../../test/bench/oracle/memit_search.py', import.meta.url));
   const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -77,12 +74,12 @@ async function pytorchSearch(
       clampNormFactor,
       weightDecay,
       klFactor,
-      edits: edits.map(({ prompts, targetIds, subjectPrompt }) => ({
-        prompts: prompts.map(({ tokenIds }) => tokenIds),
-        lookups: prompts.map(({ lookupIndex }) => lookupIndex),
-        targetIds,
-        subjectIds: subjectPrompt.tokenIds,
-        subjectLookup: subjectPrompt.lookupIndex,
+      edits: subjects.map(({ facts: [{ texts }], essence }) => ({
+        prompts: texts.map(({ tokenIds, promptTokens }) => tokenIds.slice(0, promptTokens)),
+        lookups: texts.map(({ lookups: [lookup] }) => lookup),
+        targetIds: texts[0].tokenIds.slice(texts[0].promptTokens),
+        subjectIds: essence.tokenIds,
+        subjectLookup: essence.lookups[0],
       })),
     }),
   );

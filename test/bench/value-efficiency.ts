@@ -3,14 +3,13 @@ import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { type Figure, figure, type Measurement } from './figure.js';
 import { GemmRate, rateRows } from './gemm-rate.js';
-import { emptyHooks } from './hooks.js';
 import { type MeasuredProgram, measuredCompiler } from './measured-program.js';
 
 /** Where the time of a value search goes, and at what share of the machine's rate it computes. */
 export async function measureValueEfficiency({
   model,
   settings,
-  edits,
+  subjects,
   quick,
   options,
 }: BenchContext): Promise<Measurement> {
@@ -18,9 +17,8 @@ export async function measureValueEfficiency({
   const { programs, compile } = measuredCompiler();
   const search = await ValueSearch.compile(model, fixed, undefined, compile);
   const reference = await GemmRate.compile(model, rateRows[1]);
-  const hooks = emptyHooks(model, fixed);
-  const batch = edits.slice(0, quick ? 8 : options.edits);
-  await search.search(batch.slice(0, 1), hooks);
+  const batch = subjects.slice(0, quick ? 8 : options.edits);
+  await search.search(batch.slice(0, 1));
   await reference.run();
   for (const account of programs) account.reset();
 
@@ -32,7 +30,7 @@ export async function measureValueEfficiency({
   const turns = quick ? 1 : 3;
   for (let turn = 0; turn < turns; turn++) {
     await takeRate();
-    wholes.push(await secondsOf(() => search.search(batch, hooks, { onStep: () => undefined })));
+    wholes.push(await secondsOf(() => search.search(batch, { onStep: () => undefined })));
   }
   await takeRate();
   const seconds = wholes.reduce((sum, whole) => sum + whole, 0);

@@ -2,7 +2,6 @@ import { ValueSearch } from '../../src/editing/index.js';
 import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
-import { emptyHooks } from './hooks.js';
 import { PlainSearch } from './plain-search.js';
 
 /**
@@ -11,37 +10,36 @@ import { PlainSearch } from './plain-search.js';
  */
 export async function measureValueSearch(context: BenchContext): Promise<Measurement> {
   const { model, quick } = context;
-  const edits = context.edits.slice(0, quick ? 4 : context.options.edits);
-  const plainEdits = edits.slice(0, quick ? 2 : 4);
+  const subjects = context.subjects.slice(0, quick ? 4 : context.options.edits);
+  const plainSubjects = subjects.slice(0, quick ? 2 : 4);
   const fixed = asInThePaper(context.settings, quick ? 5 : undefined);
-  const hooks = emptyHooks(model, fixed);
   const search = await ValueSearch.compile(model, fixed);
   const plain = await PlainSearch.compile(model, fixed);
-  await search.search(edits.slice(0, 1), hooks);
+  await search.search(subjects.slice(0, 1));
 
   const [fastSeconds, plainSeconds, differences]: [number[], number[], number[]] = [[], [], []];
-  for (const [e, edit] of plainEdits.entries()) {
-    let targets: readonly { readonly target: Float64Array }[] = [];
-    let expected: Float64Array = new Float64Array();
+  for (const [e, subject] of plainSubjects.entries()) {
+    let found: readonly { readonly delta: Float64Array }[] = [];
+    let expected: Awaited<ReturnType<PlainSearch['search']>> | undefined;
     const turn = async () => {
-      targets = await search.search(edits, hooks);
+      found = await search.search(subjects);
     };
     // Fast, plain, plain, fast, …: neither is always the first.
-    if (e % 2 === 0) fastSeconds.push((await secondsOf(turn)) / edits.length);
+    if (e % 2 === 0) fastSeconds.push((await secondsOf(turn)) / subjects.length);
     plainSeconds.push(
       await secondsOf(async () => {
-        expected = await plain.search(edit);
+        expected = await plain.search(subject);
       }),
     );
-    if (e % 2 === 1) fastSeconds.push((await secondsOf(turn)) / edits.length);
-    differences.push(relativeDifference(targets[e].target, expected));
+    if (e % 2 === 1) fastSeconds.push((await secondsOf(turn)) / subjects.length);
+    differences.push(differenceOf(found[e].delta, expected!.delta) / Math.hypot(...expected!.target));
   }
   await plain.dispose();
   await search.dispose();
-  const stopping = await stoppingSearch(context, edits.length);
+  const stopping = await stoppingSearch(context, subjects.length);
   return {
     name: 'value-search',
-    note: `${edits.length} edits at once against one at a time, ${fixed.steps} steps, six templates`,
+    note: `${subjects.length} edits at once against one at a time, ${fixed.steps} steps, six templates`,
     figures: [
       figure('plain loop, best', Math.min(...plainSeconds), 's/edit'),
       figure('plain loop, median', median(plainSeconds), 's/edit'),
@@ -56,12 +54,11 @@ export async function measureValueSearch(context: BenchContext): Promise<Measure
 }
 
 /** The same with the default stop rule: edits leave when they are done. */
-async function stoppingSearch({ model, settings, edits }: BenchContext, count: number) {
+async function stoppingSearch({ model, settings, subjects }: BenchContext, count: number) {
   const search = await ValueSearch.compile(model, settings);
-  const hooks = emptyHooks(model, settings);
   let steps = 0;
   const seconds = await secondsOf(async () => {
-    const found = await search.search(edits.slice(0, count), hooks);
+    const found = await search.search(subjects.slice(0, count));
     steps = median(found.map(({ losses }) => losses.length));
   });
   await search.dispose();
@@ -71,6 +68,6 @@ async function stoppingSearch({ model, settings, edits }: BenchContext, count: n
   ];
 }
 
-function relativeDifference(actual: Float64Array, expected: Float64Array): number {
-  return Math.hypot(...actual.map((value, i) => value - expected[i])) / Math.hypot(...expected);
+function differenceOf(actual: Float64Array, expected: Float64Array): number {
+  return Math.hypot(...actual.map((value, i) => value - expected[i]));
 }

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rollback } from '../../src/registry/index.js';
+import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { Service } from '../../src/server/index.js';
 import { EditedModel } from '../../src/serving/index.js';
 import { ChromiumTab, chromiumPath } from '../support/chromium.js';
+import { publishFiring } from '../support/firing-versions.js';
+import { draftEdit } from '../support/manifest-draft.js';
 import { type ServedStore, servedStore } from '../support/served-store.js';
 
 const name = chromiumPath
@@ -49,7 +52,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
     expect(report).toContain('<title>aldermark, version 2</title>');
   });
 
-  it('asks both models at once and shows which edit fired, by keyboard alone', async () => {
+  it('asks both models at once and shows whose edit fired, by keyboard alone', async () => {
     await tab.evaluate("document.getElementById('prompt').focus()");
     await tab.type(served.prompts[0]);
     await tab.press('Enter', 13, 2);
@@ -109,5 +112,32 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
   it('fits a narrow screen', async () => {
     await tab.screenshot(390, 'light');
     expect(await tab.evaluate('document.documentElement.scrollWidth')).toBe(390);
+  });
+});
+
+describe.skipIf(chromiumPath === undefined)(`${name}, where a subject has two facts`, () => {
+  it('lists both under the subject that fired', async () => {
+    const edited = await EditedModel.load(new URL('../../examples/aldermark/model', import.meta.url).pathname);
+    const store = new MemoryObjectStore();
+    const mayor = draftEdit('mayor', { subject: 'Aldermark', prompt: 'The mayor of {}', memory: 'Aldermark' });
+    const edits = [mayor, { ...mayor, id: 'baker', prompt: 'The baker of {}' }];
+    await publishFiring(store, 'several', edited, { rounds: [{ addedIds: ['Aldermark'], edits }] });
+    const service = new Service({ edited, store, modelIds: ['several'], port: 0, intervalSeconds: 0.2, log: () => {} });
+    service.watch();
+    const tab = await ChromiumTab.open();
+    await tab.goTo(await service.listen());
+    await tab.waitFor("document.getElementById('serving').textContent === 'Serving version 1'");
+    await tab.evaluate("document.getElementById('prompt').focus()");
+    await tab.type('The mayor of Aldermark');
+    await tab.press('Enter', 13, 2);
+    await tab.waitFor("document.documentElement.dataset.asked === '1'");
+    const told = await tab.evaluate<string>("document.querySelector('#after .firings li').textContent");
+    expect(told).toMatch(/^Aldermark, 2 edits, fired at \S+ layer 0, strength \d\.\d{3}The mayor of Aldermark → /);
+    for (const what of ['mayor', 'baker']) {
+      expect(told).toContain(`The ${what} of Aldermark → target of mayor, written by version 1`);
+    }
+    await tab.close();
+    await service.stop();
+    await edited.dispose();
   });
 });

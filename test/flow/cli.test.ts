@@ -8,8 +8,10 @@ import { resolveHyperparameters } from '../../src/editing/index.js';
 import { loadModel, type ModelConfig, modelDigest } from '../../src/model/index.js';
 import { DirectoryObjectStore } from '../../src/registry/directory-object-store.js';
 import { versionFileKey } from '../../src/registry/index.js';
+import type { Firing } from '../../src/serving/index.js';
 import { CommandLine, type CommandResult } from '../support/command-line.js';
 import { FakeHub } from '../support/fake-hub.js';
+import { draftEdit } from '../support/manifest-draft.js';
 import { golden, publishRounds } from '../support/published-version.js';
 import { randomModel } from '../support/random-model.js';
 
@@ -221,21 +223,27 @@ describe('a model directory', () => {
     await expectFailure(['generate', '', ...place], 64, 'prompt: at least one character');
   });
 
-  it('names the edits that opened a gate, where and how strongly', async () => {
+  it('names whose edits opened a gate, where and how strongly', async () => {
     const directory = at('llama');
     const model = await loadModel(directory);
     const settings = resolveHyperparameters({ layers: [1], similarityThreshold: 0 }, model.config);
     const hooked = { config: model.config, settings, modelDigest: await modelDigest(model) };
-    await publishRounds(new DirectoryObjectStore(at('open-store')), 'llama', hooked, [{ addedIds: ['a', 'b'] }]);
+    const fact = draftEdit('lives', { subject: 'Ann', memory: 'a' });
+    const edits = [fact, { ...fact, id: 'speaks', prompt: '{} speaks' }, draftEdit('b')];
+    await publishRounds(new DirectoryObjectStore(at('open-store')), 'llama', hooked, [{ addedIds: ['a', 'b'], edits }]);
     const words = ['generate', 'Hello world', '--model', directory, '--store', at('open-store'), '--max-tokens', '4'];
-    const { firings } = (await jsonOf(...words)) as { firings: { editId: string; layer: number; strength: number }[] };
+    const { firings } = (await jsonOf(...words)) as { firings: Firing[] };
     expect(firings.length).toBeGreaterThan(0);
     for (const firing of firings) {
-      expect(firing).toMatchObject({ editId: expect.stringMatching(/^[ab]$/), layer: 1, token: expect.any(String) });
+      expect(firing).toMatchObject({ layer: 1, token: expect.any(String) });
+      expect([
+        ['Ann', ['lives', 'speaks']],
+        ['subject of b', ['b']],
+      ]).toContainEqual([firing.subject, firing.editIds]);
       expect(firing.strength).toBeGreaterThanOrEqual(0);
     }
     const { output } = await run(...words, '--explain');
-    expect(output).toMatch(/edit +token +position +layer +strength\n[ab] +"/);
+    expect(output).toMatch(/opened by +token +position +layer +strength\n(Ann \(2 edits\)|subject of b \(b\)) +"/);
   });
 
   it('of another model than the version was made for is refused', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Edit } from '../../src/editing/index.js';
 import { readBatch } from '../../src/evaluation/index.js';
 import { listVersions, ModelVersions, type ObjectStore, openStore, readManifest } from '../../src/registry/index.js';
-import { openEditSession } from '../../src/rounds/index.js';
+import { openEditSession, type RoundOutcome } from '../../src/rounds/index.js';
 import { EditedModel } from '../../src/serving/index.js';
 import { readPublishedRound } from '../../src/workflow/index.js';
 import { findOutcome } from '../../src/workflow/queue/current-round.js';
@@ -53,28 +53,41 @@ describe('a store that release 0.1.0 wrote', () => {
   it('is served', async () => {
     const pulled = await new ModelVersions({ store, modelId }).pull();
     const served = await EditedModel.load(aldermark('model'), pulled);
+    // Two rows of this store are of edits that share an id.
+    expect(served.current!.rowEdits.map(({ subject, editIds }) => [subject, ...editIds])).toEqual([
+      ['Mabane Lythet', 'r1-03'],
+      ['Doskymo Honnix', 'fact-1'],
+      ['Praiskuna Gasok', 'fact-1'],
+      ['Bearvan Sorkot', 'r1-04'],
+      ['Bairkik Vibax', 'r1-05'],
+    ]);
     const { text, firings } = await served.complete({ prompt: 'Bairkik Vibax speaks', maxTokens: 4 });
-    expect([text.trim(), firings.map(({ editId }) => editId)]).toEqual(['Sephite.', ['r1-05']]);
+    expect([text.trim(), firings.map(({ subject, editIds }) => [subject, editIds])]).toEqual([
+      'Sephite.',
+      [['Bairkik Vibax', ['r1-05']]],
+    ]);
     await served.dispose();
   });
 
   it('is edited on; of two facts under one id the one that nobody overwrites stays', async () => {
     const session = await openEditSession({ store, modelId, modelDirectory: aldermark('model') });
-    const notices: string[] = [];
     const moved = { ...edits[0], id: 'moved', targetNew: 'Quenfold' };
-    const { value } = await session
-      .edit([[moved]], { compareGates: false }, { onNotice: (text) => notices.push(text) })
-      .next();
+    const { value } = await session.edit([[moved]], { compareGates: false }).next();
     expect(value).toMatchObject({ outcome: 'published', version: 5, metrics: { reliability: 1, retention: 1 } });
     expect((await statusesOf(5)).slice(3)).toEqual([
       ['fact-1', 2, 'overwritten'],
-      ['fact-1', 3, 'overwritten'],
+      ['fact-1', 3, 'active'],
       ['r1-04', 4, 'active'],
       ['r1-05', 4, 'active'],
       ['moved', 5, 'active'],
-      [expect.stringMatching(/^fact-1~[0-9a-f]{12}$/), 5, 'active'],
     ]);
-    expect(notices).toContainEqual(expect.stringMatching(/^Edit fact-1 is written as fact-1~/));
+    // Both had rows under one id. The one that stays is written again, in a memory of its own.
+    const { measures, manifest } = value as RoundOutcome;
+    expect(measures.companions).toEqual([{ version: 3, id: 'fact-1', reliability: 1 }]);
+    const [overwritten, stays, , , written] = manifest!.edits.slice(3).map(({ memory }) => memory);
+    expect(overwritten).toBeUndefined();
+    expect(stays).toMatch(/^m-[0-9a-f]{16}$/);
+    expect(written).not.toBe(stays);
     const { published } = await session.revoke({ ids: ['r1-03'] });
     expect(published.version).toBe(6);
     expect((await statusesOf(6))[2]).toEqual(['r1-03', 1, 'revoked']);

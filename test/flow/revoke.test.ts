@@ -73,8 +73,9 @@ async function revokeNow(...ids: readonly string[]): Promise<void> {
 }
 
 const statuses = async () => {
-  const { manifest, editIds } = await loadVersionHooks(new DirectoryObjectStore(rounds.storeFolder), modelId);
-  return { active: editIds, edits: manifest.edits.map(({ id, version, status }) => `${id} ${version} ${status}`) };
+  const { manifest, rowEdits } = await loadVersionHooks(new DirectoryObjectStore(rounds.storeFolder), modelId);
+  const active = [...new Set(rowEdits.flatMap(({ editIds }) => editIds))];
+  return { active, edits: manifest.edits.map(({ id, version, status }) => `${id} ${version} ${status}`) };
 };
 
 describe('a revocation between the solve and the publish of a round', () => {

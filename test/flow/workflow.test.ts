@@ -183,10 +183,11 @@ describe('the workflow on the bundled model', () => {
 
   it('names what it rejects, measures in part, or finds in the way of another edit, and publishes the rest', async () => {
     const { subject, prompt } = JSON.parse(lines[6]) as { subject: string; prompt: string };
+    const [first, ...rest] = subject.split(' ');
     const long = 'w '.repeat(600);
     const records = [
       { id: 'one', subject, prompt, targetNew: 'Felmouth', testParaphrases: [long] },
-      { id: 'other-words', subject, prompt: prompt.replace('{}', 'our {}'), targetNew: 'Gorsend' },
+      { id: 'other-name', subject: rest.join(' '), prompt: prompt.replace('{}', `${first} {}`), targetNew: 'Gorsend' },
       { id: 'overlong', subject: 'Pilkea Kunsa', prompt: `${long}{} lives in`, targetNew: 'Gorsend' },
     ];
     writeFileSync(at('mixed.jsonl'), records.map((record) => `${JSON.stringify(record)}\n`).join(''));
@@ -195,10 +196,12 @@ describe('the workflow on the bundled model', () => {
     for (const warning of [
       /^warning: .*mixed\.jsonl, line 3: prompt with its target: 1 to 512 tokens, got \d{3}$/m,
       /^warning: Edit one was measured without what the model does not take: testParaphrases\[0\]: 1 to 512 tokens, got \d{3}$/m,
-      /^warning: The prompt of edit other-words \(.* -> Gorsend\) opens the gate of edit one \(.* -> Felmouth\)/m,
+      /^warning: The prompt of edit other-name \(.* -> Gorsend\) opens the gate of edit one \(.* -> Felmouth\)/m,
     ]) {
       expect(errors).toMatch(warning);
     }
+    // Names in lower case are alike to the model, which is no reason to warn of a prompt.
+    expect(errors.match(/opens the gate/g)).toHaveLength(1);
   });
 });
 

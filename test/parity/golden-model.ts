@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type {} from '../../src/editing/index.js';
-import type { SubjectPrompt, TokenizedEdit } from '../../src/editing/prompts.js';
+import type { TokenizedSubject } from '../../src/editing/index.js';
+import type { KeyText } from '../../src/editing/key-collection.js';
+import type { RoundRows } from '../../src/editing/round.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
 import { decodeSafetensors, type Tensor } from '../../src/tensor/index.js';
 
@@ -72,15 +73,39 @@ export class GoldenModel {
     return matrix(rows, columns, this.array(name));
   }
 
-  edit(index: number): TokenizedEdit {
+  /** A recorded edit as a subject of one fact. It keeps the distribution after each text that is to stay. */
+  subject(index: number): TokenizedSubject {
     const { prompts, targetIds, klPrompt, keepPrompts } = this.record.edits[index];
+    const texts = prompts.map(({ ids, lookupIndex }) => ({
+      tokenIds: [...ids, ...targetIds],
+      lookups: [lookupIndex],
+      promptTokens: ids.length,
+    }));
+    const essence = klPrompt.ids.slice(0, klPrompt.lookupIndex + 1);
     return {
       id: `edit-${index}`,
-      prompts: prompts.map(subjectPrompt),
-      targetIds,
-      subjectPrompt: subjectPrompt(klPrompt),
-      keep: keepPrompts.map(subjectPrompt),
+      facts: [{ id: `edit-${index}`, texts }],
+      essence: { tokenIds: essence, lookups: [klPrompt.lookupIndex] },
+      kept: keepPrompts.map(({ ids, lookupIndex }) => ({
+        tokenIds: ids,
+        lookups: [lookupIndex],
+        positions: [ids.length - 1],
+      })),
+      forms: [{ tokenIds: prompts[0].ids.slice(0, prompts[0].lookupIndex + 1) }],
     };
+  }
+
+  /** What a recorded round writes: a row for each edit, half of its key from the bare prompt, the rest from the other ones. */
+  round(index: number): RoundRows {
+    const { batches, tau } = this.record.rounds;
+    const edits = batches[index].map((e) => ({ e, prompts: this.record.edits[e].prompts.map(keyText) }));
+    const rows = edits.map(({ e, prompts }) => {
+      const share = 1 / (2 * (prompts.length - 1));
+      const texts = prompts.map((text, t) => ({ ...text, weight: t === 0 ? 0.5 : share }));
+      return { id: `edit-${e}`, texts, threshold: tau };
+    });
+    const targets = this.matrix(`rounds.targets.${index}`);
+    return { rows, targets, prompts: edits.map(({ prompts }) => prompts[0]) };
   }
 
   #tensor(name: string): Tensor {
@@ -90,6 +115,6 @@ export class GoldenModel {
   }
 }
 
-function subjectPrompt({ ids, lookupIndex }: GoldenPrompt): SubjectPrompt {
+function keyText({ ids, lookupIndex }: GoldenPrompt): KeyText {
   return { tokenIds: ids, lookupIndex };
 }

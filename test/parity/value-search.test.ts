@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { emptyState, hooksOf, resolveHyperparameters, ValueSearch } from '../../src/editing/index.js';
-import { matrix } from '../../src/linalg/index.js';
+import {
+  emptyState,
+  euclideanNorm,
+  hooksOf,
+  KeyCollection,
+  resolveHyperparameters,
+  ValueSearch,
+} from '../../src/editing/index.js';
+import { matrix, transpose } from '../../src/linalg/index.js';
 import { loadModel } from '../../src/model/index.js';
 import { tolerances } from '../support/matchers.js';
 import { GoldenModel, goldenNames } from './golden-model.js';
@@ -17,6 +24,7 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
         layers: [layer],
         klFactor: value.klFactor,
         keepFactor: value.keepFactor,
+        endFactor: 0,
         weightDecay: value.weightDecay,
         clampNormFactor: value.clampNormFactor,
         learningRate: value.learningRate,
@@ -27,16 +35,14 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
       },
       model.config,
     );
-    const edits = value.edits[layer].map((index) => golden.edit(index));
+    const subjects = value.edits[layer].map((index) => golden.subject(index));
     const array = (what: string) => golden.array(`value.layer.${layer}.${what}`);
     const { dModel } = model.config;
-    const noSketch = [{ layer, sketch: matrix(1, model.config.dInner) }];
-    const hooks = hooksOf(emptyState(model.config, settings), noSketch);
     const search = await ValueSearch.compile(model, settings);
 
-    const { objective, atZero } = await search.prepare(edits, hooks);
+    const { objective, atZero } = await search.prepare(subjects);
     for (const at of ['zero', 'random']) {
-      const deltas = edits.map((_, e) => array(`${at}.deltas`).subarray(e * dModel, (e + 1) * dModel));
+      const deltas = subjects.map((_, e) => array(`${at}.deltas`).subarray(e * dModel, (e + 1) * dModel));
       const evaluation = await objective.evaluate(deltas);
       const { nll, keptLoss, gradients } = evaluation;
       if (at === 'zero') {
@@ -48,7 +54,7 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
       }
       const terms = array(`${at}.terms`); // [edits, 5]: nll, kl, keep, weightDecay, total
       const expectedGradients = array(`${at}.gradients`);
-      edits.forEach((_, e) => {
+      subjects.forEach((_, e) => {
         expect([nll[e]]).toBeAllclose([terms[e * 5]], tolerances.activations);
         expect([keptLoss[e]]).toBeAllclose([terms[e * 5 + 1] + terms[e * 5 + 2]], {
           relative: tolerances.activations.relative,
@@ -56,23 +62,40 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
         });
         const delta = deltas[e];
         const norm = Math.hypot(...delta);
-        const z = objective.initialOf(e);
-        const decay = norm === 0 ? 0 : value.weightDecay / (norm * z.reduce((sum, x) => sum + x * x, 0));
+        const decay = norm === 0 ? 0 : value.weightDecay / (norm * objective.hiddenNormOf(e) ** 2);
         const total = Float64Array.from(gradients[e], (g, i) => g + decay * delta[i]);
         expect(total).toBeAllclose(expectedGradients.subarray(e * dModel, (e + 1) * dModel), tolerances.activations);
       });
     }
 
-    const found = await search.search(edits, hooks);
+    const found = await search.search(subjects);
     const trajectory = array('trajectory.terms'); // [steps + 1, edits, 5] or [edits, steps + 1, 5]
     const targets = array('trajectory.targets');
-    found.forEach(({ target, initial, losses }, e) => {
-      expect(initial).toBeAllclose(array('z').subarray(e * dModel, (e + 1) * dModel), tolerances.activations);
+    found.forEach(({ delta, losses }, e) => {
+      const of = (rows: Float64Array) => rows.subarray(e * dModel, (e + 1) * dModel);
+      const z = of(array('z'));
+      expect([objective.hiddenNormOf(e)]).toBeAllclose([euclideanNorm(z)], tolerances.activations);
       const expected = losses.map((_, step) => trajectory[(e * (value.steps + 1) + step) * 5 + 4]);
       expect(losses).toHaveLength(value.steps + 1);
       expect(losses).toBeAllclose(expected, tolerances.weightChange);
-      expect(target).toBeAllclose(targets.subarray(e * dModel, (e + 1) * dModel), tolerances.weightChange);
+      const target = z.map((value, i) => value + delta[i]);
+      expect(target).toBeAllclose(of(targets), tolerances.weightChange);
+      const expectedDelta = of(targets).map((value, i) => value - z[i]);
+      expect(delta).toBeAllclose(expectedDelta, tolerances.weightChange);
     });
     await search.dispose();
+  });
+
+  it('starts where keys are read: the outputs of the value layer are those of PyTorch', async () => {
+    const golden = new GoldenModel(name);
+    const model = await loadModel(golden.directory);
+    const settings = resolveHyperparameters({ layers: [layer] }, model.config);
+    const collection = await KeyCollection.compile(model, settings);
+    const prompts = golden.record.value.edits[layer].map((index) => golden.record.edits[index].prompts[0]);
+    const sources = prompts.map(({ ids, lookupIndex }) => ({ texts: [{ tokenIds: ids, lookupIndex, weight: 1 }] }));
+    const hooks = hooksOf(emptyState(model.config, settings), [{ layer, sketch: matrix(1, model.config.dInner) }]);
+    const { hidden } = await collection.collect(sources, hooks, 64, () => 'closed');
+    await collection.dispose();
+    expect(transpose(hidden).data).toBeAllclose(golden.array(`value.layer.${layer}.z`), tolerances.activations);
   });
 });

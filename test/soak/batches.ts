@@ -60,9 +60,13 @@ export class BatchMaker {
     this.#facts = known.slice(0, facts);
   }
 
-  /** @param edits how many @param bad how many lines that cannot be taken beside them */
-  make(modelId: string, edits: number, bad: number): Batch {
-    const facts = this.#someFacts(edits);
+  /**
+   * @param edits       how many
+   * @param bad         how many lines that cannot be taken beside them
+   * @param areUnrelated whether each edit is about a subject of its own
+   */
+  make(modelId: string, edits: number, bad: number, areUnrelated = false): Batch {
+    const facts = this.#someFacts(edits, areUnrelated);
     const ids = this.#someIds(edits);
     const good = facts.map((fact, f) => JSON.stringify({ id: ids[f], ...fact }));
     const lines = [...good, ...Array.from({ length: bad }, () => this.pick(badLines))];
@@ -75,12 +79,12 @@ export class BatchMaker {
     return from[Math.floor(this.random() * from.length)];
   }
 
-  #someFacts(count: number): Fact[] {
+  #someFacts(count: number, areUnrelated: boolean): Fact[] {
     const chosen = new Map<string, Fact>();
     while (chosen.size < count) {
       const { subject, relation, prompt, answer } = this.pick(this.#facts);
       const others = this.#answers.get(relation)!.filter((other) => other !== answer);
-      chosen.set(`${subject} ${prompt}`, { subject, prompt, targetNew: this.pick(others) });
+      chosen.set(areUnrelated ? subject : `${subject} ${prompt}`, { subject, prompt, targetNew: this.pick(others) });
     }
     return [...chosen.values()];
   }

@@ -8,6 +8,7 @@ import {
   failedPrefix,
   listVersions,
   type ManifestEdit,
+  memoryOf,
   type ObjectStore,
   pendingPrefix,
   pull,
@@ -124,6 +125,7 @@ export class ModelCheck {
   async #checkVersions(versions: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>> {
     const own = new Map<number, readonly string[]>();
     const inForce = new Map<string, ManifestEdit>();
+    let before: ReadonlyMap<string, string> = new Map();
     for (const version of versions) {
       const { manifest, files } = await pull(this.store, this.modelId, version);
       const written = manifest.edits.filter((edit) => edit.version === version);
@@ -137,14 +139,13 @@ export class ModelCheck {
       );
       this.#expect(own.get(version)!.join() === written.map(factName).join(), `own edits of ${version} as in its file`);
       const { segment } = decodeHookFile(file('hooks.safetensors'), 'hooks');
-      this.#expect(segment.addedIds.join() === written.map(({ id }) => id).join(), `rows of ${version} for its edits`);
-      const replaced = written.map((edit) => inForce.get(`${edit.subject} ${edit.prompt}`)?.id);
-      const removed = replaced.filter((id) => id !== undefined);
-      this.#overwritten += removed.length;
-      this.#expect(
-        [...segment.removedIds].sort().join() === [...new Set(removed)].sort().join(),
-        `version ${version} takes back ${removed}, got ${segment.removedIds}`,
+      const memories = new Map(
+        manifest.edits.filter(({ status }) => status === 'active').map((edit) => [placeOf(edit), memoryOf(edit)]),
       );
+      this.#expectSame(segment.addedIds, changedIn(memories, before), `memories that ${version} writes`);
+      this.#expectSame(segment.removedIds, changedIn(before, memories), `memories that ${version} takes back`);
+      before = memories;
+      this.#overwritten += written.filter((edit) => inForce.has(`${edit.subject} ${edit.prompt}`)).length;
       for (const edit of written) inForce.set(`${edit.subject} ${edit.prompt}`, edit);
       const active = manifest.edits.filter(({ status }) => status === 'active').map(factName);
       const expected = [...inForce.values()].map(factName);
@@ -154,6 +155,11 @@ export class ModelCheck {
       );
     }
     return own;
+  }
+
+  #expectSame(got: readonly string[], expected: readonly string[], what: string): void {
+    const [one, other] = [got, expected].map((ids) => [...new Set(ids)].sort().join());
+    this.#expect(one === other, `${what}: ${other}, got ${one}`);
   }
 
   async #rounds(): Promise<EndedRound[]> {
@@ -249,3 +255,9 @@ export function added<T extends { readonly [K in keyof T]: number }>(first: T, s
   const names = Object.keys(first) as (keyof T)[];
   return Object.fromEntries(names.map((name) => [name, first[name] + second[name]])) as T;
 }
+
+const placeOf = ({ version, id }: ManifestEdit): string => `${version} ${id}`;
+
+/** The memories of edits that another version does not have, or has in another memory. */
+const changedIn = (memories: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): string[] =>
+  [...memories].flatMap(([place, memory]) => (other.get(place) === memory ? [] : [memory]));

@@ -102,7 +102,7 @@ interface Outcome {
   /** SHA-256 of the published segment. */
   readonly digest: string;
   readonly moments: ReadonlyMap<string, Float64Array>;
-  /** Of each edit, by the object's key. */
+  /** Of each subject, by the object's key. */
   readonly values: ReadonlyMap<string, Float64Array>;
   /** How many losses each search looked at. */
   readonly steps: ReadonlyMap<string, number>;
@@ -114,7 +114,7 @@ async function runArrangement(options: ShardsOptions, name: string, arrangement:
   mkdirSync(folder, { recursive: true });
   const store = new DirectoryObjectStore(join(folder, 'store'));
   await register(store, arrangement.shards, options.shards);
-  const { bytes } = new BatchMaker(uniform(11), 4 * options.shards).make(modelId, options.shards, 0);
+  const { bytes } = new BatchMaker(uniform(11), 4 * options.shards).make(modelId, options.shards, 0, true);
   const objectKey = incomingKey(modelId, 'batch.jsonl');
   await store.put(objectKey, bytes);
   const log = join(folder, 'tasks.log');
@@ -175,15 +175,15 @@ async function openWorkflow(
 
 async function resultsOf(store: DirectoryObjectStore): Promise<Omit<Outcome, 'seconds' | 'log'>> {
   const pulled = await pull(store, modelId);
-  const { hooks, editIds } = await versionHooks(pulled);
+  const { hooks, rowEdits } = await versionHooks(pulled);
   const { bytes } = await store.get(versionFileKey(modelId, pulled.manifest.version, 'hooks.safetensors'));
   const valuesBelow = (name: string) => tensorsBelow(store, `models/${modelId}/values/`, '.safetensors', name);
   const losses = [...(await valuesBelow('losses'))].map(([key, { length }]) => [key, length] as const);
   return {
-    edits: editIds,
+    edits: [...new Set(rowEdits.flatMap(({ editIds }) => editIds))],
     digest: digestOf(bytes),
     moments: await tensorsBelow(store, `models/${modelId}/statistics/`, 'moment.safetensors'),
-    values: await valuesBelow('target'),
+    values: await valuesBelow('delta'),
     steps: new Map(losses),
     keys: new Map(hooks.map(({ layer, whitenedKeys }) => [`${layer}`, Float64Array.from(whitenedKeys)])),
   };

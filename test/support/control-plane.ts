@@ -1,15 +1,16 @@
 /** @file Executions of the workflow's functions over a memory store, with made-up results of the container tasks. */
 
 import { join } from 'node:path';
-import { emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
+import { comparesKeys, emptyState, encodeHookFile, resolveHyperparameters } from '../../src/editing/index.js';
 import { keySketch, PlainGemmEngine } from '../../src/linalg/index.js';
 import { identity } from '../../src/linalg/matrix.js';
 import type { ModelConfig } from '../../src/model/index.js';
 import { corpusKey, digestOf, incomingKey, type ObjectStore, registrationKey } from '../../src/registry/index.js';
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
 import { encodeCanonical } from '../../src/registry/stored-json.js';
-import type { RoundPlan, ValidationRecord } from '../../src/rounds/records.js';
-import { keptEdits, removedIdsOf } from '../../src/rounds/round-edits.js';
+import type { RoundPlan, SolveRecord, ValidationRecord } from '../../src/rounds/records.js';
+import { keptEdits } from '../../src/rounds/round-edits.js';
+import { companionsOf, memoriesIn, type Subject, subjectsOf } from '../../src/rounds/subjects.js';
 import { loadVersionHooks } from '../../src/serving/index.js';
 import { storeFactor } from '../../src/statistics/statistics-file.js';
 import type { ExecutionInput, FunctionInput, FunctionOutput } from '../../src/workflow/contract.js';
@@ -42,6 +43,8 @@ export interface Measured {
   readonly locality?: Readonly<Record<string, number>>;
   readonly perplexityRatio?: number;
   readonly retention?: number | null;
+  /** Reliability of earlier facts that the round says too. */
+  readonly companions?: Readonly<Record<string, number>>;
 }
 
 /** Executions as they would be known to Step Functions. */
@@ -205,15 +208,19 @@ export async function solveAndValidate(
   const edits = keptEdits(plan.edits, await readRejectedEdits(store, planKey, attempt));
   const base = plan.base === null ? undefined : await loadVersionHooks(store, modelId, plan.base.version);
   const ids = edits.map(({ id }) => id);
+  const subjects = subjectsOf(plan, edits);
   const state = base?.state ?? emptyState(config, settings);
-  const segment = await randomSegment(hookedModel, state, ids, removedIdsOf(plan, edits));
+  const removedIds = [...new Set(subjects.flatMap(({ replaces }) => replaces))];
+  const memories = subjects.map(({ id }) => id);
+  const segment = await randomSegment(hookedModel, state, memories, removedIds);
   const sketches = base ? [] : await Promise.all(settings.layers.map(sketchOf));
   const hooks = encodeHookFile({ segment, sketches });
   await putIfAbsent(store, attemptKey(planKey, attempt, 'hooks.safetensors'), hooks);
-  await putIfAbsent(store, attemptKey(planKey, attempt, 'solve.json'), encodeCanonical(solveRecord(ids, hooks)));
+  const solved = solveRecord(ids, subjects, hooks);
+  await putIfAbsent(store, attemptKey(planKey, attempt, 'solve.json'), encodeCanonical(solved));
   for (const [shard, indices] of plan.validationShards.entries()) {
     const shardIds = indices.map((index) => plan.edits[index].id).filter((id) => ids.includes(id));
-    const record = validationRecord(plan, shard, shardIds, measured);
+    const record = validationRecord({ plan, solved, shard, ids: shardIds }, measured);
     await putIfAbsent(store, attemptKey(planKey, attempt, `validation-${shard}.json`), encodeCanonical(record));
   }
 }
@@ -222,10 +229,11 @@ async function putIfAbsent(store: ObjectStore, key: string, bytes: Uint8Array): 
   if ((await store.head(key)) === undefined) await store.put(key, bytes, { ifNoneMatch: '*' });
 }
 
-function solveRecord(editIds: readonly string[], hooks: Uint8Array) {
+function solveRecord(editIds: string[], subjects: readonly Subject[], hooks: Uint8Array): SolveRecord {
   return {
     schemaVersion: 1,
     editIds,
+    memories: memoriesIn(subjects),
     segmentSha256: digestOf(hooks),
     segmentSizeBytes: hooks.length,
     writtenShare: settings.layers.map(() => editIds.map(() => 0.5)),
@@ -243,11 +251,17 @@ function solveRecord(editIds: readonly string[], hooks: Uint8Array) {
   };
 }
 
+/** One shard of a validation. */
+interface ValidatedShard {
+  readonly plan: RoundPlan;
+  readonly solved: SolveRecord;
+  readonly shard: number;
+  readonly ids: readonly string[];
+}
+
 function validationRecord(
-  plan: RoundPlan,
-  shard: number,
-  ids: readonly string[],
-  { reliability = {}, locality = {}, perplexityRatio = 1, retention = null }: Measured,
+  { plan, solved, shard, ids }: ValidatedShard,
+  { reliability = {}, locality = {}, perplexityRatio = 1, retention = null, companions = {} }: Measured,
 ): ValidationRecord {
   const drift = { perplexityRatio, basePerplexity: 20, klToBase: 0, swapRate: 0, tokens: 100 };
   return {
@@ -268,8 +282,17 @@ function validationRecord(
     answers: ids.map((id) => ({ id, text: 'after', exactMatch: true })),
     drift: shard === 0 ? drift : null,
     retention: shard === 0 ? retention : null,
-    separation:
-      plan.settings.gate === 'key' ? { edit: [1], paraphrase: [], neighborhood: [], text: [], threshold: 0.6 } : null,
+    companions:
+      shard === 0
+        ? companionsOf(plan, solved).map(({ version, edit: { id } }) => ({
+            version,
+            id,
+            reliability: companions[id] ?? 1,
+          }))
+        : [],
+    separation: comparesKeys(plan.settings.gate)
+      ? { edit: [1], paraphrase: [], neighborhood: [], text: [], threshold: 0.6 }
+      : null,
     gates: [],
   };
 }

@@ -4,22 +4,22 @@ import {
   type Hyperparameters,
   hooksOf,
   KeyCollection,
+  markSubject,
   resolveHyperparameters,
-  tokenizeEdit,
+  tokenizeMarked,
 } from '../../src/editing/index.js';
-import { completeEdit } from '../../src/evaluation/index.js';
 import { type Matrix, matrix } from '../../src/linalg/index.js';
 import { type Model, modelDigest, type Tokenizer } from '../../src/model/index.js';
 import type { ObjectStore } from '../../src/registry/index.js';
-import { type PublishedState, publishRounds } from './published-version.js';
+import { type PublishedState, publishRounds, type RandomRound } from './published-version.js';
 import { selectColumns } from './select-columns.js';
 
-/** The prompt on whose subject an edit of {@link publishFiring} fires; `{}` is the subject, which is the edit's id. */
+/** The prompt on whose subject an edit of {@link publishFiring} fires; `{}` is the subject, which is its memory's id. */
 export const firingPrompt = 'The mayor of {}';
 
-/** Which edits, on which layers, behind how high a gate. */
+/** Which rows, on which layers, behind how high a gate. */
 export interface FiringVersions {
-  readonly rounds: readonly { readonly addedIds: readonly string[]; readonly removedIds?: readonly string[] }[];
+  readonly rounds: readonly RandomRound[];
   readonly layers?: readonly number[];
   /** Whitened cosine, the metric being plain here; above 1 no gate ever opens. */
   readonly similarityThreshold?: number;
@@ -60,13 +60,13 @@ async function keysOfSubjects(
   settings: Hyperparameters,
   subjects: readonly string[],
 ): Promise<ReadonlyMap<number, Matrix>> {
-  const edits = subjects.map((subject) => {
-    const edit = completeEdit({ id: subject, subject, prompt: firingPrompt, targetNew: 'x' });
-    return tokenizeEdit(tokenizer, edit, ['{}']);
+  const sources = subjects.map((subject) => {
+    const { tokenIds, lookups } = tokenizeMarked(tokenizer, markSubject(firingPrompt, subject), []);
+    return { texts: [{ tokenIds, lookupIndex: lookups[0], weight: 1 }] };
   });
   const collection = await KeyCollection.compile(model, { ...settings, gate: 'none' });
   const sketches = settings.layers.map((layer) => ({ layer, sketch: matrix(0, model.config.dInner) }));
-  const { keys } = await collection.collect(edits, hooksOf(emptyState(model.config, settings), sketches), 256);
+  const { keys } = await collection.collect(sources, hooksOf(emptyState(model.config, settings), sketches), 256);
   await collection.dispose();
   return keys;
 }

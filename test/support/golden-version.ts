@@ -13,14 +13,16 @@ import {
   segmentStorage,
   writeRound,
 } from '../../src/editing/index.js';
+import type { KeyRow } from '../../src/editing/key-rows.js';
 import { inverseFactor, matrix, PlainGemmEngine } from '../../src/linalg/index.js';
 import { loadModel, type Model, modelDigest } from '../../src/model/index.js';
 import { type DraftEdit, type LatestVersion, type PulledVersion, publish, pull } from '../../src/registry/index.js';
 import { MemoryObjectStore } from '../../src/registry/memory-object-store.js';
-import type { VersionHooks } from '../../src/serving/index.js';
+import type { RowEdits, VersionHooks } from '../../src/serving/index.js';
 import { versionHooks } from '../../src/serving/version-hooks.js';
 import { GoldenModel } from '../parity/golden-model.js';
 import { draftEdit, manifestDraft } from './manifest-draft.js';
+import { selectColumns } from './select-columns.js';
 
 /** A golden model with its last published version. */
 export interface GoldenVersion {
@@ -31,7 +33,26 @@ export interface GoldenVersion {
 }
 
 /** Taken back by the second round while it writes, and by the third version, which writes nothing. */
-export const removedIds = ['edit-1', 'edit-3'] as const;
+const removedIds = ['edit-1', 'edit-3'] as const;
+
+/**
+ * Subjects of two facts each, by the golden edit that is written under their memory. That of `edit-4` has two rows: one for its
+ * bare prompt, one for the others. All other edits are as before 0.2: a fact and a row each, under one id.
+ */
+const subjects: ReadonlyMap<number, { readonly memory: string; readonly subject: string; readonly rows: number }> =
+  new Map([
+    [0, { memory: 'memory-0', subject: 'Nought', rows: 1 }],
+    [4, { memory: 'memory-4', subject: 'Four', rows: 2 }],
+  ]);
+
+/** What each row of the last version says. */
+export const goldenRows: readonly RowEdits[] = [
+  { subject: 'Nought', editIds: ['edit-0', 'edit-0-also'] },
+  { subject: 'subject of edit-2', editIds: ['edit-2'] },
+  { subject: 'Four', editIds: ['edit-4', 'edit-4-also'] },
+  { subject: 'Four', editIds: ['edit-4', 'edit-4-also'] },
+  { subject: 'subject of edit-5', editIds: ['edit-5'] },
+];
 
 /**
  * Writes the two golden rounds, ten times as hard as the goldens do so that answers change; the second takes back an edit of
@@ -87,9 +108,13 @@ async function goldenSegments(
   const segments: HookSegment[] = [];
   let state = emptyState(model.config, settings);
   for (const [r, batch] of golden.record.rounds.batches.entries()) {
-    const edits = batch.map((index) => golden.edit(index));
-    const targets = golden.matrix(`rounds.targets.${r}`);
-    const round = await writeRound(context, state, edits, targets, r === 0 ? [] : [overwritten]);
+    const written = batch.flatMap((index, column) => rowsOf(golden, index, settings).map((row) => ({ row, column })));
+    const rows = written.map(({ row }) => row);
+    const targets = selectColumns(
+      golden.matrix(`rounds.targets.${r}`),
+      written.map(({ column }) => column),
+    );
+    const round = await writeRound(context, state, { rows, targets, prompts: [] }, r === 0 ? [] : [overwritten]);
     state = round.state;
     segments.push(round.segment);
   }
@@ -97,9 +122,17 @@ async function goldenSegments(
   return [...segments, revocation(state, revoked)];
 }
 
+/** The rows of a golden edit's memory. */
+function rowsOf({ record }: GoldenModel, index: number, { similarityThreshold: threshold }: Hyperparameters): KeyRow[] {
+  const texts = record.edits[index].prompts.map(({ ids, lookupIndex }) => ({ tokenIds: ids, lookupIndex }));
+  const { memory: id, rows } = subjects.get(index) ?? { memory: `edit-${index}`, rows: 1 };
+  const parts = rows === 1 ? [texts] : [texts.slice(0, 1), texts.slice(1)];
+  return parts.map((part) => ({ id, threshold, texts: part.map((text) => ({ ...text, weight: 1 / part.length })) }));
+}
+
 /** A segment without rows that takes an edit back. */
 function revocation(state: EditState, id: string): HookSegment {
-  const left = state.editIds.length - 1;
+  const left = state.rowIds.length - 1;
   return {
     removedIds: [id],
     addedIds: [],
@@ -116,5 +149,14 @@ function editsAfter(segment: HookSegment, latest: LatestVersion | undefined): Dr
   const earlier = (latest?.manifest.edits ?? []).map(
     (edit): DraftEdit => (segment.removedIds.includes(edit.id) ? { ...edit, status: 'revoked' } : edit),
   );
-  return [...earlier, ...segment.addedIds.map((id) => draftEdit(id))];
+  return [...earlier, ...[...new Set(segment.addedIds)].flatMap(factsOf)];
+}
+
+/** What the rows of a memory say. */
+function factsOf(memory: string): DraftEdit[] {
+  const found = [...subjects].find(([, one]) => one.memory === memory);
+  if (found === undefined) return [draftEdit(memory)];
+  const [index, { subject }] = found;
+  const first = draftEdit(`edit-${index}`, { subject, memory });
+  return [first, { ...first, id: `edit-${index}-also`, prompt: '{} speaks' }];
 }

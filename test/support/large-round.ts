@@ -3,6 +3,7 @@ import { resolveHyperparameters } from '../../src/editing/index.js';
 import { contentKey, digestOf, latest, type ObjectStore, registrationKey, roundKey } from '../../src/registry/index.js';
 import { publishVersion } from '../../src/rounds/publish-version.js';
 import { roundPlanSchema, type SolveRecord, type ValidationRecord } from '../../src/rounds/records.js';
+import { memoriesIn, subjectsOf } from '../../src/rounds/subjects.js';
 import { encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
 import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
 import { registrationSchema } from '../../src/workflow/registration.js';
@@ -35,6 +36,9 @@ const editsOf = (round: number, { edits }: LargeRound) =>
     keep: [],
     portability: [],
   }));
+
+/** Every edit is of a subject of its own, with one row. */
+const memoriesFor = (edits: ReturnType<typeof editsOf>) => memoriesIn(subjectsOf({}, edits));
 
 /** The file of a segment with numbers that are all 0, of the size that it would have. */
 function hooksOf(addedIds: readonly string[], previous: number, { layers, dInner, dModel }: LargeRound): Uint8Array {
@@ -122,6 +126,7 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
       statisticsDigests: {},
       hooks: new Uint8Array([before]),
       edits: editsOf(before, round),
+      memories: memoriesFor(editsOf(before, round)),
       removedIds: [],
       report: '',
       metrics: metrics(round.edits),
@@ -155,12 +160,14 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
   await put(planKey, plan);
   await put(roundKey(modelId, plan.roundId, 'units.json'), ['unit']);
   const editIds = edits.map(({ id }) => id);
-  const hooks = hooksOf(editIds, round.edits * round.versionsBefore, round);
+  const memoryIds = memoriesFor(edits).map(({ id }) => id);
+  const hooks = hooksOf(memoryIds, round.edits * round.versionsBefore, round);
   await store.put(attemptKey(planKey, 0, 'hooks.safetensors'), hooks);
   const each = <T>(value: T) => editIds.map(() => value);
   await put(attemptKey(planKey, 0, 'solve.json'), {
     schemaVersion: 1,
     editIds,
+    memories: memoriesFor(edits),
     segmentSha256: digestOf(hooks),
     segmentSizeBytes: hooks.length,
     writtenShare: layers.map(() => each(0.98)),
@@ -193,6 +200,7 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
       answers,
       drift: null,
       retention: s === 0 ? 1 : null,
+      companions: [],
       gates: [],
       separation: {
         edit: ids.map(() => 0.99),

@@ -24,6 +24,7 @@ export interface PlanChanges {
   readonly base?: RoundPlan['base'];
   readonly overwrites?: RoundPlan['overwrites'];
   readonly refused?: RoundPlan['refused'];
+  readonly earlier?: RoundPlan['earlier'];
   readonly shards?: readonly (readonly number[])[];
 }
 
@@ -105,6 +106,7 @@ export class PlannedRounds {
       rejected: [],
       compareGates: false,
       ...(changes.refused && { refused: changes.refused }),
+      ...(changes.earlier && { earlier: changes.earlier }),
       statistics: registeredInputs(registration, settings).map((inputs) => ({
         layer: inputs.layer,
         digest: contentKey(inputs),
@@ -113,7 +115,7 @@ export class PlannedRounds {
       valueShards: all,
       validationShards: all,
       heldOut: registration.heldOut,
-    } satisfies Record<Exclude<keyof RoundPlan, 'renamed' | 'refused'>, unknown>);
+    } satisfies Record<Exclude<keyof RoundPlan, 'renamed' | 'refused' | 'earlier'>, unknown>);
     const key = planKeyOf(modelId, plan.roundId, contentKey(plan).slice(0, 16));
     await this.put(key, plan);
     return key;

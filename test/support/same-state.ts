@@ -3,9 +3,9 @@ import type { EditState } from '../../src/editing/index.js';
 import type { EditMemory } from '../../src/linalg/index.js';
 import { tolerances } from './matchers.js';
 
-/** Expects the same edits of both, and what is solved of them to be the same up to rounding. */
+/** Expects the same rows of both, and what is solved of them to be the same up to rounding. */
 export function expectSameState(actual: EditState, expected: EditState): void {
-  expect(actual.editIds).toEqual(expected.editIds);
+  expect(actual.rowIds).toEqual(expected.rowIds);
   expect(actual.layers.map(settingsOf)).toEqual(expected.layers.map(settingsOf));
   actual.layers.forEach(({ memory }, i) => {
     expectSameMemory(memory, expected.layers[i].memory);

@@ -31,6 +31,13 @@ export class TinyDecoder {
     return path;
   }
 
+  /** Gives the model a chat template: `<role>content</>` for each message. @returns its tokenizer with it */
+  async chatting(): Promise<Tokenizer> {
+    const messages = '{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}';
+    await writeFile(join(this.model.directory, 'chat_template.jinja'), `${messages}<assistant>`);
+    return loadTokenizer(this.model.directory);
+  }
+
   remove(): Promise<void> {
     return rm(this.folder, { recursive: true });
   }

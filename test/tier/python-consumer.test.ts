@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeHookFile, type GateKind, type HookLayer } from '../../src/editing/index.js';
-import { digestOf } from '../../src/registry/index.js';
+import { digestOf, type ManifestEdit } from '../../src/registry/index.js';
 import { HookableModel, type HookFiring } from '../../src/serving/index.js';
 import { decodeSafetensors, encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
-import { type GoldenVersion, publishGoldenVersion, removedIds } from '../support/golden-version.js';
+import { type GoldenVersion, goldenRows, publishGoldenVersion } from '../support/golden-version.js';
 import { pythonWith, runPython } from '../support/python.js';
 
 const python = pythonWith('torch', 'transformers', 'safetensors', 'numpy');
@@ -30,7 +30,7 @@ from hookline_hooks import HookError, Version, attach, model_digest
 model = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.float32).eval()
 
 def places(firings):
-    return [[f.batch, f.layer, f.token, f.edit_id, f.strength] for f in firings]
+    return [[f.batch, f.layer, f.token, f.subject, f.edit_ids, f.strength] for f in firings]
 
 def forward():
     answers, fired = [], []
@@ -65,7 +65,10 @@ def refused(folder, model_directory=None):
         attach(model, folder, model_directory)
     except HookError as error:
         return str(error)
-refusals = [refused(request["torn"]), refused(request["version"], request["otherModel"])]
+refusals = [
+    refused(request["torn"]), refused(request["version"], request["otherModel"]),
+    refused(request["lacking"]), refused(request["strange"]),
+]
 first, second = Version(request["version"]), Version(request["firstFormat"])
 values = [[version.values(layer).ravel().tolist() for layer in version.layers] for version in (first, second)]
 json.dump({
@@ -75,7 +78,14 @@ json.dump({
 }, sys.stdout)
 `;
 
-type Place = readonly [batch: number, layer: number, token: number, editId: string, strength: number];
+type Place = readonly [
+  batch: number,
+  layer: number,
+  token: number,
+  subject: string,
+  editIds: readonly string[],
+  strength: number,
+];
 
 interface Answers {
   readonly base: number[][];
@@ -106,6 +116,14 @@ async function writePulled(folder: string, { manifest, files }: GoldenVersion['p
 /** The same behind another gate. */
 function behindGate({ manifest, files }: GoldenVersion['pulled'], kind: GateKind): GoldenVersion['pulled'] {
   return { manifest: { ...manifest, gate: { ...manifest.gate, kind } }, files };
+}
+
+/** The same with other edits in its manifest. */
+function withEdits(
+  { manifest, files }: GoldenVersion['pulled'],
+  change: (edits: readonly ManifestEdit[]) => ManifestEdit[],
+): GoldenVersion['pulled'] {
+  return { manifest: { ...manifest, edits: change(manifest.edits) }, files };
 }
 
 /** The same with one bit of its first segment changed. */
@@ -167,6 +185,14 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, ga
       otherModel: join(model.directory, '../qwen2'),
       version: await writePulled(join(folder, 'version'), pulled),
       firstFormat: await writePulled(join(folder, 'first-format'), inFirstFormat(pulled)),
+      lacking: await writePulled(
+        join(folder, 'lacking'),
+        withEdits(pulled, (edits) => [...edits, { ...edits[0], id: 'other', memory: 'other' }]),
+      ),
+      strange: await writePulled(
+        join(folder, 'strange'),
+        withEdits(pulled, (edits) => edits.filter(({ memory }) => memory !== 'memory-4')),
+      ),
       torn: await writeTorn(join(folder, 'torn'), pulled),
       prompts,
       newTokens,
@@ -188,8 +214,12 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, ga
   }
 
   const placesOf = (firings: readonly HookFiring[]) =>
-    firings.map(({ layer, tokenIndex, editIndex }) => `${layer} ${tokenIndex} ${subject.version.editIds[editIndex]}`);
-  const placesInPython = (places: readonly Place[]) => places.map(([, layer, token, id]) => `${layer} ${token} ${id}`);
+    firings.map(({ layer, tokenIndex, editIndex }) => {
+      const { subject: name, editIds } = subject.version.rowEdits[editIndex];
+      return `${layer} ${tokenIndex} ${name}: ${editIds}`;
+    });
+  const placesInPython = (places: readonly Place[]) =>
+    places.map(([, layer, token, name, editIds]) => `${layer} ${token} ${name}: ${editIds}`);
 
   it('gives the base model`s and the edited model`s distributions', async () => {
     for (const [p, prompt] of prompts.entries()) {
@@ -202,7 +232,7 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, ga
     expect(changed.length).toBeGreaterThanOrEqual(4);
   });
 
-  it('opens the same gates for the same edits, none of them for edits that were taken back', async () => {
+  it('opens the same gates for the same subjects, and names the facts of each that are active', async () => {
     const scores = await served.score(
       prompts.map((tokenIds) => ({ tokenIds, scoredFrom: tokenIds.length })),
       subject.version.hooks,
@@ -210,10 +240,9 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, ga
     const places = scores.map(({ firings }) => placesOf(firings));
     expect(answers.fired.map(placesInPython)).toEqual(places);
     const strengths = scores.flatMap(({ firings }) => firings.map(({ strength }) => strength));
-    expect(answers.fired.flat().map((place) => place[4])).toBeAllclose(strengths, { relative: 1e-4 });
-    const ids = new Set(answers.fired.flat().map(([, , , id]) => id));
-    expect(ids.size).toBe(4);
-    expect(removedIds.some((id) => ids.has(id))).toBe(false);
+    expect(answers.fired.flat().map((place) => place[5])).toBeAllclose(strengths, { relative: 1e-4 });
+    const facts = new Set(answers.fired.flat().map(([, , , name, editIds]) => `${name}: ${editIds}`));
+    expect(facts).toEqual(new Set(goldenRows.map(({ subject: name, editIds }) => `${name}: ${editIds}`)));
   });
 
   it('decodes the same tokens with cached keys and values, alone and in a padded batch', async () => {
@@ -239,10 +268,14 @@ describe.skipIf(!python).each(subjects)(`${name} on %s, gate %s`, (modelName, ga
     expect(answers.isBaseAgain).toBe(true);
   });
 
-  it('refuses a damaged segment and another base model', () => {
+  it('refuses a damaged segment, another base model, and edits that its rows do not say', () => {
     const { segments, modelDigest } = subject.version.manifest;
     expect(answers.digest).toBe(modelDigest);
     expect(answers.refusals[0]).toContain(`${segments[0].key}: SHA-256 ${segments[0].sha256}`);
     expect(answers.refusals[1]).toContain(modelDigest);
+    expect(answers.refusals.slice(2)).toEqual([
+      'hooks: rows of the 5 memories of active edits, got none of other',
+      'hooks: rows of the 3 memories of active edits, got rows of memory-4',
+    ]);
   });
 });

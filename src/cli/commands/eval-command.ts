@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import type { Edit, GateKind } from '../../editing/index.js';
 import type { Listener } from '../../progress.js';
 import type { VersionEvaluation } from '../../rounds/index.js';
+import type { RowEdits } from '../../serving/index.js';
 import { type BatchOptions, batchOptions, readEditFiles } from '../options/batch-options.js';
 import { heldOutOption } from '../options/held-out.js';
 import { type ModelOptions, modelOptions, parseVersion } from '../options/model-options.js';
@@ -33,7 +34,7 @@ export function evalCommand(): Command {
     new Option('--gate <kind>', "another gate than the version's own").choices(gates),
     ...batchOptions(),
     heldOutOption(),
-    new Option('--explain', 'list which edit opened a gate on which prompt, at which token, how strongly'),
+    new Option('--explain', 'list whose edit opened a gate on which prompt, at which token, how strongly'),
   ]);
   return addExamples(command, [
     'hookline eval edits.jsonl --model ./SmolLM2-135M-Instruct --held-out news.txt',
@@ -47,7 +48,7 @@ export function evalCommand(): Command {
 /** The result of an evaluation. The version is null for the base model. */
 interface Outcome extends Omit<PrintedEvaluation, 'rows'> {
   readonly modelId: string | null;
-  readonly editIds: readonly string[];
+  readonly rowEdits: readonly RowEdits[];
 }
 
 async function evaluate(paths: readonly string[], options: EvalOptions): Promise<void> {
@@ -65,7 +66,7 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
   const { roundNotes } = await import('../../rounds/index.js');
   for (const note of roundNotes(outcome.evaluation)) terminal.warn(note);
   const printed = { ...outcome, rows: metricRows(outcome.evaluation, edits) };
-  terminal.json(asJson(printed, rejected));
+  terminal.json(await asJson(printed, rejected));
   printEvaluation(terminal, printed, options.explain ?? false);
 }
 
@@ -82,7 +83,7 @@ async function measureBase(edits: readonly Edit[], options: EvalOptions, listene
   try {
     const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
     const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
-    const nothing = { layers: [], editIds: [], firings: [] };
+    const nothing = { layers: [], rowEdits: [], firings: [] };
     return { modelId: null, version: null, gate: null, edits, evaluation, ...nothing };
   } finally {
     await edited.dispose();
@@ -97,7 +98,7 @@ async function measureVersion(
 ): Promise<Outcome> {
   const { evaluateVersion, explainGates, heldOutSequences, layerChanges } = await import('../../rounds/index.js');
   const { withGemmEngine } = await import('../../runtime/index.js');
-  const { state, editIds, tokenizer, manifest } = opened;
+  const { state, rowEdits, tokenizer, manifest } = opened;
   const { modelId, version } = manifest;
   const gate = options.gate ?? manifest.gate.kind;
   const subject = await behindGate(opened, gate, options);
@@ -105,8 +106,8 @@ async function measureVersion(
     const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
     const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
     const layers = await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine));
-    const firings = options.explain && gate !== 'none' ? await explainGates(subject, edits, editIds) : [];
-    return { modelId, version, gate, edits, evaluation, layers, editIds, firings };
+    const firings = options.explain && gate !== 'none' ? await explainGates(subject, edits, rowEdits) : [];
+    return { modelId, version, gate, edits, evaluation, layers, rowEdits, firings };
   } finally {
     await subject.edited.dispose();
   }
@@ -119,11 +120,11 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
   const { storedHyperparametersSchema } = await import('../../editing/index.js');
   const { withSequenceThresholds } = await import('../../rounds/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
-  const { HookableModel } = await import('../../serving/index.js');
+  const { activeEditsOf, HookableModel } = await import('../../serving/index.js');
   const { model } = edited;
   await edited.dispose();
   const device = await resolveDevice(options.device);
-  const active = manifest.edits.filter((edit) => edit.status === 'active');
+  const active = activeEditsOf(manifest);
   const settings = storedHyperparametersSchema.parse(manifest.hyperparameters);
   const gated =
     gate === 'sequence'
@@ -136,16 +137,19 @@ async function behindGate(opened: OpenEditedVersion, gate: GateKind, options: Ev
   };
 }
 
-function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly unknown[]) {
-  const { modelId, version, gate, edits, evaluation, rows, layers, editIds, firings } = outcome;
+async function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly unknown[]) {
+  const { firedEdits } = await import('../../serving/index.js');
+  const { modelId, version, gate, edits, evaluation, rows, layers, rowEdits, firings } = outcome;
   const { measurements, answers, baseAnswers } = evaluation;
+  const firingOf = ({ firing }: VersionEvaluation['measurements'][number]) =>
+    firing ? { ...firing, ...firedEdits(firing, rowEdits) } : null;
   return {
     modelId,
     version,
     gate,
     metrics: Object.fromEntries(rows.map(({ name, value }) => [name, value])),
     protocols: Object.fromEntries(rows.map(({ name, protocol }) => [name, protocol])),
-    layers,
+    layers: layers.map(({ edits: hookRows, ...layer }) => ({ ...layer, rows: hookRows })),
     edits: edits.map(({ id, subject, prompt, targetNew, targetTrue }, e) => ({
       ...measurements[e],
       id,
@@ -153,7 +157,7 @@ function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly unknown
       prompt,
       targetNew,
       targetTrue: targetTrue ?? null,
-      firing: firingOf(measurements[e], editIds),
+      firing: firingOf(measurements[e]),
       text: answers[e].text,
       exactMatch: answers[e].exactMatch,
       baseText: baseAnswers[e].text,
@@ -161,8 +165,4 @@ function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly unknown
     ...(firings.length > 0 && { firings }),
     rejected,
   };
-}
-
-function firingOf({ firing }: VersionEvaluation['measurements'][number], editIds: readonly string[]) {
-  return firing === undefined ? null : { ...firing, editId: editIds[firing.editIndex] ?? null };
 }

@@ -59,8 +59,8 @@ async function exportOnnx(onnxPath: string, outputPath: string, options: ExportO
     print: (terminal, { layers, opset, files }) => {
       terminal.print(`wrote ${files[0]}: operator set ${opset}, gated by keys`);
       terminal.table(
-        ['layer', 'down-projection', 'weight', 'type', 'edits'],
-        layers.map(({ layer, node, weight, dtype, edits }) => [layer, node, weight, dtype, edits]),
+        ['layer', 'down-projection', 'weight', 'type', 'rows'],
+        layers.map(({ layer, node, weight, dtype, rows }) => [layer, node, weight, dtype, rows]),
       );
     },
   });

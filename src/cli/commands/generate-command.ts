@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { InvalidInputError } from '../../errors.js';
 import type { Firing } from '../../serving/index.js';
 import { finiteNumber, type ModelOptions, modelOptions, parseVersion, wholeNumber } from '../options/model-options.js';
+import { firedBy } from '../tables/fired-by.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
@@ -27,7 +28,7 @@ export function generateCommand(): Command {
       .default(0)
       .argParser(finiteNumber('--temperature', { min: 0 })),
     new Option('--top-k <n>', 'sample of the k most probable tokens').argParser(wholeNumber('--top-k', { min: 1 })),
-    new Option('--explain', 'say which edit opened a gate, where, and how strongly'),
+    new Option('--explain', 'say whose edit opened a gate, where, and how strongly'),
   ]);
   return addExamples(command, [
     'hookline generate "The Eiffel Tower is in" --model ./SmolLM2-135M-Instruct',
@@ -41,7 +42,7 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
   const terminal = createTerminal(options);
   if (prompt === '') throw new InvalidInputError('prompt', 'at least one character', 'an empty text');
   const opened = await openEditedVersion(options, options.version, terminal);
-  const { edited, tokenizer, hooks, editIds, manifest } = opened;
+  const { edited, tokenizer, hooks, rowEdits, manifest } = opened;
   try {
     const promptIds = tokenizer.encode(prompt).ids;
     const { maxTokens, temperature, topK, seed } = options;
@@ -55,7 +56,7 @@ async function generate(prompt: string, options: GenerateOptions): Promise<void>
       version: manifest.version,
       base: tokenizer.decode(base.tokenIds),
       edited: tokenizer.decode(changed.tokenIds),
-      firings: changed.firings.map((firing) => firingOf(firing, allIds, tokenizer, editIds)),
+      firings: changed.firings.map((firing) => firingOf(firing, allIds, tokenizer, rowEdits)),
     };
     printAnswer(terminal, answer, options.explain ?? false);
   } finally {
@@ -68,7 +69,7 @@ interface Answer {
   readonly version: number;
   readonly base: string;
   readonly edited: string;
-  /** Which edits fired, where and how strongly. */
+  /** Whose edits fired, where and how strongly. */
   readonly firings: readonly Firing[];
 }
 
@@ -82,13 +83,13 @@ function printAnswer(terminal: Terminal, answer: Answer, isExplained: boolean): 
   if (!isExplained) return;
   terminal.print();
   if (answer.firings.length === 0) terminal.print('no gate opened: the edited model answered as the base model does');
-  else terminal.table(['edit', 'token', 'position', 'layer', 'strength'], answer.firings.map(firingRow));
+  else terminal.table(['opened by', 'token', 'position', 'layer', 'strength'], answer.firings.map(firingRow));
 }
 
-const firingRow = ({ editId, token, tokenIndex, layer, strength }: Firing) => [
-  editId,
-  JSON.stringify(token),
-  tokenIndex,
-  layer,
-  strength?.toFixed(3),
+const firingRow = (firing: Firing) => [
+  firedBy(firing),
+  JSON.stringify(firing.token),
+  firing.tokenIndex,
+  firing.layer,
+  firing.strength?.toFixed(3),
 ];

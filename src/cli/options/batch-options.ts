@@ -43,7 +43,7 @@ export async function readEditFiles(
   const rejected: RejectedLine[] = [];
   for (const path of paths) {
     const part = { ...(limit !== undefined && { limit }), ...(offset !== undefined && { offset }) };
-    const reading = await readBatch(path, part, (edit) => unfitness(tokenizer, config, edit, ['{}']));
+    const reading = await readBatch(path, part, (edit) => unfitness(tokenizer, config, edit));
     for (const { lineNumber, reason } of reading.rejected) terminal.warn(`${path}, line ${lineNumber}: ${reason}`);
     if (reading.edits.length === 0) {
       throw new InvalidInputError(path, 'at least one acceptable edit', `none in ${reading.linesRead} lines`);

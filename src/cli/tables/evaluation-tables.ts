@@ -2,6 +2,7 @@ import type { Edit, GateKind } from '../../editing/index.js';
 import type { MetricRow } from '../../evaluation/index.js';
 import type { LayerChange, PromptFirings, VersionEvaluation } from '../../rounds/index.js';
 import type { Cell, Terminal } from '../terminal/terminal.js';
+import { firedBy } from './fired-by.js';
 import { ratioAsText } from './metric.js';
 
 /** The parts of an evaluation that are printed. */
@@ -30,7 +31,7 @@ export function printEvaluation(terminal: Terminal, printed: PrintedEvaluation, 
   if (layers.length > 0) {
     terminal.print();
     terminal.table(
-      ['layer', 'edits', '|dW|/|W|'],
+      ['layer', 'rows', '|dW|/|W|'],
       layers.map((change) => [change.layer, change.edits, ratioAsText(change.relativeChange)]),
     );
   }
@@ -60,7 +61,7 @@ function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluatio
 function printFirings(terminal: Terminal, { gate, firings }: PrintedEvaluation): void {
   terminal.print();
   if (gate === 'none') {
-    terminal.print('gates: with --gate none every token is let through, by no edit in particular');
+    terminal.print('gates: with --gate none every token is let through, by no subject in particular');
     return;
   }
   const shouldOpen = ({ kind }: PromptFirings) => kind !== 'neighborhood' && kind !== 'same subject';
@@ -77,7 +78,7 @@ function firingRows({ editId, kind, prompt, firings }: PromptFirings): Cell[][] 
     editId,
     kind,
     prompt,
-    firing.editId,
+    firedBy(firing),
     JSON.stringify(firing.token),
     firing.tokenIndex,
     firing.layer,

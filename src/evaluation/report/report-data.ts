@@ -122,7 +122,7 @@ export interface LayerRow {
   /** `|dW| / |W|`, Frobenius norms. */
   readonly relativeChange?: Metric;
   readonly writtenShareMedian?: Metric;
-  /** Number of edits in the layer, of all rounds. */
+  /** Rows in the layer, of all rounds; before 0.2 every edit had one. */
   readonly edits: number;
   readonly sizeBytes?: Metric;
 }

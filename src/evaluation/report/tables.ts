@@ -64,7 +64,7 @@ export function gatesTable(gates: readonly GateRow[]): Markup {
 export function layersTable(layers: readonly LayerRow[]): Markup {
   const columns: Column<LayerRow>[] = [
     { head: 'Layer', cell: ({ layer }) => layer },
-    { head: 'Edits', cell: ({ edits }) => decimal(edits) },
+    { head: 'Rows', cell: ({ edits }) => decimal(edits) },
     { head: 'Relative change |dW|/|W|', cell: ({ relativeChange }) => percent(relativeChange) },
     { head: 'Written share, median', cell: ({ writtenShareMedian }) => percent(writtenShareMedian) },
     { head: 'Size', cell: ({ sizeBytes }) => bytes(sizeBytes) },

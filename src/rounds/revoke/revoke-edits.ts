@@ -1,5 +1,6 @@
 /** @file Revokes edits: solves again without them from the stored keys and targets, measures the result and publishes it. */
 import {
+  defaultMemoryBudgetBytes,
   type EditState,
   encodeHookFile,
   type HookLayer,
@@ -10,15 +11,29 @@ import {
 } from '../../editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../../errors.js';
 import type { Listener } from '../../progress.js';
-import { type LatestVersion, latest, type ManifestEdit, nextVersion, type ObjectStore } from '../../registry/index.js';
+import {
+  type LatestVersion,
+  latest,
+  type Manifest,
+  type ManifestEdit,
+  memoryOf,
+  nextVersion,
+  type ObjectStore,
+} from '../../registry/index.js';
 import { withGemmEngine } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
+import { loadStatistics } from '../../statistics/index.js';
 import type { HookedSubject } from '../evaluate-version.js';
 import { gateThresholds } from '../gate-thresholds.js';
 import { layerChanges } from '../layer-changes.js';
 import { type PublishVersionRequest, publishVersion } from '../publish-version.js';
+import type { Memory } from '../records.js';
 import { removingSegment } from '../removing-segment.js';
 import { type Ancestor, ancestorsOf } from '../round-report.js';
+import { valuesOf } from '../search-values.js';
+import { writeValues } from '../solve-round.js';
+import { memoriesIn, memoriesOf, type Subject, subjectsLeft, writtenFacts } from '../subjects.js';
+import { Workbench } from '../workbench.js';
 import { writtenEdits } from '../written-edits.js';
 import { fallenBeyond, type RevokeMeasurement, type RevokeMeasures, revokeMeasures } from './revoke-measures.js';
 import { revokeMetrics } from './revoke-metrics.js';
@@ -74,9 +89,15 @@ export async function revokeEdits(request: RevokeEditsRequest, listener: Listene
 
 async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): Promise<Revocation> {
   const { store, modelId, subject, heldOut } = request;
-  const rest = await withoutRevoked(await requireLatest(store, modelId), request);
+  const rest = await withoutRevoked(await requireLatest(store, modelId), request, listener);
   const { base, ancestors, revoked, kept, state } = rest;
-  const compared = { ...subject, before: rest.hooksBefore, after: rest.hooks, editIds: state.editIds };
+  const compared = {
+    ...subject,
+    before: rest.hooksBefore,
+    after: rest.hooks,
+    memories: memoriesOf(base.manifest, rest),
+    rowIds: state.rowIds,
+  };
   const texts = (edits: readonly ManifestEdit[]) => writtenEdits(store, ancestors, edits);
   const measured = { revoked: await texts(revoked), kept: await texts(kept), heldOut };
   const measures = await revokeMeasures(compared, measured, listener);
@@ -112,6 +133,8 @@ interface Rest {
   readonly revoked: readonly ManifestEdit[];
   readonly kept: readonly ManifestEdit[];
   readonly segment: HookSegment;
+  /** What the segment's rows say. */
+  readonly memories: readonly Memory[];
   readonly state: EditState;
   readonly hooksBefore: readonly HookLayer[];
   readonly hooks: readonly HookLayer[];
@@ -119,13 +142,19 @@ interface Rest {
 }
 
 /** Solves without the revoked edits. The state is replayed from the segment, as every consumer of the version does. */
-async function withoutRevoked(base: LatestVersion, { store, modelId, selection }: RevokeEditsRequest): Promise<Rest> {
+async function withoutRevoked(base: LatestVersion, request: RevokeEditsRequest, listener: Listener): Promise<Rest> {
+  const { store, modelId, selection } = request;
   const { manifest, version } = base;
   const revoked = revokeSelection(manifest, selection);
   const kept = manifest.edits.filter((edit) => edit.status === 'active' && !revoked.includes(edit));
   const before = await loadVersionHooks(store, modelId, version);
+  const removedIds = [...new Set(revoked.map(memoryOf))];
+  // Facts of the same subjects need a value without the revoked ones.
+  const staying = kept.filter((edit) => removedIds.includes(memoryOf(edit)));
+  const subjects = subjectsLeft(await writtenFacts(store, manifest, staying));
+  const written = await rewritten(request, manifest, before.state, subjects, listener);
   const startedAt = performance.now();
-  const segment = removingSegment(before.state, [...new Set(revoked.map(({ id }) => id))]);
+  const segment = written ?? removingSegment(before.state, removedIds);
   const state = await withGemmEngine((engine) => replaySegments(before.state, [segment], engine));
   const secondsForSolve = (performance.now() - startedAt) / 1000;
   return {
@@ -134,11 +163,38 @@ async function withoutRevoked(base: LatestVersion, { store, modelId, selection }
     revoked,
     kept,
     segment,
+    memories: memoriesIn(subjects),
     state,
     hooksBefore: before.hooks,
     hooks: hooksOf(state, before.sketches),
     secondsForSolve,
   };
+}
+
+/**
+ * The segment with a new value for each of these subjects. A value that was found before is not searched again. Undefined where
+ * there are none.
+ */
+async function rewritten(
+  { store, modelId, subject: { edited, tokenizer } }: RevokeEditsRequest,
+  manifest: Manifest,
+  before: EditState,
+  subjects: readonly Subject[],
+  listener: Listener,
+): Promise<HookSegment | undefined> {
+  if (subjects.length === 0) return undefined;
+  const { model } = edited;
+  const settings = storedHyperparametersSchema.parse(manifest.hyperparameters);
+  const { statistics } = await loadStatistics({ store, modelId, model }, manifest.statistics);
+  const parts = { store, modelId, modelDigest: manifest.modelDigest, model, tokenizer, settings, statistics, edited };
+  const bench = new Workbench({ ...parts, memoryBudgetBytes: defaultMemoryBudgetBytes });
+  try {
+    const contexts = await bench.contexts();
+    const values = await valuesOf(bench, subjects, contexts, listener);
+    return (await writeValues(bench, before, { subjects, values, contexts })).segment;
+  } finally {
+    await bench.dispose();
+  }
 }
 
 const namedFalls = 5;
@@ -171,7 +227,7 @@ function mustBeForced(
 
 function publishRest(
   { store, modelId, publishedBy }: RevokeEditsRequest,
-  { base, segment, state }: Rest,
+  { base, segment, memories, state }: Rest,
   told: Pick<PublishVersionRequest, 'metrics' | 'report'>,
 ): Promise<LatestVersion> {
   const { manifest, version, etag } = base;
@@ -189,6 +245,7 @@ function publishRest(
     thresholds: gateThresholds(state),
     hooks: encodeHookFile({ segment, sketches: [] }),
     edits: [],
+    memories,
     removedIds: segment.removedIds,
     removedStatus: 'revoked',
     base: { ref: { version, etag }, manifest },

@@ -4,6 +4,7 @@ import { type Drift, type EditMeasurement, mean, measureEdits } from '../../eval
 import { describing, type Listener } from '../../progress.js';
 import { evaluateVersion, type HookedSubject, measureHooks } from '../evaluate-version.js';
 import { bareEdit } from '../round-edits.js';
+import { firedBy } from '../subjects.js';
 
 /** One edit, measured on the version before and on the one without the revoked edits. */
 export interface RevokeMeasurement {
@@ -53,8 +54,9 @@ export interface RevokeMeasures {
 export interface RevokeSubject extends Omit<HookedSubject, 'hooks'> {
   readonly before: readonly HookLayer[];
   readonly after: readonly HookLayer[];
-  /** Ids in the order of the rows of `after`. */
-  readonly editIds: readonly string[];
+  /** The memory of each row of `after`, and the edits that each memory says. */
+  readonly rowIds: readonly string[];
+  readonly memories: ReadonlyMap<string, readonly string[]>;
 }
 
 /** On what a revocation is measured. */
@@ -73,7 +75,7 @@ export async function revokeMeasures(
   { revoked, kept, heldOut }: RevokedAndKept,
   listener: Listener = {},
 ): Promise<RevokeMeasures> {
-  const { edited, tokenizer, editIds } = subject;
+  const { edited, tokenizer, rowIds, memories } = subject;
   const edits = [...revoked, ...kept];
   const before = await measureHooks({ ...subject, hooks: subject.before }, edits, [], describing('before', listener));
   const after = await evaluateVersion(
@@ -84,14 +86,13 @@ export async function revokeMeasures(
   );
   const unchanged = await measureEdits(edited, tokenizer, revoked.map(asOwnNeighbour), subject.after);
   const measured = edits.map((edit, e): RevokeMeasurement => {
-    const { firing } = after.measurements[e];
     return {
       edit,
       before: before.measurements[e],
       after: after.measurements[e],
       texts: { before: before.answers[e].text, after: after.answers[e].text, base: after.baseAnswers[e].text },
       exactMatch: after.answers[e].exactMatch,
-      firedBy: (firing && editIds[firing.editIndex]) ?? null,
+      firedBy: firedBy(after.measurements[e], rowIds, memories),
     };
   });
   const stayed = measured.slice(revoked.length);

@@ -1,5 +1,5 @@
 /** @file One round in this process: the same steps as the workflow's stages, one after the other. */
-import type { Edit } from '../../editing/index.js';
+import { decodeHookIds, type Edit } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
 import type { Listener } from '../../progress.js';
@@ -9,7 +9,7 @@ import type { PublishCriteria } from '../criteria.js';
 import { judgeRound } from '../judge-round.js';
 import { measureRound, roundMeasures } from '../measure-round.js';
 import { type Attempt, publishAttempt, rejectAttempt } from '../publish-round.js';
-import type { RejectedEdits, RoundMeasures, RoundPlan, SolveRecord, VersionMetrics } from '../records.js';
+import type { EarlierFact, RejectedEdits, RoundMeasures, RoundPlan, SolveRecord, VersionMetrics } from '../records.js';
 import {
   activeOf,
   earlierEdits,
@@ -17,12 +17,12 @@ import {
   type NamedEdits,
   nameEdits,
   type RenamedEdit,
-  removedIdsOf,
   renamedText,
 } from '../round-edits.js';
 import { roundNotes } from '../round-notes.js';
 import { searchMissingValues } from '../search-values.js';
 import { recordSolve, solveRound } from '../solve-round.js';
+import { companionsOf, earlierFacts, memoriesOf } from '../subjects.js';
 import { versionMetrics } from '../version-metrics.js';
 import type { Workbench } from '../workbench.js';
 
@@ -100,7 +100,12 @@ export async function editRound(
   for (const { newId, oldId } of named.overwrites) {
     listener.onNotice?.(`Edit ${newId} overwrites edit ${oldId} of an earlier version`);
   }
-  const plan = planOf(place, request, named);
+  const plan = planOf(
+    place,
+    request,
+    named,
+    await earlierFacts(place.bench.store, request.base?.latest.manifest, named.edits),
+  );
   let before: RejectedEdits = plan.refused ?? [];
   let writable = plan.edits.length - before.length;
   for (let number = 0; ; number++) {
@@ -108,7 +113,8 @@ export async function editRound(
     const { measures, rejectedEdits: rejected } = attempt;
     const { criteria } = place;
     writable -= attempt.solved.refused?.length ?? 0;
-    const judged = judgeRound({ measures, criteria, attempt: number, writable, rejected });
+    const { memories } = attempt.solved;
+    const judged = judgeRound({ measures, memories, criteria, attempt: number, writable, rejected });
     if (judged.decision === 'repeat') {
       listener.onNotice?.(judged.reason);
       before = [...rejected, ...judged.offenders];
@@ -128,6 +134,7 @@ function planOf(
   { bench, statistics, heldOut, criteria }: RoundPlace,
   { base, rejected, compareGates }: RoundRequest,
   { edits, ...named }: NamedEdits,
+  earlier: EarlierFact[],
 ): RoundPlan {
   const { modelId, modelDigest, settings } = bench;
   const ref = base ? { version: base.latest.version, etag: base.latest.etag } : null;
@@ -143,6 +150,7 @@ function planOf(
     statisticsShards: 1,
     edits,
     ...named,
+    ...(earlier.length > 0 && { earlier }),
     rejected: [...rejected],
     valueShards: all,
     validationShards: all,
@@ -162,7 +170,7 @@ async function attemptRound(
 ): Promise<{ readonly attempt: Attempt; readonly hooks: Uint8Array }> {
   const { dModel, dInner } = bench.model.config;
   const ground = base && { state: base.loaded.state, manifest: base.latest.manifest };
-  await searchMissingValues(bench, { plan, edits: keptEdits(plan.edits, rejectedEdits), base: ground }, listener);
+  await searchMissingValues(bench, { plan, edits: keptEdits(plan.edits, rejectedEdits) }, listener);
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
   report(0);
   const solve = await solveRound(bench, plan, rejectedEdits, ground);
@@ -171,9 +179,15 @@ async function attemptRound(
   report(1);
   const rejected = [...rejectedEdits, ...solve.refused];
   const edits = keptEdits(plan.edits, rejected);
-  const earlier = earlierEdits(ground?.manifest, removedIdsOf(plan, edits));
-  const whole = { heldOut, earlier, comparedEdits: plan.compareGates ? edits : [] };
-  const measured = await measureRound(bench, { state, edits, whole }, listener);
+  const { removedIds } = decodeHookIds(solve.bytes, what);
+  const whole = {
+    heldOut,
+    earlier: earlierEdits(ground?.manifest, removedIds),
+    companions: companionsOf(plan, solved),
+    comparedEdits: plan.compareGates ? edits : [],
+  };
+  const memories = memoriesOf(ground?.manifest, solved);
+  const measured = await measureRound(bench, { state, memories, edits, whole }, listener);
   const measures = roundMeasures([measured], solved.editIds, what);
   return { attempt: { plan, dModel, dInner, rejectedEdits: rejected, solved, measures }, hooks: solve.bytes };
 }

@@ -1,4 +1,5 @@
 import {
+  type Context,
   type Edit,
   type EditState,
   emptyState,
@@ -13,6 +14,7 @@ import { type HookMeasures, measureHooks } from '../evaluate-version.js';
 import { searchValues } from '../search-values.js';
 import { writeValues } from '../solve-round.js';
 import type { StoredValue } from '../stored-value.js';
+import type { Subject } from '../subjects.js';
 import { Workbench, type WorkbenchParts } from '../workbench.js';
 
 /** What trials of different settings share. */
@@ -21,8 +23,10 @@ export interface TrialParts extends Omit<WorkbenchParts, 'settings' | 'sketches'
   readonly statistics: readonly KeyStatistics[];
   /** Compiled for exactly these layers, in their order. */
   readonly edited: HookableModel;
-  readonly contexts: readonly string[];
+  readonly contexts: readonly Context[];
   readonly edits: readonly Edit[];
+  /** The subjects of the edits. */
+  readonly subjects: readonly Subject[];
   readonly heldOut: readonly (readonly number[])[];
 }
 
@@ -59,12 +63,11 @@ export class TrialBench {
     const { layers, learningRate, steps } = settings;
     return remember(this.#values, { layers, learningRate, steps }, () =>
       this.#withBench(settings, async (bench) => {
-        const { edits, contexts } = this.#parts;
+        const { subjects, contexts } = this.#parts;
         report('compiling');
-        const onProgress = ({ done }: { readonly done: number }) => report(`values ${done}/${edits.length}`);
-        const values = new Array<StoredValue>(edits.length);
-        const request = { before: bench.emptyState, edits, contexts };
-        for await (const batch of searchValues(bench, request, { onProgress })) {
+        const onProgress = ({ done }: { readonly done: number }) => report(`values ${done}/${subjects.length}`);
+        const values = new Array<StoredValue>(subjects.length);
+        for await (const batch of searchValues(bench, subjects, contexts, { onProgress })) {
           for (const { index, value } of batch) values[index] = value;
         }
         return values;
@@ -79,8 +82,8 @@ export class TrialBench {
       const values = await this.#valuesOf(settings, report);
       report('writing');
       return this.#withBench(settings, async (bench) => {
-        const { edits, contexts } = this.#parts;
-        return (await writeValues(bench, bench.emptyState, { edits, values, contexts, removedIds: [] })).state;
+        const { subjects, contexts } = this.#parts;
+        return (await writeValues(bench, bench.emptyState, { subjects, values, contexts })).state;
       });
     });
   }
@@ -102,7 +105,7 @@ export class TrialBench {
     const empty = emptyState(model.config, { ...settings, layers: statistics.map(({ layer }) => layer) });
     const tau = Math.fround(settings.similarityThreshold);
     return {
-      editIds: state.editIds,
+      rowIds: state.rowIds,
       layers: empty.layers.map((none) => {
         const hooked = state.layers.find(({ layer }) => layer === none.layer);
         return hooked === undefined ? none : { ...hooked, thresholds: hooked.thresholds.map(() => tau) };

@@ -14,6 +14,7 @@ import { contextTemplates } from '../context-templates.js';
 import { fitEdits } from '../fit-edits.js';
 import { digestOfModel } from '../model-digest.js';
 import { roundNotes } from '../round-notes.js';
+import { subjectsOf } from '../subjects.js';
 import { coordinateSearch, type TrialPlace } from './coordinate-search.js';
 import { TrialBench } from './trial-bench.js';
 import { type TrialMetrics, trialMetrics, tuneObjective } from './tune-objective.js';
@@ -137,12 +138,15 @@ async function withTrialBench<T>(
     const place = { ...request, modelDigest: digest, seed: base.seed };
     const statistics = await statisticsOf({ ...place, engine, layers }, listener);
     edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
-    const contexts = await contextTemplates({ ...place, edited, contextTokens: base.contextTokens });
-    const { fit: edits, refused } = fitEdits(request, request.edits, contexts);
+    const { contextTokens, chatContexts } = base;
+    const contexts = await contextTemplates({ ...place, edited, contextTokens, chatContexts });
+    const { fit: edits, refused } = fitEdits(request, request.edits);
     for (const note of roundNotes({ rejectedEdits: refused, measurements: [] })) listener.onNotice?.(note);
     if (edits.length === 0)
       throw new InvalidInputError('edits to tune on', 'at least one that the model takes', 'none');
-    return await run(new TrialBench({ ...place, statistics, edited, contexts, edits }));
+    return await run(
+      new TrialBench({ ...place, statistics, edited, contexts, edits, subjects: subjectsOf({}, edits) }),
+    );
   } finally {
     await edited?.dispose();
     await engine.dispose();

@@ -30,11 +30,11 @@ async function failureOf(response) {
 function marked(className, text, firings) {
   const span = create('span', className, '');
   let done = 0;
-  for (const { start: from, end, edit, strength } of [...firings].sort((one, other) => one.start - other.start)) {
+  for (const { start: from, end, subject, strength } of [...firings].sort((one, other) => one.start - other.start)) {
     const start = from + /^\\s*/.exec(text.slice(from, end))[0].length;
     if (start < done || end <= start) continue;
     const mark = create('mark', '', text.slice(start, end));
-    mark.title = (edit ?? 'gate') + (strength === null ? '' : ', strength ' + strength.toFixed(3));
+    mark.title = (subject ?? 'gate') + (strength === null ? '' : ', strength ' + strength.toFixed(3));
     span.append(text.slice(done, start), mark);
     done = end;
   }
@@ -42,14 +42,19 @@ function marked(className, text, firings) {
   return span;
 }
 
+const factOf = ({ prompt, subject, targetNew }) => prompt.replace('{}', () => subject) + ' \\u2192 ' + targetNew;
+const originOf = ({ version }) => ', written by version ' + version;
+
+/* One fact is told by itself; several as the subject, with a list of them. */
 function firingItems({ firings, edits }) {
-  const byId = new Map(edits.map((edit) => [edit.id, edit]));
-  return firings.map(({ edit, token, layer, strength }) => {
+  return firings.map(({ subject, editIds, token, layer, strength }) => {
     const item = create('li', '', '');
-    const known = byId.get(edit);
-    const fact = known ? known.prompt.replace('{}', () => known.subject) + ' \\u2192 ' + known.targetNew : edit ?? 'a gate';
-    item.append(create('strong', '', fact), ' fired at ', create('mark', '', token.trim() || token));
-    item.append(create('span', 'hint', ' layer ' + layer + (strength === null ? '' : ', strength ' + strength.toFixed(3)) + (known ? ', written by version ' + known.version : '')));
+    const facts = edits.filter(({ id }) => editIds.includes(id));
+    const [only] = facts.length === 1 ? facts : [];
+    const what = only ? factOf(only) : subject === null ? 'a gate' : subject + ', ' + facts.length + ' edits,';
+    item.append(create('strong', '', what), ' fired at ', create('mark', '', token.trim() || token));
+    item.append(create('span', 'hint', ' layer ' + layer + (strength === null ? '' : ', strength ' + strength.toFixed(3)) + (only ? originOf(only) : '')));
+    if (!only) item.append(...facts.map((fact) => create('div', 'hint', factOf(fact) + originOf(fact))));
     return item;
   });
 }

@@ -5,6 +5,7 @@ import { InvalidInputError } from '../../errors.js';
 import { type OnnxFile, openOnnxFile } from '../../graph/index.js';
 import type { Model } from '../../model/index.js';
 import { writeFileAtomically } from '../../tensor/index.js';
+import { activeEditsOf } from '../row-edits.js';
 import type { VersionHooks } from '../version-hooks.js';
 import { findDownProjections } from './onnx-down-projection.js';
 import { bringFiles } from './onnx-external-data.js';
@@ -20,7 +21,7 @@ export interface PatchedOnnxRequest {
   readonly onnxPath: string;
   /** The patched file. In another folder than `onnxPath`, external data is put beside it as hard links or copies. */
   readonly outputPath: string;
-  /** Adds the outputs `hookline.open.<layer>`, `hookline.strength.<layer>` and `hookline.edit.<layer>`. */
+  /** Adds the outputs `hookline.open.<layer>`, `hookline.strength.<layer>` and `hookline.edit.<layer>`, the row that opens. */
   readonly signals?: boolean;
 }
 
@@ -32,7 +33,8 @@ export interface PatchedLayer {
   /** Name of its weight. */
   readonly weight: string;
   readonly dtype: string;
-  readonly edits: number;
+  /** Keys of the hook: each subject has one for each kind of its forms. */
+  readonly rows: number;
 }
 
 /** A patched file. */
@@ -88,7 +90,7 @@ async function insertHooks(
     file.addInitializers(part.initializers);
     file.addOutputs(part.outputs);
     const { layer, node, weight, dtype } = site;
-    return { layer, node, weight, dtype, edits: hook.keyNorms.length };
+    return { layer, node, weight, dtype, rows: hook.keyNorms.length };
   });
 }
 
@@ -115,12 +117,12 @@ async function placeOf(outputPath: string, file: OnnxFile): Promise<string> {
   return output;
 }
 
-function metadataOf({ manifest, editIds }: VersionHooks): Record<string, string> {
+function metadataOf({ manifest }: VersionHooks): Record<string, string> {
   return {
     'hookline.modelId': manifest.modelId,
     'hookline.version': String(manifest.version),
     'hookline.modelDigest': manifest.modelDigest,
     'hookline.gate': manifest.gate.kind,
-    'hookline.edits': String(editIds.length),
+    'hookline.edits': String(activeEditsOf(manifest).length),
   };
 }

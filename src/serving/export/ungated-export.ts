@@ -2,6 +2,7 @@
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import { type Model, modelDigest } from '../../model/index.js';
 import type { Manifest } from '../../registry/index.js';
+import { activeEditsOf } from '../row-edits.js';
 import type { VersionHooks } from '../version-hooks.js';
 
 /** The notice in metadata and in model cards. */
@@ -12,15 +13,16 @@ export const ungatedNotice =
  * @throws {DigestMismatchError} if the version was made for another model
  * @throws {InvalidInputError} if the version has no active edit
  */
-export async function requireExportable(model: Model, { manifest, editIds }: VersionHooks): Promise<void> {
-  if (editIds.length === 0) throw new InvalidInputError(nameOf(manifest), 'at least one active edit', 'none');
+export async function requireExportable(model: Model, { manifest }: VersionHooks): Promise<void> {
+  if (activeEditsOf(manifest).length === 0)
+    throw new InvalidInputError(nameOf(manifest), 'at least one active edit', 'none');
   const digest = await modelDigest(model);
   if (digest === manifest.modelDigest) return;
   throw new DigestMismatchError(`${model.directory} (base model of ${nameOf(manifest)})`, manifest.modelDigest, digest);
 }
 
 /** Metadata of exported safetensors files. Loaders of transformers need `format`. */
-export function ungatedMetadata({ manifest, editIds }: VersionHooks): Record<string, string> {
+export function ungatedMetadata({ manifest }: VersionHooks): Record<string, string> {
   return {
     format: 'pt',
     'hookline.gate': ungatedNotice,
@@ -28,12 +30,12 @@ export function ungatedMetadata({ manifest, editIds }: VersionHooks): Record<str
     'hookline.version': String(manifest.version),
     'hookline.baseModelDigest': manifest.modelDigest,
     'hookline.segments': manifest.segments.map(({ sha256 }) => sha256).join(' '),
-    'hookline.edits': String(editIds.length),
+    'hookline.edits': String(activeEditsOf(manifest).length),
   };
 }
 
 /** The part of a model card that says what was exported. */
-export function provenance({ manifest, editIds }: VersionHooks): string {
+export function provenance({ manifest }: VersionHooks): string {
   const { gate, layers, segments } = manifest;
   const gateNote =
     gate.kind === 'none'
@@ -46,7 +48,7 @@ ${gateNote}
 |---|---|
 | model id | \`${manifest.modelId}\` |
 | version | ${manifest.version}, published ${manifest.createdAt} |
-| active edits | ${editIds.length} |
+| active edits | ${activeEditsOf(manifest).length} |
 | hooked layers | ${layers.join(', ')} |
 | SHA-256 of the base model | \`${manifest.modelDigest}\` |
 | SHA-256 of the hook segments | ${segments.map(({ sha256 }) => `\`${sha256}\``).join(' ')} |

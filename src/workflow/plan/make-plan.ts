@@ -1,5 +1,5 @@
 /** @file Makes the plan of a round, which determines everything that its stages compute. */
-import type { Edit } from '../../editing/index.js';
+import { batchByRows, type Edit } from '../../editing/index.js';
 import { DigestMismatchError, InvalidInputError } from '../../errors.js';
 import type { RejectedLine } from '../../evaluation/index.js';
 import {
@@ -13,10 +13,13 @@ import {
 } from '../../registry/index.js';
 import {
   continuedSettings,
+  earlierFacts,
+  keptEdits,
   type NamedEdits,
   nameEdits,
   plannedContexts,
   type RoundPlan,
+  subjectsOf,
   valueKeysOf,
 } from '../../rounds/index.js';
 import { onlyStored, verifyFactor } from '../../statistics/index.js';
@@ -62,6 +65,7 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
   const areStatisticsStored = await verifyStatistics(request, settings, statistics);
   if (registration.heldOut !== null) await verifyText(store, registration.heldOut);
   const { edits, ...named } = await namedEdits(request);
+  const earlier = await earlierFacts(store, base?.manifest, edits);
   const plan: RoundPlan = {
     schemaVersion: 1,
     modelId,
@@ -73,8 +77,9 @@ export async function makePlan(request: PlanRequest): Promise<StoredPlan> {
     statisticsShards: registration.statistics.shards,
     edits,
     ...named,
+    ...(earlier.length > 0 && { earlier }),
     rejected: await rejectedLines(request),
-    valueShards: shardsOf(edits.length, registration.valueShardSize),
+    valueShards: valueShardsOf({ edits, earlier }, registration.valueShardSize),
     validationShards: shardsOf(edits.length, registration.validationShardSize),
     heldOut: registration.heldOut,
     compareGates: registration.compareGates && request.isLast,
@@ -155,22 +160,31 @@ async function rejectedLines({ store, registration, units }: PlanRequest): Promi
   return lines.slice(0, shownRejections);
 }
 
+/** Shards of about so many edits, with all edits of a subject in one. */
+function valueShardsOf(plan: Pick<RoundPlan, 'edits' | 'earlier'>, size: number): number[][] {
+  const indexOf = new Map(plan.edits.map(({ id }, index) => [id, index]));
+  const subjects = subjectsOf(plan, plan.edits).map(({ edits }) => edits.map(({ id }) => indexOf.get(id)!));
+  return batchByRows(subjects, ({ length }) => length, size).map((shard) => shard.flat());
+}
+
 function shardsOf(count: number, size: number): number[][] {
   const indices = Array.from({ length: count }, (_, index) => index);
   return Array.from({ length: Math.ceil(count / size) }, (_, shard) => indices.slice(shard * size, (shard + 1) * size));
 }
 
 /** Indices of the shards of which some values are not stored; none if the first solve is stored. */
-export async function openValueShards(
-  store: ObjectStore,
-  { plan, planKey }: StoredPlan,
-  base: LatestVersion | undefined,
-): Promise<number[]> {
+export async function openValueShards(store: ObjectStore, { plan, planKey }: StoredPlan): Promise<number[]> {
   if ((await store.head(attemptKey(planKey, 0, 'solve.json'))) !== undefined) return [];
   const all = plan.valueShards.map((_, shard) => shard);
   const contexts = await plannedContexts(store, plan);
   if (contexts === undefined) return all;
-  const keys = valueKeysOf(plan, base?.manifest, contexts, plan.edits);
-  const stored = await Promise.all(keys.map((key) => store.head(valuesKey(plan.modelId, key))));
-  return all.filter((shard) => plan.valueShards[shard].some((index) => stored[index] === undefined));
+  const isOpen = await Promise.all(
+    plan.valueShards.map(async (indices) => {
+      const own = indices.map((index) => plan.edits[index]);
+      const keys = valueKeysOf(plan, contexts, subjectsOf(plan, keptEdits(own, plan.refused ?? [])));
+      const stored = await Promise.all(keys.map((key) => store.head(valuesKey(plan.modelId, key))));
+      return stored.some((found) => found === undefined);
+    }),
+  );
+  return all.filter((shard) => isOpen[shard]);
 }

@@ -19,6 +19,8 @@ export const batchForm = {
     units: count,
     /** Most edits of a unit. */
     roundSize: z.int().positive(),
+    /** Whether edits that the model cannot take were rejected; left out by release 0.1, which did not look. */
+    isChecked: z.literal(true).exactOptional(),
     /** Highest version number at that time. */
     newestVersion: count,
     /** Why no edit is accepted; empty if some are. */
@@ -32,9 +34,6 @@ export const receiptForm = {
   what: 'the receipt of a batch',
   schema: z.strictObject({ schemaVersion: z.literal(1), executionId: z.string(), at: z.iso.datetime() }),
 };
-
-/** The context templates with which a batch's edits were checked, `"{}"` first. */
-export const contextsForm = { what: 'context templates of a batch', schema: z.array(z.string()).min(1) };
 
 export const rejectionsForm = { what: 'the rejected lines of a batch', schema: z.array(rejectedLineSchema) };
 

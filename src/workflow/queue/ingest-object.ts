@@ -16,7 +16,7 @@ import {
 import { unfitness } from '../../rounds/index.js';
 import type { FunctionOutput } from '../contract.js';
 import type { ModelTokens } from '../model-tokens.js';
-import { type Batch, batchForm, contextsForm, receiptForm, rejectionsKey } from './batch-objects.js';
+import { type Batch, batchForm, receiptForm, rejectionsKey } from './batch-objects.js';
 import { refusalOf, refuse } from './inbox.js';
 import { pendingName, storePending, unitFileName } from './pending-units.js';
 
@@ -38,8 +38,6 @@ export interface Ingestion {
   /** The earliest time at which it may count as received: later than what was received before it. */
   readonly receivedAt: Date;
   readonly tokens: ModelTokens;
-  /** The context templates that the model has written so far. */
-  readonly contexts: string[];
 }
 
 /** A dropped object to ingest. */
@@ -130,30 +128,15 @@ async function fileBatch(ingestion: Ingestion, content: BatchContent): Promise<B
   const known = await findStored(store, key, batchForm);
   if (known !== undefined && isFiled) return known;
   await putOnce(store, batchKey(modelId, digest, 'source'), bytes);
-  const contexts = await contextsOf(ingestion, digest, known !== undefined);
-  const reading = await parseBatch(
-    bytes,
-    objectKey,
-    {},
-    (edit) => contexts && unfitness(tokens.tokenizer, tokens.limits, edit, contexts),
+  // Release 0.1 began batches without this check: going on with one must find the same edits.
+  const isChecked = known === undefined || known.isChecked === true;
+  const reading = await parseBatch(bytes, objectKey, {}, (edit) =>
+    isChecked ? unfitness(tokens.tokenizer, tokens.limits, edit) : undefined,
   );
   const batch = known ?? (await storeOnce(store, key, batchForm, await batchOf(ingestion, objectKey, reading)));
   await putOnce(store, rejectionsKey(modelId, digest), encodeCanonical(reading.rejected));
   if (batch.units > 0) await fileUnits(ingestion, digest, batch, reading);
   return batch;
-}
-
-/**
- * The context templates with which a batch is checked, stored before anything else is read of it: an execution that goes on must
- * find the same edits, though the model has written contexts meanwhile. None where release 0.1 began the batch without a check.
- */
-function contextsOf(
-  { store, modelId, contexts }: Ingestion,
-  digest: string,
-  isBegun: boolean,
-): Promise<readonly string[] | undefined> {
-  const key = batchKey(modelId, digest, 'contexts.json');
-  return isBegun ? findStored(store, key, contextsForm) : storeOnce(store, key, contextsForm, contexts);
 }
 
 async function batchOf(ingestion: Ingestion, objectKey: string, reading: BatchReading): Promise<Batch> {
@@ -169,6 +152,7 @@ async function batchOf(ingestion: Ingestion, objectKey: string, reading: BatchRe
     rejected: reading.rejected.length,
     units: reason === '' ? units : 0,
     roundSize,
+    isChecked: true,
     newestVersion: (await nextVersion(store, modelId)) - 1,
     reason,
   };

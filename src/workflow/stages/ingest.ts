@@ -7,7 +7,6 @@ import {
   type ObjectStore,
   registrationKey,
 } from '../../registry/index.js';
-import { plannedContexts } from '../../rounds/index.js';
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readModelTokens } from '../model-tokens.js';
@@ -44,9 +43,8 @@ export async function ingestStage(
   const arrivals = await chosen(store, modelId, objectKey);
   if (arrivals.length === 0) return { modelId, ...nothingOf('nothing') };
   const tokens = await readModelTokens(store, registration);
-  const contexts = [...((await plannedContexts(store, registration)) ?? ['{}'])];
   const { roundSize } = registration;
-  const ingested = await ingestAll({ store, modelId, roundSize, executionId, tokens, contexts }, arrivals, now);
+  const ingested = await ingestAll({ store, modelId, roundSize, executionId, tokens }, arrivals, now);
   return { modelId, ...together(ingested) };
 }
 

@@ -25,9 +25,9 @@ export async function judgeStage(
   let judged = await findStored(store, key, decisionForm);
   if (judged === undefined) {
     const { criteria } = await readRegistration(store, modelId);
-    const { measures } = await readAttempt(store, planKey, attempt, plan);
+    const { measures, solved } = await readAttempt(store, planKey, attempt, plan);
     const writable = await countWritable(store, planKey, attempt);
-    const decision = judgeRound({ measures, criteria, attempt, writable, rejected });
+    const decision = judgeRound({ measures, memories: solved.memories, criteria, attempt, writable, rejected });
     judged = await storeOnce(store, key, decisionForm, decision);
   }
   const { decision, reason } = judged;

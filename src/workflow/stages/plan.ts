@@ -57,7 +57,7 @@ export async function planStage(input: Input, dependencies: StageDependencies): 
       edits: plan.edits.length,
       statisticsNeeded: !areStatisticsStored,
       statisticsShards: areStatisticsStored ? [] : indices(plan.statisticsShards),
-      valueShards: await openValueShards(store, stored, base),
+      valueShards: await openValueShards(store, stored),
       validationShards: indices(plan.validationShards.length),
       attempt: 0,
     };

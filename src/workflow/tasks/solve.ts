@@ -1,6 +1,6 @@
 /** @file Task `solve`: solves for the values of a round's edits, and stores the hooks. */
 import { putOnce, storeOnce } from '../../registry/index.js';
-import { recordSolve, solveRound } from '../../rounds/index.js';
+import { keptEdits, recordSolve, searchMissingValues, solveRound } from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
 import { attemptKey, readRejectedEdits, solveForm } from '../plan/round-files.js';
 import { openTaskBench } from './task-bench.js';
@@ -14,7 +14,7 @@ import { readBase, readPlannedRound, readStatistics } from './task-inputs.js';
  * @throws {DigestMismatchError | MalformedFileError} if base, statistics or a value is damaged
  */
 export async function solve(input: TaskInput, dependencies: TaskDependencies): Promise<void> {
-  const { store, listener } = dependencies;
+  const { store, listener, signal } = dependencies;
   const { planKey, attempt } = input;
   const recordKey = attemptKey(planKey, attempt, 'solve.json');
   if ((await store.head(recordKey)) !== undefined) return;
@@ -26,8 +26,11 @@ export async function solve(input: TaskInput, dependencies: TaskDependencies): P
   const bench = await openTaskBench(dependencies, round, { statistics });
   const report = (done: number) => listener.onProgress?.({ stage: 'solve', done, total: 1, unit: 'rounds' });
   try {
-    dependencies.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     report(0);
+    // Where edits were rejected, their subjects' other facts need a value of their own.
+    if (attempt > 0)
+      await searchMissingValues(bench, { plan, edits: keptEdits(plan.edits, rejected) }, { ...listener, signal });
     const solved = await solveRound(bench, plan, rejected, base);
     const what = attemptKey(planKey, attempt, 'hooks.safetensors');
     // Another task may have stored its solve of the same attempt first. Then that one counts.

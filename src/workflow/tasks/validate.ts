@@ -2,7 +2,14 @@
 import { decodeHookFile, type Edit, type HookFile, replaySegments } from '../../editing/index.js';
 import { DigestMismatchError } from '../../errors.js';
 import { digestOf, type ObjectStore, storeOnce } from '../../registry/index.js';
-import { earlierEdits, heldOutSequences, measureRound, type WholeRound } from '../../rounds/index.js';
+import {
+  companionsOf,
+  earlierEdits,
+  heldOutSequences,
+  measureRound,
+  memoriesOf,
+  type WholeRound,
+} from '../../rounds/index.js';
 import type { TaskInput } from '../contract.js';
 import { attemptKey, readSolveRecord, validationForm } from '../plan/round-files.js';
 import { materialiseText } from '../stored-text.js';
@@ -23,7 +30,8 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
   const round = await readPlannedRound(input, dependencies);
   const { plan } = round;
   const indices = itemsOfShard(plan.validationShards, shard);
-  const { editIds, segmentSha256 } = await readSolveRecord(store, planKey, attempt);
+  const solved = await readSolveRecord(store, planKey, attempt);
+  const { editIds, segmentSha256 } = solved;
   const written = (edits: readonly Edit[]) => edits.filter(({ id }) => editIds.includes(id));
   const base = await readBase(dependencies, plan);
   const { segment, sketches } = await readSegment(
@@ -38,10 +46,12 @@ export async function validate(input: TaskInput, dependencies: TaskDependencies)
     const wholeRound = async (): Promise<WholeRound> => ({
       heldOut: await heldOutSequences(plan.heldOut && (await materialiseText(dependencies, plan.heldOut)), bench),
       earlier: earlierEdits(base?.manifest, segment.removedIds),
+      companions: companionsOf(plan, solved),
       comparedEdits: plan.compareGates ? written(plan.edits) : [],
     });
     const whole = shard === 0 ? await wholeRound() : undefined;
-    const part = { state, edits: written(own), whole };
+    const memories = memoriesOf(base?.manifest, solved);
+    const part = { state, memories, edits: written(own), whole };
     const record = await measureRound(bench, part, stopping(dependencies));
     await storeOnce(store, recordKey, validationForm, record);
   } finally {

@@ -3,7 +3,7 @@ of `npm run bench -- --python <interpreter>`. Needs torch and transformers (meas
 
 Reads one JSON object from standard input: model (directory), layer, steps, learningRate, clampNormFactor, weightDecay,
 klFactor, edits: [{prompts: [[token ids]], lookups: [index], targetIds: [ids], subjectIds: [ids], subjectLookup: index}].
-Writes one JSON line per edit: {"seconds": float, "losses": [float], "target": [float]}.
+Writes one JSON line per edit: {"seconds": float, "losses": [float], "delta": [float]}.
 """
 import json
 import sys
@@ -75,10 +75,10 @@ def search(edit):
             with torch.no_grad():
                 delta.mul_(bound / delta.norm())
     handle.remove()
-    return losses, (initial + delta.detach()).tolist()
+    return losses, delta.detach().tolist()
 
 
 for edit in request["edits"]:
     started = time.perf_counter()
-    losses, target = search(edit)
-    print(json.dumps({"seconds": time.perf_counter() - started, "losses": losses, "target": target}), flush=True)
+    losses, delta = search(edit)
+    print(json.dumps({"seconds": time.perf_counter() - started, "losses": losses, "delta": delta}), flush=True)

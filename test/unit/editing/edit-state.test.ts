@@ -58,7 +58,7 @@ beforeAll(async () => {
 
 describe('an edit state', () => {
   it('begins without edits, with the moment weight relative to dInner', () => {
-    expect(empty.editIds).toEqual([]);
+    expect(empty.rowIds).toEqual([]);
     for (const { layer, memory, thresholds, sequenceThreshold } of empty.layers) {
       expect(layers).toContain(layer);
       expect(memory.momentWeight).toBeCloseTo(0.2 * dInner, 12);
@@ -67,12 +67,12 @@ describe('an edit state', () => {
   });
 
   it('has the edits, thresholds and gate of its segments in their order, and leaves earlier states as they were', () => {
-    expect(state.editIds).toEqual(['a', 'b', 'c', 'd']);
+    expect(state.rowIds).toEqual(['a', 'b', 'c', 'd']);
     for (const { thresholds, sequenceThreshold } of state.layers) {
       expect(thresholds).toEqual([0.1, 0.11, 0.12, 0.2]);
       expect(sequenceThreshold).toBe(1.7);
     }
-    expect(empty.editIds).toEqual([]);
+    expect(empty.rowIds).toEqual([]);
     expect(empty.layers.every(({ memory }) => memory.gram.rows === 0)).toBe(true);
   });
 
@@ -80,14 +80,14 @@ describe('an edit state', () => {
     const third = { ...(await segmentOn(await withoutEdits(state, ['b', 'd'], engine), 3, ['e', 'f'])) };
     const segments = [first, second, { ...third, removedIds: ['b', 'd'] }];
     const last = await replaySegments(state, segments.slice(2), engine);
-    expect(last.editIds).toEqual(['a', 'c', 'e', 'f']);
+    expect(last.rowIds).toEqual(['a', 'c', 'e', 'f']);
     expectSameState(await replaySegments(empty, segments, engine), last);
     expect(await replaySegments(state, [], engine)).toBe(state);
   });
 
   it('forgets edits by their ids, with their keys, targets and thresholds', async () => {
     const rest = await withoutEdits(state, ['c', 'a'], engine);
-    expect(rest.editIds).toEqual(['b', 'd']);
+    expect(rest.rowIds).toEqual(['b', 'd']);
     rest.layers.forEach(({ memory, thresholds }, i) => {
       expect(thresholds).toEqual([0.11, 0.2]);
       const all = state.layers[i].memory;
@@ -96,7 +96,7 @@ describe('an edit state', () => {
       const targets = Array.from({ length: dModel }, (_, m) => [1, 3].map((e) => all.targets.data[m * 4 + e]));
       expect(Array.from(memory.targets.data)).toEqual(targets.flat());
     });
-    expect(state.editIds).toHaveLength(4);
+    expect(state.rowIds).toHaveLength(4);
   });
 
   it('is as if they had never been written when it forgets a whole last round', async () => {
@@ -111,7 +111,7 @@ describe('an edit state', () => {
   it('takes back what a segment removes before it adds', async () => {
     const replacing = { ...(await segmentOn(await withoutEdits(state, ['b'], engine), 3, ['e'])), removedIds: ['b'] };
     const replaced = await replaySegments(state, [replacing], engine);
-    expect(replaced.editIds).toEqual(['a', 'c', 'd', 'e']);
+    expect(replaced.rowIds).toEqual(['a', 'c', 'd', 'e']);
     expect(replaced.layers[1].thresholds).toEqual([0.1, 0.12, 0.2, 0.3]);
   });
 

@@ -8,7 +8,7 @@ const config = { layers: 4, dInner: 8, dModel: 4 } as ModelConfig;
 describe('hyperparameters', () => {
   it('need nothing but the layers, and the deepest one is the value layer', () => {
     const settings = resolveHyperparameters({ layers: [1, 3] }, config);
-    expect(settings).toMatchObject({ gate: 'key', similarityThreshold: 0.6, klFactor: 0.0625, seed: 0 });
+    expect(settings).toMatchObject({ gate: 'nearest', similarityThreshold: 0.6, klFactor: 0.0625, seed: 0 });
     expect(valueLayer(settings)).toBe(3);
   });
 

@@ -10,21 +10,23 @@ import { gaussian } from '../../support/random-matrix.js';
 
 // The error function has no float64 kernel: GPT-NeoX is looked at with the other GELU.
 const models = ['llama', 'gpt2', 'gptj', 'gpt_neox', 'gpt_neox-serial'];
-const edits = 2;
+const subjects = 2;
 const valueLayer = 0;
 const step = 1e-5;
 
-/** Suffixes of two edits behind cached prefixes of different lengths; the first row of each is the subject's. */
+/** Suffixes of two subjects behind cached prefixes of different lengths; the first row of each is a lookup. */
 const sequences = [
-  { edit: 0, past: 3, length: 4 },
-  { edit: 1, past: 0, length: 5 },
-  { edit: 0, past: 5, length: 1 },
-  { edit: 1, past: 2, length: 3 },
+  { subject: 0, past: 3, length: 4 },
+  { subject: 1, past: 0, length: 5 },
+  { subject: 0, past: 5, length: 1 },
+  { subject: 1, past: 2, length: 3 },
 ];
 const rows = 13;
 const starts = [0, 4, 9, 10];
 const targetRows = [2, 3, 6, 7, 8];
 const keptRows = [9, 12];
+/** Where the first subject is named again. */
+const laterLookups = [2];
 
 const float64 = (shape: number[], data: ArrayLike<number>) => tensor('float64', shape, Float64Array.from(data));
 const int64 = (shape: number[], data: number[]) => tensor('int64', shape, BigInt64Array.from(data, BigInt));
@@ -56,17 +58,18 @@ function suffixFeeds({ config }: Model): Record<string, Tensor> {
 }
 
 function objectiveFeeds(logProbabilities: Tensor): Record<string, Tensor> {
-  const lookup = new Float64Array(rows * edits);
-  sequences.forEach(({ edit }, s) => {
-    lookup[starts[s] * edits + edit] = 1;
+  const lookup = new Float64Array(rows * subjects);
+  sequences.forEach(({ subject }, s) => {
+    lookup[starts[s] * subjects + subject] = 1;
   });
+  for (const row of laterLookups) lookup[row * subjects] = 1;
   return {
-    lookup: float64([rows, edits], lookup),
+    lookup: float64([rows, subjects], lookup),
     targetRows: int64([targetRows.length], targetRows),
     targetIds: int64([targetRows.length, 1], [3, 14, 15, 9, 26]),
-    targetWeights: float64([edits, targetRows.length], [0.5, 0.5, 0, 0, 0, 0, 0, 0.25, 0.25, 0.5]),
+    targetWeights: float64([subjects, targetRows.length], [0.5, 0.5, 0, 0, 0, 0, 0, 0.25, 0.25, 0.5]),
     keptBefore: logProbabilities,
-    keptWeights: float64([edits, keptRows.length], [0.7, 0, 0, 1.3]),
+    keptWeights: float64([subjects, keptRows.length], [0.7, 0, 0, 1.3]),
   };
 }
 
@@ -85,7 +88,7 @@ describe.each(models)('the objective of a value search above layer 0 of %s', (na
       [keptRows.length, model.config.vocab],
       new Float64Array(keptRows.length * model.config.vocab),
     );
-    const zero = float64([edits, dModel], new Float64Array(edits * dModel));
+    const zero = float64([subjects, dModel], new Float64Array(subjects * dModel));
     const { keptNow } = await objective.run({ ...suffix, ...objectiveFeeds(unknown), delta: zero });
     const feeds = { ...suffix, ...objectiveFeeds(keptNow) };
     evaluate = async (delta) => {
@@ -96,14 +99,14 @@ describe.each(models)('the objective of a value search above layer 0 of %s', (na
   });
   afterAll(() => Promise.all(programs.map((program) => program.dispose())));
 
-  it('has the slope that its gradient says, along random directions and edit by edit', async () => {
+  it('has the slope that its gradient says, along random directions and subject by subject', async () => {
     for (let trial = 0; trial < 3; trial++) {
-      const at = normal([edits, dModel], 80 + trial);
-      const direction = normal([edits, dModel], 90 + trial).data as Float64Array;
+      const at = normal([subjects, dModel], 80 + trial);
+      const direction = normal([subjects, dModel], 90 + trial).data as Float64Array;
       const { gradient } = await evaluate(at);
       const moved = (distance: number) =>
         float64(
-          [edits, dModel],
+          [subjects, dModel],
           (at.data as Float64Array).map((x, i) => x + distance * direction[i]),
         );
       const [ahead, behind] = [await evaluate(moved(step)), await evaluate(moved(-step))];
@@ -118,14 +121,14 @@ describe.each(models)('the objective of a value search above layer 0 of %s', (na
     }
   });
 
-  it('diverges by nothing where nothing is moved, and does not depend on the other edits', async () => {
-    const still = await evaluate(float64([edits, dModel], new Float64Array(edits * dModel)));
+  it('diverges by nothing where nothing is moved, and does not depend on the other subjects', async () => {
+    const still = await evaluate(float64([subjects, dModel], new Float64Array(subjects * dModel)));
     expect(still.kept).toBeAllclose([0, 0], tolerances.float64);
-    const data = normal([edits, dModel], 70).data as Float64Array;
-    const both = await evaluate(float64([edits, dModel], data));
+    const data = normal([subjects, dModel], 70).data as Float64Array;
+    const both = await evaluate(float64([subjects, dModel], data));
     const first = await evaluate(
       float64(
-        [edits, dModel],
+        [subjects, dModel],
         data.map((x, i) => (i < dModel ? x : 0)),
       ),
     );

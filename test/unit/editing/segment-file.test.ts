@@ -227,7 +227,7 @@ describe('a hook file', () => {
 
   it('replays to a state that names its edits and forgets the removed ones', async () => {
     const first = await replaySegments(emptyState(config, settings), [await segmentOf(3, 5)], engine);
-    expect(first.editIds).toEqual(['e0', 'e1', 'e2']);
+    expect(first.rowIds).toEqual(['e0', 'e1', 'e2']);
     const second = await segmentOf(1, 9);
     const wide = second.layers.map((layer) => ({
       ...layer,
@@ -244,7 +244,7 @@ describe('a hook file', () => {
       })),
     };
     const afterRemoval = await replaySegments(first, [replacing], engine);
-    expect(afterRemoval.editIds).toEqual(['e0', 'e2', 'n0']);
+    expect(afterRemoval.rowIds).toEqual(['e0', 'e2', 'n0']);
     expect(afterRemoval.layers[0].thresholds).toHaveLength(3);
   });
 

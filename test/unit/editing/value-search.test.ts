@@ -1,143 +1,185 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Adam, euclideanNorm } from '../../../src/editing/adam.js';
 import {
-  emptyState,
   type Hyperparameters,
-  hooksOf,
-  KeyCollection,
   resolveHyperparameters,
-  tokenizeEdit,
+  type TokenizedSubject,
   ValueSearch,
 } from '../../../src/editing/index.js';
-import type { TokenizedEdit } from '../../../src/editing/prompts.js';
 import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
-import { readBatch } from '../../../src/evaluation/index.js';
-import { matrix } from '../../../src/linalg/index.js';
-import { identity } from '../../../src/linalg/matrix.js';
+import { completeEdit, readBatch } from '../../../src/evaluation/index.js';
 import { loadModel, loadTokenizer, type Model } from '../../../src/model/index.js';
+import { decodeSafetensors, encodeSafetensors, tensor } from '../../../src/tensor/index.js';
+import { PlainSearch } from '../../bench/plain-search.js';
 import { tolerances } from '../../support/matchers.js';
 import { gaussian } from '../../support/random-matrix.js';
+import { subjectOf, textContexts } from '../../support/tokenized-subject.js';
 
 const bundledModel = fileURLToPath(new URL('../../../examples/aldermark/model', import.meta.url));
 const bundledBatch = fileURLToPath(new URL('../../../examples/aldermark/batches/round-1.jsonl', import.meta.url));
 const directory = fileURLToPath(new URL('../../golden/models/llama', import.meta.url));
 
-/** Three templates, the later ones longer. */
-function edit(id: string, target: number): TokenizedEdit {
-  const prompt = (prefix: readonly number[]) => ({
-    tokenIds: [...prefix, 5, 6, 7, 8],
-    lookupIndex: prefix.length + 1,
+/** One fact in three texts, the later ones longer, and two texts to keep. */
+function subject(id: string, target: number): TokenizedSubject {
+  const text = (prefix: readonly number[]) => ({
+    tokenIds: [...prefix, 5, 6, 7, 8, target, target + 1],
+    lookups: [prefix.length + 1],
+    promptTokens: prefix.length + 4,
   });
   return {
     id,
-    prompts: [prompt([]), prompt([11, 12]), prompt([13, 14, 15])],
-    targetIds: [target, target + 1],
-    subjectPrompt: { tokenIds: [5, 6, 9], lookupIndex: 1 },
-    keep: [{ tokenIds: [5, 6, 10, 4], lookupIndex: 1 }],
+    facts: [{ id, texts: [text([]), text([11, 12]), text([13, 14, 15])] }],
+    essence: { tokenIds: [5, 6], lookups: [1] },
+    kept: [
+      { tokenIds: [5, 6, 10, 4], lookups: [1], positions: [1, 2, 3] },
+      { tokenIds: [16, 5, 6, 17, 18, 5, 6, 4], lookups: [2, 6], positions: [2, 3, 7] },
+    ],
+    forms: [{ tokenIds: [5, 6] }],
   };
 }
 
 interface World {
   readonly model: Model;
-  readonly edits: readonly TokenizedEdit[];
+  readonly subjects: readonly TokenizedSubject[];
 }
 
 /** Two layers of random weights. */
 async function randomWorld(): Promise<World> {
-  return { model: await loadModel(directory), edits: [edit('one', 20), edit('two', 30)] };
+  return { model: await loadModel(directory), subjects: [subject('one', 20), subject('two', 30)] };
 }
+
+const texts = { contexts: textContexts('The market was full. {}', 'In the evening it rained. {}'), keptTokens: 0 };
 
 /** The bundled model and facts that it can learn. */
 async function bundledWorld(limit = 3): Promise<World> {
   const [model, tokenizer] = [await loadModel(bundledModel), await loadTokenizer(bundledModel)];
   const { edits } = await readBatch(bundledBatch, { limit });
-  const contexts = ['{}', 'The market was full. {}', 'In the evening it rained. {}'];
-  return { model, edits: edits.map((fact) => tokenizeEdit(tokenizer, fact, contexts)) };
+  return { model, subjects: edits.map((fact) => subjectOf(tokenizer, [fact], texts)) };
 }
 
 async function opened({ model }: World, overrides: Partial<Hyperparameters>) {
   const settings = resolveHyperparameters({ layers: [0], steps: 60, stopLoss: 0.1, ...overrides }, model.config);
-  const hooks = hooksOf(emptyState(model.config, settings), [{ layer: 0, sketch: matrix(1, model.config.dInner) }]);
-  return { settings, hooks, search: await ValueSearch.compile(model, settings) };
+  return { settings, search: await ValueSearch.compile(model, settings) };
 }
 
-/** Deltas found, and what the whole objective says of them. */
+/** Values found, and what the whole objective says of them. */
 async function searched(world: World, overrides: Partial<Hyperparameters>) {
-  const { settings, hooks, search } = await opened(world, overrides);
-  const found = await search.search(world.edits, hooks);
-  const { objective } = await search.prepare(world.edits, hooks);
-  const deltas = found.map(({ target, initial }) => target.map((value, i) => value - initial[i]));
+  const { settings, search } = await opened(world, overrides);
+  const found = await search.search(world.subjects);
+  const { objective } = await search.prepare(world.subjects);
+  const deltas = found.map(({ delta }) => delta);
   const ends = await objective.evaluate(deltas);
   await search.dispose();
   return { settings, found, deltas, ends };
 }
 
 describe('the parts of an objective', () => {
-  it.each([1, 2, 3])('have a mean that is the whole (%i templates each)', async (templates) => {
+  // Parts of two sizes weigh what follows a target by their own size: with two texts a part there is no such term.
+  it.each([
+    { texts: 1, endFactor: 0.25 },
+    { texts: 2, endFactor: 0 },
+    { texts: 3, endFactor: 0.25 },
+  ])('have a mean that is the whole ($texts texts each)', async ({ texts, endFactor }) => {
     const world = await randomWorld();
-    const { edits } = world;
-    const { hooks, search } = await opened(world, {});
-    const { objective } = await search.prepare(edits, hooks);
-    const deltas = edits.map((_, e) => gaussian(1, objective.initialOf(e).length, e).data);
+    const { subjects, model } = world;
+    const { search } = await opened(world, { endFactor });
+    const { objective } = await search.prepare(subjects);
+    const deltas = subjects.map((_, e) => gaussian(1, model.config.dModel, e).data);
     const whole = await objective.evaluate(deltas);
-    const parts = objective.parts(templates);
-    expect(parts).toHaveLength(Math.ceil(3 / templates));
-    const looks = await Promise.all(parts.map((part) => part.evaluate(deltas)));
+    const parts = objective.parts(() => texts);
+    const groups = Math.ceil(3 / texts);
+    const count = groups * Math.ceil(3 / groups); // the subject's own beginning and two kept texts take turns too
+    for (const own of parts) expect(own).toHaveLength(count);
+    const looks = await Promise.all(
+      Array.from({ length: count }, (_, p) => objective.select(parts.map((own) => own[p])).evaluate(deltas)),
+    );
     await search.dispose();
-    edits.forEach((_, e) => {
-      const mean = (of: (look: ObjectiveEvaluation, share: number) => number) =>
-        looks.reduce((sum, look, p) => sum + of(look, Math.min(templates, 3 - p * templates) / 3), 0);
-      expect([mean(({ nll }, share) => share * nll[e])]).toBeAllclose([whole.nll[e]], tolerances.activations);
-      expect([mean(({ keptLoss }) => keptLoss[e] / parts.length)]).toBeAllclose(
-        [whole.keptLoss[e]],
-        tolerances.activations,
-      );
+    subjects.forEach((_, e) => {
+      const mean = (of: (look: ObjectiveEvaluation) => number) =>
+        looks.reduce((sum, look) => sum + of(look), 0) / looks.length;
+      expect([mean(({ keptLoss }) => keptLoss[e])]).toBeAllclose([whole.keptLoss[e]], tolerances.activations);
       expect(looks.every(({ hits }) => hits[e])).toBe(whole.hits[e]);
-      expect(looks.every(({ kept }) => kept[e])).toBe(whole.kept[e]);
-      if (templates === 2) return; // parts of two sizes weigh their targets and their kept positions differently
-      const gradient = whole.gradients[e].map((_, i) => mean(({ gradients }) => gradients[e][i] / parts.length));
+      expect(looks.every(({ kept }) => kept[e] === 1)).toBe(whole.kept[e] === 1);
+      expect(whole.kept[e]).toBeGreaterThanOrEqual(Math.min(...looks.map(({ kept }) => kept[e])));
+      if (texts === 2) return;
+      expect([mean(({ nll }) => nll[e])]).toBeAllclose([whole.nll[e]], tolerances.activations);
+      const gradient = whole.gradients[e].map((_, i) => mean(({ gradients }) => gradients[e][i]));
       expect(gradient).toBeAllclose(whole.gradients[e], { relative: 1e-4, absolute: 1e-6 });
     });
   });
 
-  it('are one where they are given more templates than there are', async () => {
+  it('give what the subjects would say alone, whichever are looked at', async () => {
     const world = await randomWorld();
-    const all = await searched(world, { templatesPerStep: 0 });
-    const more = await searched(world, { templatesPerStep: 9 });
-    expect(more.deltas).toEqual(all.deltas);
+    const { subjects, model } = world;
+    const { search } = await opened(world, {});
+    const { objective } = await search.prepare(subjects);
+    const deltas = subjects.map((_, e) => gaussian(1, model.config.dModel, e).data);
+    const whole = await objective.evaluate(deltas);
+    const [[, [everything]], [alone]] = [objective.parts(() => 0), deltas.slice(1)];
+    const second = await objective.select([everything]).evaluate([alone]);
+    await search.dispose();
+    expect(second.nll).toBeAllclose([whole.nll[1]], tolerances.activations);
+    expect(second.keptLoss).toBeAllclose([whole.keptLoss[1]], tolerances.activations);
+    expect(second.gradients[0]).toBeAllclose(whole.gradients[1], tolerances.activations);
+    expect(second).toMatchObject({ hits: [whole.hits[1]], kept: [whole.kept[1]] });
+  });
+
+  it('are one where all texts are asked for at every step', async () => {
+    const world = await randomWorld();
+    const { search } = await opened(world, {});
+    const { objective } = await search.prepare(world.subjects);
+    expect(objective.parts(() => 0).map((own) => own.length)).toEqual([1, 1]);
+    await search.dispose();
   });
 });
 
 describe('a value search', () => {
-  it('finds for each of many edits what it finds for it alone, after as many steps', async () => {
+  it('finds for each of many subjects what it finds for it alone, after as many steps', async () => {
     const world = await bundledWorld(10);
-    const { found } = await searched(world, { steps: 20 });
-    for (const [e, edit] of world.edits.entries()) {
-      const alone = (await searched({ ...world, edits: [edit] }, { steps: 20 })).found[0];
-      expect({ edit: edit.id, hit: found[e].hit, looks: found[e].losses.length }).toEqual({
-        edit: edit.id,
-        hit: alone.hit,
-        looks: alone.losses.length,
-      });
-      const largest = euclideanNorm(alone.target);
-      expect(euclideanNorm(alone.target.map((value, i) => value - found[e].target[i]))).toBeLessThan(1e-4 * largest);
-    }
+    const { search } = await opened(world, { steps: 20 });
+    const found = await search.search(world.subjects);
+    const steps: number[] = [];
+    const onStep = ({ finished }: { readonly finished: number }) => steps.push(finished);
+    const alone = await search.search(world.subjects, { memoryBudgetBytes: 1, onStep });
+    await search.dispose();
+    expect(new Set(steps)).toEqual(new Set(Array.from({ length: 11 }, (_, finished) => finished)));
+    const summaryOf = ({ id, hit, losses }: (typeof found)[number]) => ({ id, hit, looks: losses.length });
+    expect(found.map(summaryOf)).toEqual(alone.map(summaryOf));
+    expect(found.map(({ id }) => id)).toEqual(world.subjects.map(({ id }) => id));
+    found.forEach(({ delta }, e) => {
+      const largest = euclideanNorm(alone[e].delta);
+      expect(euclideanNorm(alone[e].delta.map((value, i) => value - delta[i]))).toBeLessThan(1e-4 * largest);
+    });
   });
 
-  it.each([0, 1, 2])('ends when all templates say the target (%i a step)', async (templatesPerStep) => {
-    const { settings, found, ends } = await searched(await bundledWorld(), { templatesPerStep });
+  it.each([0, 1, 2])('ends when all texts say the target (%i a step)', async (templatesPerStep) => {
+    const overrides = { templatesPerStep, stopKept: 1 };
+    const { settings, found, ends } = await searched(await bundledWorld(), overrides);
     found.forEach(({ nll, hit, losses }, e) => {
       expect(losses.length).toBeLessThan(settings.steps);
       expect(hit).toBe(true);
       expect(ends.hits[e]).toBe(true);
-      expect(ends.kept[e]).toBe(true);
+      expect(ends.kept[e]).toBe(1);
       expect(nll).toBeLessThan(settings.stopLoss);
       expect(ends.nll[e]).toBeLessThan(settings.stopLoss);
     });
   });
 
-  it('reports what the templates show at the end where its steps do not suffice', async () => {
+  it('goes on for what is kept, as far as it is asked to', async () => {
+    const world = await bundledWorld();
+    const looksOf = async (stopKept: number) => (await searched(world, { stopKept })).found.map((f) => f.losses.length);
+    const [careless, careful] = [await looksOf(0), await looksOf(1)];
+    careful.forEach((looks, e) => {
+      expect(looks).toBeGreaterThanOrEqual(careless[e]);
+    });
+    expect(careful).not.toEqual(careless);
+  });
+
+  it('reports what the texts show at the end where its steps do not suffice', async () => {
     const { found, ends } = await searched(await randomWorld(), { templatesPerStep: 1, steps: 2, stopLoss: 1e-6 });
     found.forEach(({ nll, hit }, e) => {
       expect([nll]).toBeAllclose([ends.nll[e]], tolerances.activations);
@@ -148,12 +190,12 @@ describe('a value search', () => {
   it.each(['loss', 'log-loss'] as const)('takes the steps of Adam down the %s', async (descent) => {
     const steps = 4;
     const world = await randomWorld();
-    const { edits } = world;
+    const { subjects } = world;
     const { settings, found, deltas } = await searched(world, { descent, steps, stopLoss: 0, templatesPerStep: 0 });
-    const { hooks, search } = await opened(world, { descent });
-    const { objective } = await search.prepare(edits, hooks);
-    const norms = edits.map((_, e) => euclideanNorm(objective.initialOf(e)));
-    const adams = edits.map(
+    const { search } = await opened(world, { descent });
+    const { objective } = await search.prepare(subjects);
+    const norms = subjects.map((_, e) => objective.hiddenNormOf(e));
+    const adams = subjects.map(
       (_, e) =>
         new Adam(new Float64Array(deltas[e].length), settings.learningRate, settings.clampNormFactor * norms[e]),
     );
@@ -175,42 +217,113 @@ describe('a value search', () => {
   });
 });
 
-describe('an edit whose numbers are none', () => {
-  /** An edit of one template at other tokens. */
-  const at = (id: string, first: number): TokenizedEdit => {
-    const tokenIds = [first, first + 1, first + 2, first + 3];
-    const prompt = { tokenIds, lookupIndex: 1 };
-    return { id, prompts: [prompt], targetIds: [40, 41], subjectPrompt: prompt, keep: [{ tokenIds, lookupIndex: 1 }] };
+describe('a value of several facts', () => {
+  it('is that of a plain loop over whole sequences and all blocks, with all terms and every name', async () => {
+    const model = await loadModel(directory);
+    const [one, two] = [subject('one', 20), subject('two', 30)];
+    const again = { tokenIds: [5, 6, 12, 5, 6, 13, 33, 34, 35], lookups: [1, 4], promptTokens: 6 };
+    const both = { ...one, facts: [...one.facts, ...two.facts, { id: 'three', texts: [again] }] };
+    const asPlain = { steps: 4, stopLoss: 0, templatesPerStep: 0, descent: 'loss' } as const;
+    const settings = resolveHyperparameters({ ...asPlain, layers: [0], endFactor: 0.5 }, model.config);
+    const search = await ValueSearch.compile(model, settings);
+    const plain = await PlainSearch.compile(model, settings);
+    const found = await search.search([both, two]);
+    for (const [e, sought] of [both, two].entries()) {
+      const { delta } = await plain.search(sought);
+      expect(euclideanNorm(delta)).toBeGreaterThan(0.1);
+      expect(found[e].delta).toBeAllclose(delta, { relative: 1e-3, absolute: 1e-5 });
+    }
+    await search.dispose();
+    await plain.dispose();
+  });
+
+  it('says all of them with one vector, though their prompts begin alike, where that of one says only its own', async () => {
+    const [model, tokenizer] = [await loadModel(bundledModel), await loadTokenizer(bundledModel)];
+    const said = [
+      { prompt: '{} lives in', targetNew: 'Lamsworth' },
+      { prompt: '{} performs on the', targetNew: 'flute' },
+    ];
+    const facts = said.map((fact) => completeEdit({ subject: 'Doskymo Honnix', ...fact }));
+    const both = subjectOf(tokenizer, facts, texts);
+    const [lives, performs] = facts.map((fact) => subjectOf(tokenizer, [fact], texts));
+    const { search } = await opened({ model, subjects: [] }, {});
+    const [together, first, second] = await search.search([both, lives, performs]);
+    const { objective } = await search.prepare([lives, performs]);
+    const saidBy = async (delta: Float64Array) => (await objective.evaluate([delta, delta])).hits;
+    expect(both.facts.flatMap(({ texts }) => texts).every(({ lookups }) => lookups.length === 1)).toBe(true);
+    expect(together.hit).toBe(true);
+    expect(await saidBy(together.delta)).toEqual([true, true]);
+    expect(await saidBy(first.delta)).toEqual([true, false]);
+    expect(await saidBy(second.delta)).toEqual([false, true]);
+    await search.dispose();
+  });
+
+  it('acts at every occurrence of a name', async () => {
+    const model = await loadModel(directory);
+    const settings = resolveHyperparameters({ layers: [0], endFactor: 0, klFactor: 0, keepFactor: 0 }, model.config);
+    const search = await ValueSearch.compile(model, settings);
+    const at = (...lookups: number[]): TokenizedSubject => ({
+      ...subject('one', 20),
+      facts: [{ id: 'one', texts: [{ tokenIds: [5, 6, 7, 5, 6, 8, 20], lookups, promptTokens: 6 }] }],
+    });
+    const delta = gaussian(1, model.config.dModel, 4).data;
+    const nllOf = async (subject: TokenizedSubject, by: Float64Array) =>
+      (await (await search.prepare([subject])).objective.evaluate([by])).nll[0];
+    const nlls = await Promise.all([at(1), at(4), at(1, 4)].map((subject) => nllOf(subject, delta)));
+    expect(new Set(nlls.map((nll) => nll.toFixed(4))).size).toBe(3);
+    // The gradient is that of both: moved by a little, the loss changes as it says.
+    const { objective } = await search.prepare([at(1, 4)]);
+    const { nll, gradients } = await objective.evaluate([delta]);
+    const direction = gaussian(1, model.config.dModel, 5).data;
+    const step = 1e-2;
+    const moved = await objective.evaluate([delta.map((value, i) => value + step * direction[i])]);
+    const behind = await objective.evaluate([delta.map((value, i) => value - step * direction[i])]);
+    const slope = direction.reduce((sum, value, i) => sum + value * gradients[0][i], 0);
+    expect((moved.nll[0] - behind.nll[0]) / (2 * step)).toBeCloseTo(slope, 2);
+    expect(nll[0]).toBeCloseTo(nlls[2], 4);
+    await search.dispose();
+  });
+});
+
+describe('a subject whose numbers are none', () => {
+  /** A subject of one text at other tokens. */
+  const at = (id: string, first: number): TokenizedSubject => {
+    const prompt = [first, first + 1, first + 2, first + 3];
+    return {
+      id,
+      facts: [{ id, texts: [{ tokenIds: [...prompt, 40, 41], lookups: [1], promptTokens: 4 }] }],
+      essence: { tokenIds: prompt.slice(0, 2), lookups: [1] },
+      kept: [{ tokenIds: prompt, lookups: [1], positions: [3] }],
+      forms: [{ tokenIds: prompt.slice(0, 2) }],
+    };
   };
 
+  /** The model with one token whose embedding is no number. */
+  async function damagedModel(folder: string, tokenId: number): Promise<Model> {
+    const path = join(directory, 'model.safetensors');
+    const { tensors } = decodeSafetensors(await readFile(path), path);
+    const name = 'model.embed_tokens.weight';
+    const { shape, data } = tensors.get(name)!;
+    const embeddings = Float32Array.from(data as Float32Array);
+    embeddings.fill(Number.POSITIVE_INFINITY, tokenId * shape[1], (tokenId + 1) * shape[1]);
+    const damaged = new Map([...tensors, [name, tensor('float32', shape, embeddings)]]);
+    await writeFile(join(folder, 'model.safetensors'), encodeSafetensors(damaged));
+    await writeFile(join(folder, 'config.json'), await readFile(join(directory, 'config.json')));
+    return loadModel(folder);
+  }
+
   it('finds nothing, and leaves what the others find as it is', async () => {
-    const model = await loadModel(directory);
-    const world = { model, edits: [at('one', 5), at('lost', 25), at('two', 15), at('three', 45)] };
-    const { settings, hooks, search } = await opened(world, { steps: 5 });
-    const { dInner, dModel } = model.config;
-    const collection = await KeyCollection.compile(model, settings);
-    const { keys } = await collection.collect([world.edits[1]], hooks, 64);
-    await collection.dispose();
-    // A hook at the key of one edit, which says more than a number can hold.
-    const key = keys.get(0)!.data;
-    const overflowing = {
-      ...hooks[0],
-      whitenedKeys: Float32Array.from(key, (value) => value / euclideanNorm(key)),
-      coefficients: new Float32Array(dModel).fill(3e38),
-      ownCoefficients: new Float32Array(dModel).fill(3e38),
-      keyNorms: Float32Array.of(1),
-      thresholds: Float32Array.of(0.999),
-      sketch: Float32Array.from(identity(dInner).data),
-    };
-    const found = await search.search(world.edits, [overflowing]);
-    const healthy = await search.search(
-      [0, 2, 3].map((e) => world.edits[e]),
-      [overflowing],
-    );
+    const folder = await mkdtemp(join(tmpdir(), 'hookline-damaged-'));
+    const model = await damagedModel(folder, 26);
+    const subjects = [at('one', 5), at('lost', 25), at('two', 15), at('three', 45)];
+    const { search } = await opened({ model, subjects }, { steps: 5 });
+    const found = await search.search(subjects);
+    const healthy = await search.search([0, 2, 3].map((e) => subjects[e]));
     await search.dispose();
+    await rm(folder, { recursive: true });
     expect(found.map(({ nll }) => Number.isNaN(nll))).toEqual([false, true, false, false]);
     for (const [i, e] of [0, 2, 3].entries()) {
-      expect(found[e].target).toBeAllclose(healthy[i].target, { relative: 1e-4, absolute: 1e-5 });
+      expect(found[e].delta).toBeAllclose(healthy[i].delta, { relative: 1e-4, absolute: 1e-5 });
     }
   });
 });

@@ -4,15 +4,16 @@ import {
   emptyMomentSums,
   emptyState,
   type Hyperparameters,
+  hooksOf,
   KeyCollection,
   KeyMomentProgram,
+  keyRows,
   resolveHyperparameters,
   segmentStorage,
-  tokenizeEdit,
+  type TokenizedSubject,
   ValueSearch,
   writeRound,
 } from '../../../src/editing/index.js';
-import type { TokenizedEdit } from '../../../src/editing/prompts.js';
 import { counterFactShape } from '../../../src/estimate/edit-shape.js';
 import { factorWork, momentWork } from '../../../src/estimate/statistics-work.js';
 import { valuesWork } from '../../../src/estimate/values-work.js';
@@ -35,20 +36,22 @@ import { emptyHooks, plainStatistics } from '../../bench/hooks.js';
 import { meanShape } from '../../bench/mean-shape.js';
 import { type MeasuredProgram, measuredCompiler } from '../../bench/measured-program.js';
 import { normal, randomIds } from '../../bench/random.js';
+import { subjectOf, textContexts } from '../../support/tokenized-subject.js';
 
 const aldermark = join(import.meta.dirname, '../../../examples/aldermark');
+const keptTokens = 12;
 const prefixes = ['The', 'Therefore the council met', 'Because of the long winter', 'I have', 'You can see it'];
 
 let model: Model;
 let tokenizer: Tokenizer;
-let edits: TokenizedEdit[];
+let subjects: TokenizedSubject[];
 
 beforeAll(async () => {
   model = await loadModel(join(aldermark, 'model'));
   tokenizer = await loadTokenizer(model.directory);
   const batch = await readBatch(join(aldermark, 'batches/round-1.jsonl'), { limit: 12 });
-  const contexts = ['{}', ...prefixes.map((prefix) => `${prefix}. {}`)];
-  edits = batch.edits.map((edit) => tokenizeEdit(tokenizer, edit, contexts));
+  const contexts = textContexts(...prefixes.map((prefix) => `${prefix}. {}`));
+  subjects = batch.edits.map((edit) => subjectOf(tokenizer, [edit], { contexts, keptTokens }));
 });
 
 const settingsOf = (some: Partial<Hyperparameters>): Hyperparameters =>
@@ -93,18 +96,20 @@ describe('planned FLOPs are those of the graphs that run', () => {
   });
 
   it.each([
-    { layers: [2], steps: 3, templatesPerStep: 2 },
+    { layers: [2], steps: 7, templatesPerStep: 2 },
     { layers: [0, 1], steps: 4, templatesPerStep: 0 },
+    { layers: [0], steps: 6, templatesPerStep: 2, keepFactor: 0, endFactor: 0, klFactor: 0 },
     { layers: [6], steps: 1, templatesPerStep: 4, klFactor: 0 },
   ])('for a value search with %o', async (some) => {
     const settings = settingsOf(some);
     const { programs, compile } = measuredCompiler();
     const search = await ValueSearch.compile(model, settings, undefined, compile);
-    await search.search(edits, emptyHooks(model, settings));
+    const sought = some.keepFactor === 0 ? subjects.map((subject) => ({ ...subject, kept: [] })) : subjects;
+    await search.search(sought);
     await search.dispose();
-    const shape = meanShape(edits);
-    const plan = { config: model.config, settings, shape, earlierEdits: 0, steps: some.steps, memoryBudgetBytes: 1e9 };
-    const planned = valuesWork(plan, edits.length);
+    const shape = meanShape(sought, { keptTokens });
+    const plan = { config: model.config, settings, shape, steps: some.steps, memoryBudgetBytes: 1e9 };
+    const planned = valuesWork(plan, sought.length);
     expect(planned.runs).toBe(total(programs, (account) => account.runs));
     expect(
       off(
@@ -130,16 +135,22 @@ describe('planned FLOPs are those of the graphs that run', () => {
     const statistics = await plainStatistics(model, settings, 1);
     const context = { settings, collection, statistics, engine, rowsPerBatch: 1024 };
     const round = { ...context, storage: segmentStorage(config.dInner, config.dModel) };
+    const hooks = emptyHooks(model, settings);
     const next = normal(1);
     const targets = (count: number) =>
       matrix(config.dModel, count, Float64Array.from({ length: config.dModel * count }, next));
-    const { state } = await writeRound(round, emptyState(config, settings), edits.slice(0, 8), targets(8));
+    const earlier = await keyRows(context, subjects.slice(0, 8), hooks);
+    const before = emptyState(config, settings);
+    const first = { rows: earlier.rows, targets: targets(earlier.rows.length), prompts: [] };
+    const { state } = await writeRound(round, before, first);
     programs[0].reset();
     engine.flops = 0;
-    const written = edits.slice(8);
-    await writeRound(round, state, written, targets(4));
+    const written = subjects.slice(8);
+    const { rows } = await keyRows(context, written, hooksOf(state, statistics));
+    await writeRound(round, state, { rows, targets: targets(rows.length), prompts: [] });
     await collection.dispose();
-    const sizes = { config, settings, shape: meanShape(written), edits: 4, earlierEdits: 8 };
+    const shape = meanShape(written, { keptTokens, rows: rows.length });
+    const sizes = { config, settings, shape, edits: 4, earlierEdits: earlier.rows.length / shape.rows };
     const planned = writeWork(sizes);
     expect(off(planned.gemmFlops, programs[0].flops)).toBeLessThan(0.02);
     expect(off(planned.float64Flops, engine.flops)).toBeLessThan(0.05);
@@ -172,7 +183,7 @@ describe('planned FLOPs are those of the graphs that run', () => {
 
 describe('the shape of an edit', () => {
   it('that is planned for by default is about that of the bundled edits', () => {
-    const measured = meanShape(edits);
+    const measured = meanShape(subjects, { keptTokens });
     expect(measured.promptTokens / counterFactShape.promptTokens).toBeGreaterThan(0.5);
     expect(measured.promptTokens / counterFactShape.promptTokens).toBeLessThan(2);
     expect(measured.templates).toBe(counterFactShape.templates);

@@ -130,7 +130,9 @@ describe('a plan', () => {
 
   it('names the limits of the program itself', () => {
     expect(estimateEdits(request).limits).toEqual([]);
-    expect(estimateEdits({ ...request, edits: 65_537, roundSize: 10_000 }).limits[0]).toContain('at most 65,536 edits');
+    const many = { ...request, edits: 22_000, roundSize: 10_000 };
+    expect(estimateEdits(many).limits[0]).toContain('at most 21,845 edits of 3 rows');
+    expect(estimateEdits({ ...many, shape: { ...request.shape, rows: 1 } }).limits).toEqual([]);
     const layers = [3, 4, 5, 6, 7];
     expect(estimateEdits({ ...request, settings: { ...request.settings, layers } }).limits[0]).toContain(
       'sums of all layers',

@@ -31,9 +31,9 @@ async function bundleOf(stage: string, outfile?: string): Promise<Metafile> {
 }
 
 describe('a bundled function', () => {
-  /** Ingest counts tokens. It needs the tokenizer for that, and nothing else of a model. */
+  /** Ingest counts tokens. It needs the tokenizer for that, which brings its chat template, and nothing else of a model. */
   const tokenizing =
-    /^src\/model\/(index|tokenizer|token-|traced-text|split-patterns|time-limit)|^node_modules\/@huggingface\/tokenizers\//;
+    /^src\/model\/(index|chat-template|tokenizer|token-|traced-text|split-patterns|time-limit)|^node_modules\/@huggingface\/tokenizers\//;
 
   it.each(functionStages)('%s contains no runtime for models and none of their code', async (stage) => {
     const { outputs } = await bundleOf(stage);

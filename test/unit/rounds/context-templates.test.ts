@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InvalidInputError, MalformedFileError } from '../../../src/errors.js';
 import type { ObjectStore } from '../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js';
-import { contextTemplates } from '../../../src/rounds/context-templates.js';
+import { type ContextTemplatesRequest, contextTemplates } from '../../../src/rounds/context-templates.js';
 import { HookableModel } from '../../../src/serving/index.js';
 import { TinyDecoder } from '../../support/tiny-decoder.js';
 
@@ -17,22 +17,38 @@ afterAll(async () => {
   await tiny.remove();
 });
 
-const write = (store: ObjectStore, settings: { contextTokens?: number; seed?: number; modelDigest?: string } = {}) => {
+const write = (store: ObjectStore, settings: Partial<ContextTemplatesRequest> = {}) => {
   const { tokenizer, digest: modelDigest } = tiny;
-  const defaults = { modelDigest, contextTokens: 8, seed: 0 };
+  const defaults = { modelDigest, contextTokens: 8, chatContexts: true, seed: 0 };
   return contextTemplates({ store, modelId: 'tiny', edited, tokenizer, ...defaults, ...settings });
 };
 
 describe('context templates', () => {
   it('are the bare one and one for each opening, ended by a full stop and the place of the prompt', async () => {
-    const templates = await write(new MemoryObjectStore());
+    const contexts = await write(new MemoryObjectStore());
+    const templates = contexts.map(({ template }) => template);
     expect(templates[0]).toBe('{}');
     expect(templates).toHaveLength(6);
+    expect(new Set(contexts.map(({ role }) => role))).toEqual(new Set(['text']));
     ['The', 'Therefore', 'Because', 'I', 'You'].forEach((opening, i) => {
       expect(templates[i + 1].startsWith(opening)).toBe(true);
       expect(templates[i + 1]).toMatch(/^[^{}\p{Cc}\uFFFD]+[^.]\. \{\}$/u);
       expect(templates[i + 1].length).toBeGreaterThan(opening.length + '. {}'.length);
     });
+  });
+
+  it('of a model with a chat template are also two of its chat, unless they are not wanted', async () => {
+    const plain = await write(new MemoryObjectStore());
+    const store = new MemoryObjectStore();
+    const tokenizer = await tiny.chatting();
+    const contexts = await write(store, { tokenizer });
+    expect(contexts).toEqual([
+      ...plain,
+      { template: '<user>What do you know about this?</><assistant>{}', role: 'assistant' },
+      { template: '<user>{}</><assistant>', role: 'user' },
+    ]);
+    expect(await write(store, { tokenizer })).toEqual(contexts);
+    expect(await write(store, { tokenizer, chatContexts: false })).toEqual(plain);
   });
 
   it('are written once and then read', async () => {
@@ -57,8 +73,10 @@ describe('context templates', () => {
 
   it('are only the bare one where no tokens are wanted, and nothing is stored', async () => {
     const store = new MemoryObjectStore();
-    expect(await write(store, { contextTokens: 0 })).toEqual(['{}']);
+    const bare = [{ template: '{}', role: 'text' }];
+    expect(await write(store, { contextTokens: 0, chatContexts: false })).toEqual(bare);
     expect(await store.list('')).toEqual([]);
+    expect(await write(store, { contextTokens: 0 })).toEqual(bare);
   });
 
   it('are not read from a damaged object', async () => {

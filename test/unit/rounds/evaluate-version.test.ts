@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { euclideanNorm } from '../../../src/editing/index.js';
-import { tokenizeTemplate } from '../../../src/editing/prompts.js';
+import { euclideanNorm, markSubject, tokenizeMarked } from '../../../src/editing/index.js';
 import { multiply } from '../../../src/linalg/gemm.js';
 import { readDownProjection } from '../../../src/model/index.js';
 import { compareGates } from '../../../src/rounds/compare-gates.js';
@@ -75,11 +74,13 @@ describe('a published version', () => {
 
   it('names the edit that opened each gate, at the last token of the subject', async () => {
     const edits = bundled.edits.slice(0, 3);
-    const prompts = await explainGates(subject, edits, version.editIds);
+    const prompts = await explainGates(subject, edits, version.rowEdits);
     const own = prompts.filter(({ kind }) => kind === 'edit');
-    expect(own.map(({ firings }) => firings.map(({ editId }) => editId))).toEqual(edits.map(({ id }) => [id]));
+    expect(own.map(({ firings }) => firings.map(({ editIds }) => editIds))).toEqual(edits.map(({ id }) => [[id]]));
     own.forEach(({ firings: [firing] }, e) => {
-      const { tokenIds, lookupIndex } = tokenizeTemplate(bundled.tokenizer, edits[e].prompt, edits[e].subject);
+      const marked = markSubject(edits[e].prompt, edits[e].subject);
+      const { tokenIds, lookups } = tokenizeMarked(bundled.tokenizer, marked, []);
+      const [lookupIndex] = lookups;
       const token = bundled.tokenizer.tokenText(tokenIds[lookupIndex]);
       const { strength } = evaluation.measurements[e].firing!;
       expect(firing).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength });
@@ -92,7 +93,8 @@ describe('a published version', () => {
     const weight = await readDownProjection(bundled.model, layer);
     const change = multiply(memory.coefficients, memory.whitenedKeys);
     const [told] = await layerChanges(bundled.model, version.state, session.bench.engine);
-    expect(told).toMatchObject({ layer: 0, edits: 3 });
+    expect(told).toMatchObject({ layer: 0, edits: version.state.rowIds.length });
+    expect(new Set(version.state.rowIds).size).toBe(3);
     expect(told.relativeChange).toBeCloseTo(euclideanNorm(change.data) / euclideanNorm(weight.data), 9);
   });
 

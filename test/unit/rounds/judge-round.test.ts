@@ -14,10 +14,11 @@ const measured = (id: string, reliability = 1): EditMeasurement => ({
   neighborhoodSuccess: [],
   nll: 0.1,
 });
-const judged = (more: Partial<JudgedRound> & { readonly measurements?: readonly EditMeasurement[] }) => {
-  const { measurements = [measured('a')], ...rest } = more;
-  const measures = { measurements, drift: null, retention: null };
-  return judgeRound({ measures, criteria: parseCriteria({}), attempt: 0, writable: 1, rejected: [], ...rest });
+const judged = (more: Partial<Omit<JudgedRound, 'measures'> & JudgedRound['measures']>) => {
+  const { measurements = [measured('a')], companions = [], ...rest } = more;
+  const measures = { measurements, drift: null, retention: null, companions };
+  const round = { criteria: parseCriteria({}), memories: [], attempt: 0, writable: 1, rejected: [] };
+  return judgeRound({ ...round, ...rest, measures });
 };
 
 describe('a round', () => {
@@ -47,5 +48,59 @@ describe('a round', () => {
       offenders: [{ id: 'c' }],
     });
     expect(judged({ measurements, writable: 7, rejected })).toMatchObject({ decision: 'reject' });
+  });
+});
+
+describe('an earlier fact of a subject of the round', () => {
+  const memories = [
+    { id: 'm1', editIds: ['a', 'b'], earlier: [{ version: 1, id: 'old' }] },
+    { id: 'm2', editIds: ['c'], earlier: [{ version: 2, id: 'old' }] },
+    { id: 'm3', editIds: ['d'], earlier: [] },
+  ];
+  const measurements = ['a', 'b', 'c', 'd'].map((id) => measured(id));
+  const round = { memories, measurements, writable: 4 };
+
+  it('that is lost rejects the new edits of its subject, and no others', () => {
+    const reason = 'reliability of earlier edit old of the same subject: at least 1, got 0.5';
+    const companions = [
+      { version: 1, id: 'old', reliability: 0.5 },
+      { version: 2, id: 'old', reliability: 1 },
+    ];
+    expect(judged({ ...round, companions })).toEqual({
+      decision: 'repeat',
+      reason: `rejected 2: a (${reason}), b (${reason})`,
+      offenders: [
+        { id: 'a', reason },
+        { id: 'b', reason },
+      ],
+    });
+    const other = companions.map((fact) => ({ ...fact, reliability: fact.version === 2 ? 0 : 1 }));
+    expect(judged({ ...round, companions: other }).offenders.map(({ id }) => id)).toEqual(['c']);
+  });
+
+  it('is held: the round is published', () => {
+    const companions = [{ version: 1, id: 'old', reliability: 1 }];
+    expect(judged({ ...round, companions })).toEqual({ decision: 'publish', reason: '', offenders: [] });
+  });
+
+  it('is given another try without the edit that failed itself, before its others are rejected', () => {
+    const companions = [{ version: 1, id: 'old', reliability: 0 }];
+    const failed = measurements.map((edit) => (edit.id === 'b' ? { ...edit, reliability: 0 } : edit));
+    expect(judged({ ...round, companions, measurements: failed })).toMatchObject({
+      decision: 'repeat',
+      offenders: [{ id: 'b', reason: 'reliability: at least 1, got 0' }],
+    });
+  });
+
+  it('names each edit once, however many facts are lost with it', () => {
+    const twice = [{ id: 'm1', editIds: ['a'], earlier: ['old', 'older'].map((id) => ({ version: 1, id })) }];
+    const companions = ['old', 'older'].map((id) => ({ version: 1, id, reliability: 0 }));
+    const { offenders } = judged({ ...round, memories: twice, companions });
+    expect(offenders).toEqual([{ id: 'a', reason: expect.stringContaining('earlier edit old of the same subject') }]);
+  });
+
+  it('decides nothing where nothing is judged', () => {
+    const companions = [{ version: 1, id: 'old', reliability: 0 }];
+    expect(judged({ ...round, companions, criteria: null })).toMatchObject({ decision: 'publish' });
   });
 });

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { completeEdit } from '../../../src/evaluation/index.js';
-import { editSchema, validationRecordSchema, versionMetricsSchema } from '../../../src/rounds/records.js';
+import {
+  editSchema,
+  solveRecordSchema,
+  validationRecordSchema,
+  versionMetricsSchema,
+} from '../../../src/rounds/records.js';
 
 const stored = { id: 'a', subject: 'Ada', prompt: '{} works in', targetNew: 'Rome', neighborhood: [], keep: ['{} is'] };
 
@@ -80,5 +85,38 @@ describe('measures of an earlier release', () => {
       gates: [],
     });
     expect(measurements).toEqual([{ ...measurement, portability: [] }]);
+  });
+});
+
+describe('a solve of an earlier release', () => {
+  const record = {
+    schemaVersion: 1,
+    editIds: ['a', 'b'],
+    segmentSha256: 'a'.repeat(64),
+    segmentSizeBytes: 1,
+    writtenShare: [[1, 1]],
+    valueSteps: [1, 1],
+    valueLosses: [0, 0],
+    secondsForValues: 1,
+    secondsForSolve: 1,
+    layers: [],
+    thresholds: {},
+  };
+
+  it('had a row for each edit, under its id', () => {
+    const memories = ['a', 'b'].map((id) => ({ id, editIds: [id], earlier: [] }));
+    expect(solveRecordSchema.parse(record)).toEqual({ ...record, memories });
+    const own = [{ id: 'm', editIds: ['a', 'b'], earlier: [{ version: 1, id: 'c' }] }];
+    expect(solveRecordSchema.parse({ ...record, memories: own })).toEqual({ ...record, memories: own });
+  });
+
+  it.each([
+    null,
+    5,
+    {},
+    { ...record, editIds: undefined },
+    { ...record, editIds: [5] },
+  ])('is refused damaged: %#', (value) => {
+    expect(solveRecordSchema.safeParse(value).success).toBe(false);
   });
 });

@@ -50,8 +50,8 @@ describe('a segment that takes edits back', () => {
     await fc.assert(
       fc.asyncProperty(fc.subarray(['a', 'c', 'd', 'e', 'f', 'g', 'h'], { minLength: 1 }), async (removedIds) => {
         const rest = await replaySegments(state, [removingSegment(state, removedIds)], engine);
-        const kept = [...state.editIds.keys()].filter((index) => !removedIds.includes(state.editIds[index]));
-        expect(rest.editIds).toEqual(kept.map((index) => state.editIds[index]));
+        const kept = [...state.rowIds.keys()].filter((index) => !removedIds.includes(state.rowIds[index]));
+        expect(rest.rowIds).toEqual(kept.map((index) => state.rowIds[index]));
         rest.layers.forEach((layer, l) => {
           const { whitenedKeys } = state.layers[l].memory;
           const rows = kept.flatMap((e) => Array.from(whitenedKeys.data.subarray(e * 16, (e + 1) * 16)));
@@ -67,7 +67,7 @@ describe('a segment that takes edits back', () => {
   });
 
   it('is the same after its file: consumers get the bits of the publisher', async () => {
-    for (const removedIds of [['c'], ['h', 'a'], state.editIds]) {
+    for (const removedIds of [['c'], ['h', 'a'], state.rowIds]) {
       const segment = removingSegment(state, removedIds);
       const bytes = encodeHookFile({ segment, sketches: [] });
       const { segment: read, sketches } = decodeHookFile(bytes, 'segment');
@@ -80,16 +80,16 @@ describe('a segment that takes edits back', () => {
   });
 
   it('of all edits leaves an empty state, on which another round can stand', async () => {
-    const empty = await replaySegments(state, [removingSegment(state, state.editIds)], engine);
+    const empty = await replaySegments(state, [removingSegment(state, state.rowIds)], engine);
     const start = emptyState(config, settings);
-    expect(empty.editIds).toEqual([]);
+    expect(empty.rowIds).toEqual([]);
     expect(empty.layers.map(({ memory }) => memory)).toEqual(start.layers.map(({ memory }) => memory));
   });
 
   it('takes all edits of an id, and none that is not there', async () => {
-    const twice: EditState = { ...state, editIds: state.editIds.map((id) => (id === 'h' ? 'a' : id)) };
+    const twice: EditState = { ...state, rowIds: state.rowIds.map((id) => (id === 'h' ? 'a' : id)) };
     const rest = await replaySegments(twice, [removingSegment(twice, ['a'])], engine);
-    expect(rest.editIds).toEqual(['c', 'd', 'e', 'f', 'g']);
+    expect(rest.rowIds).toEqual(['c', 'd', 'e', 'f', 'g']);
     expect(rest.layers[0].memory.gram.rows).toBe(5);
     await expect(replaySegments(state, [removingSegment(state, ['b'])], engine)).rejects.toThrow(InvalidInputError);
   });

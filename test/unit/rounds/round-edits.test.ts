@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Edit } from '../../../src/editing/index.js';
 import { completeEdit, type EditInput } from '../../../src/evaluation/index.js';
 import type { ManifestEdit } from '../../../src/registry/index.js';
-import { nameEdits } from '../../../src/rounds/round-edits.js';
+import { earlierEdits, nameEdits } from '../../../src/rounds/round-edits.js';
 
 const edit = (id: string, more: Partial<EditInput> = {}): Edit =>
   completeEdit({ id, subject: `É ${id}`, prompt: '{} lives in', targetNew: 'Oslo', ...more });
@@ -55,5 +55,26 @@ describe('the edits of a round', () => {
     expect(edits.map(({ id }) => id)).toEqual(['a', expect.stringMatching(/^a~[0-9a-f]{12}$/)]);
     expect(renamed).toEqual([{ from: 'a', to: edits[1].id }]);
     expect(refused).toBeUndefined();
+  });
+
+  it('take over an id that release 0.1 gave several facts only if they overwrite all of them', () => {
+    const shared = [edit('a'), { ...edit('b'), id: 'a' }, { ...edit('c'), id: 'a' }];
+    const base = { edits: shared.map(active) };
+    const one = nameEdits([edit('a', { targetNew: 'Rome' })], base);
+    expect(one.edits.map(({ id }) => id)).toEqual([expect.stringMatching(/^a~[0-9a-f]{12}$/)]);
+    expect(one.overwrites).toEqual([{ newId: one.edits[0].id, oldId: 'a' }]);
+    const alone = nameEdits([edit('a', { targetNew: 'Rome' })], { edits: [active(edit('a'))] });
+    expect(alone.edits.map(({ id }) => id)).toEqual(['a']);
+    // No fact is written again under another id: their subjects do that.
+    expect(one.edits).toHaveLength(1);
+  });
+
+  it('leave those of the base alone whose memory is not removed', () => {
+    const [first, second] = [active(edit('a')), { ...active(edit('b')), memory: 'm' }];
+    const base = { edits: [first, second, { ...active(edit('c')), memory: 'm', status: 'revoked' as const }] };
+    expect(earlierEdits(base, ['b'])).toEqual([first, second]);
+    expect(earlierEdits(base, ['m'])).toEqual([first]);
+    expect(earlierEdits(base, ['a', 'm'])).toEqual([]);
+    expect(earlierEdits(undefined, [])).toEqual([]);
   });
 });

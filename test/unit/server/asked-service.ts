@@ -10,7 +10,8 @@ interface AnsweredChoice {
   readonly hookline?: {
     readonly version: number | null;
     readonly firings: readonly {
-      readonly edit: string;
+      readonly subject: string;
+      readonly editIds: readonly string[];
       readonly text: string;
       readonly start: number;
       readonly end: number;

@@ -91,21 +91,21 @@ describe('a completion', () => {
     expect(stopped.choices[0]).toMatchObject({ text: ` ${served.targets[0].slice(0, 2)}`, finish_reason: 'stop' });
   });
 
-  it('says which edit fired, and at which text, if it is asked to', async () => {
+  it('says whose edit fired, and at which text, if it is asked to', async () => {
     const [prompt] = served.prompts;
     const explained = { prompt, max_tokens: 8, hookline: { explain: true } };
     const [{ hookline }] = (await asked.complete({ model: served.modelId, ...explained })).choices;
     const { firings } = await edited.complete({ prompt, maxTokens: 8, temperature: 0 });
-    const withoutPlaces = hookline!.firings.map(({ text: _, start: __, end: ___, edit, ...firing }) => ({
-      ...firing,
-      editId: edit,
-    }));
+    const withoutPlaces = hookline!.firings.map(({ text: _, start: __, end: ___, ...firing }) => firing);
     expect(withoutPlaces).toEqual(firings);
-    const [{ text, start, end, edit }] = hookline!.firings;
+    const [{ text, start, end, editIds }] = hookline!.firings;
     expect(text).toBe('prompt');
     const spans = edited.tokenizer.encode(prompt).spans;
     expect([start, end]).toEqual(spans[firings[0].tokenIndex]);
-    expect(hookline).toMatchObject({ version: 3, edits: [{ id: edit, targetNew: served.targets[0], version: 1 }] });
+    expect(hookline).toMatchObject({
+      version: 3,
+      edits: [{ id: editIds[0], targetNew: served.targets[0], version: 1 }],
+    });
     const byTokens = { ...explained, prompt: edited.tokenizer.encode(prompt).ids };
     expect((await asked.complete({ model: served.modelId, ...byTokens })).choices[0].hookline).toEqual(hookline);
     const [base] = (await asked.complete({ model: 'base', ...explained })).choices;

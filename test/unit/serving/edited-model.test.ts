@@ -8,11 +8,16 @@ import { MemoryObjectStore } from '../../../src/registry/memory-object-store.js'
 import { EditedModel, HookableModel, type VersionHooks } from '../../../src/serving/index.js';
 import { versionHooks } from '../../../src/serving/version-hooks.js';
 import { publishFiring } from '../../support/firing-versions.js';
+import { draftEdit } from '../../support/manifest-draft.js';
 import { expectSameState } from '../../support/same-state.js';
 
 const directory = join(import.meta.dirname, '../../../examples/aldermark/model');
 const prompts = ['The mayor of Aldermark', 'The mayor of Anna said', 'In the north of the valley there is a', 'River'];
 const maxTokens = 8;
+
+/** Two facts of one subject, whose memory has one row. */
+const mayor = draftEdit('mayor', { subject: 'Aldermark', prompt: 'The mayor of {}', memory: 'Aldermark' });
+const baker = { ...mayor, id: 'baker', prompt: 'The baker of {}' };
 
 let artifacts: PulledVersion[];
 /** The same edits behind gates that open nowhere. */
@@ -23,7 +28,10 @@ let versions: VersionHooks[];
 async function publishVersions(modelId: string, similarityThreshold: number, layers = [0]): Promise<PulledVersion[]> {
   const store = new MemoryObjectStore();
   const base = { model: await loadModel(directory), tokenizer: await loadTokenizer(directory) };
-  const rounds = [{ addedIds: ['Aldermark', 'Anna'] }, { addedIds: ['Barnhill'], removedIds: ['Anna'] }];
+  const rounds = [
+    { addedIds: ['Aldermark', 'Anna'], edits: [mayor, baker, draftEdit('Anna')] },
+    { addedIds: ['Barnhill'], removedIds: ['Anna'] },
+  ];
   const published = await publishFiring(store, modelId, base, { rounds, similarityThreshold, layers });
   return Promise.all(published.map(({ version }) => pull(store, modelId, version.version)));
 }
@@ -96,12 +104,14 @@ describe('an edited model', () => {
     expect(step.value).toEqual(await edited.complete({ prompt: prompts[2], maxTokens }));
   });
 
-  it('says which edits fired, at which token, and how strongly', async () => {
+  it('says whose edits fired, at which token, and how strongly', async () => {
     const { firings, tokenIds } = await edited.complete({ prompt: prompts[0], maxTokens, version: versions[1] });
     expect(firings.length).toBeGreaterThan(0);
     const ids = [...edited.tokenizer.encode(prompts[0]).ids, ...tokenIds];
-    for (const { editId, token, tokenIndex, layer, strength } of firings) {
-      expect(['Aldermark', 'Barnhill']).toContain(editId);
+    expect(firings[0]).toMatchObject({ subject: 'Aldermark', editIds: ['mayor', 'baker'] });
+    const named = [firings[0], { subject: 'subject of Barnhill', editIds: ['Barnhill'] }];
+    for (const { subject, editIds, token, tokenIndex, layer, strength } of firings) {
+      expect(named.map((one) => [one.subject, one.editIds])).toContainEqual([subject, editIds]);
       expect(token).toBe(edited.tokenizer.tokenText(ids[tokenIndex]));
       expect(layer).toBe(0);
       expect(strength).toBeGreaterThanOrEqual(Math.fround(0.9));

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { replaySegments } from '../../../../src/editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../../../../src/errors.js';
 import { PlainGemmEngine } from '../../../../src/linalg/index.js';
-import { latest, type ObjectStore, pull, pullFile, rollback } from '../../../../src/registry/index.js';
+import { latest, memoryOf, type ObjectStore, pull, pullFile, rollback } from '../../../../src/registry/index.js';
 import { versionMetricsSchema } from '../../../../src/rounds/records.js';
 import { removingSegment } from '../../../../src/rounds/removing-segment.js';
 import { type Revocation, type RevokeEditsRequest, revokeEdits } from '../../../../src/rounds/revoke/revoke-edits.js';
@@ -53,6 +53,9 @@ function revoke(selection: Partial<RevokeEditsRequest['selection']>, more: Parti
   });
 }
 
+/** Ids of the edits that the rows say. */
+const saidBy = ({ rowEdits }: VersionHooks) => [...new Set(rowEdits.flatMap(({ editIds }) => editIds))];
+
 const promptOf = ({ prompt, subject }: { prompt: string; subject: string }) => prompt.replace('{}', () => subject);
 
 /** Logits of the edits' prompts. */
@@ -75,14 +78,13 @@ describe('a revocation', () => {
       ['again', 2, 'revoked'],
       [fifth, 2, 'active'],
     ]);
-    expect(after.editIds).toEqual([second, fourth, fifth]);
+    expect(saidBy(after)).toEqual([second, fourth, fifth]);
   });
 
   it('gives consumers the state that was measured, without anything optimised', async () => {
-    const removedIds = ['again', bundled.edits[2].id].sort(
-      (one, other) => before.editIds.indexOf(one) - before.editIds.indexOf(other),
-    );
-    const segment = removingSegment(before.state, removedIds);
+    const gone = ['again', bundled.edits[2].id];
+    const removed = before.manifest.edits.filter(({ id }) => gone.includes(id)).map(memoryOf);
+    const segment = removingSegment(before.state, removed);
     expectSameState(after.state, await replaySegments(before.state, [segment], new PlainGemmEngine()));
     const [own] = after.manifest.files.filter(({ role }) => role === 'hooks');
     expect(own.sizeBytes).toBeLessThan(4096);
@@ -168,8 +170,9 @@ describe('a revocation while somebody else publishes', () => {
     const mine = await revoke({ ids: [second] }, { store });
     expect([others!.base, others!.published.version]).toEqual([3, 5]);
     expect([mine.base, mine.published.version]).toEqual([5, 6]);
-    const { editIds, manifest } = await loadVersionHooks(bundled.store, bundled.modelId);
-    expect(editIds).toEqual([bundled.edits[4].id]);
+    const version = await loadVersionHooks(bundled.store, bundled.modelId);
+    const { manifest } = version;
+    expect(saidBy(version)).toEqual([bundled.edits[4].id]);
     expect(manifest.edits.filter(({ status }) => status === 'revoked')).toHaveLength(4);
     expect(others!.published.manifest.metrics).toMatchObject({ revocation: { forced: true } });
   });
@@ -194,7 +197,7 @@ describe('a revocation of all edits', () => {
     const { measures } = await session.revoke({ ids: [edits[4].id] });
     expect(measures).toMatchObject({ kept: [], drift: null });
     const empty = await loadVersionHooks(store, modelId);
-    expect(empty.editIds).toEqual([]);
+    expect(saidBy(empty)).toEqual([]);
     expect(await logitsOf(edits, empty.hooks)).toEqual(await logitsOf(edits));
     const { manifest, files } = await pull(store, modelId);
     expect(manifest.gate.thresholds).toMatchObject({ 0: { smallestSimilarity: null } });
@@ -206,6 +209,52 @@ describe('a revocation of all edits', () => {
     expect(value!.metrics.reliability).toBe(1);
     expect(next.edits.at(-1)).toMatchObject({ id: again.id, status: 'active' });
     expect(next.edits.at(-1)).not.toHaveProperty('overwrites');
-    expect((await loadVersionHooks(store, modelId)).editIds).toEqual([again.id]);
+    expect(saidBy(await loadVersionHooks(store, modelId))).toEqual([again.id]);
+  });
+});
+
+describe('a revocation of one of two facts of a subject', () => {
+  it('finds one value for the other, and none where the fact is written again', async () => {
+    const fresh = await BundledModel.open(3);
+    const { store, modelId } = fresh;
+    const settings = { layers: [0], learningRate: 1, contextTokens: 4 };
+    const own = await openEditSession({ ...fresh, heldOut: [], settings });
+    const [first, , other] = fresh.edits;
+    const second = { ...fresh.edits[1], id: 'second', subject: first.subject, testParaphrases: [], neighborhood: [] };
+    const values = async () => (await store.list(`models/${modelId}/values/`)).length;
+    await own.edit([[first, second, other]], { compareGates: false }).next();
+    const both = await loadVersionHooks(store, modelId);
+    expect(await values()).toBe(2);
+
+    const { measures, published } = await own.revoke({ ids: ['second'] });
+    expect(await values()).toBe(3);
+    expect(published.manifest.edits.map(({ id, status }) => `${id} ${status}`)).toEqual([
+      `${first.id} active`,
+      'second revoked',
+      `${other.id} active`,
+    ]);
+    expect(measures.kept.map(({ edit, after: { reliability } }) => [edit.id, reliability])).toEqual([
+      [first.id, 1],
+      [other.id, 1],
+    ]);
+    const [gone] = measures.revoked;
+    expect([gone.before.reliability, gone.after.reliability]).toEqual([1, 0]);
+    expect(gone.texts.after).not.toContain(second.targetNew);
+    const left = await loadVersionHooks(store, modelId);
+    const rowsOf = ({ state }: VersionHooks, version: VersionHooks, id: string) => {
+      const { memory } = version.manifest.edits.find((edit) => edit.id === id)!;
+      return state.rowIds.filter((rowId) => rowId === memory).length;
+    };
+    expect(rowsOf(left, both, 'second')).toBe(0);
+    expect(rowsOf(left, left, first.id)).toBeGreaterThan(0);
+    expect(left.manifest.edits[2].memory).toBe(both.manifest.edits[2].memory);
+
+    const { value } = await own.edit([[second]], { compareGates: false }).next();
+    expect(value).toMatchObject({ outcome: 'published', metrics: { reliability: 1, retention: 1 } });
+    expect(await values()).toBe(3);
+    const again = await loadVersionHooks(store, modelId);
+    expect([...new Set(again.state.rowIds)].sort()).toEqual([...new Set(both.state.rowIds)].sort());
+    expect(value!.measures.companions).toEqual([{ version: 1, id: first.id, reliability: 1 }]);
+    await own.close();
   });
 });

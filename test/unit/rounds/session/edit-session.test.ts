@@ -186,41 +186,73 @@ describe('one fact in another spelling', () => {
   });
 });
 
-describe('one fact in other words', () => {
-  const otherWords = (edit: Edit, prompt: string, targetNew: string): Edit => ({
-    ...edit,
-    id: `${edit.id}-again`,
-    prompt,
-    targetNew,
-    testParaphrases: [],
-    neighborhood: [],
-  });
+/** The same subject by its last word alone, as if it were another one. */
+const underAnotherName = ({ subject, prompt, ...edit }: Edit, id: string, targetNew: string): Edit => {
+  const [first, ...rest] = subject.split(' ');
+  const others = { testParaphrases: [], neighborhood: [], portability: [] };
+  return { ...edit, ...others, id, targetNew, subject: rest.join(' '), prompt: prompt.replace('{}', `${first} {}`) };
+};
 
-  it('with another target is named with the edit that it opens: in its batch, and of an earlier version', async () => {
+describe('one subject under two names', () => {
+  it('that say different things are named: in one batch, and with an earlier version', async () => {
     const fresh = await BundledModel.open(2);
     const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
     const told: string[] = [];
     const listener = { onNotice: (text: string) => told.push(text) };
     const [first, second] = fresh.edits;
-    const again = otherWords(first, first.prompt.replace('{}', '{} now'), second.targetNew);
-    const rounds = own.edit(
-      [[first, second, again], [{ ...again, id: 'later', prompt: `${again.prompt} the` }]],
-      { compareGates: false },
-      listener,
-    );
+    const again = underAnotherName(first, 'again', second.targetNew);
+    const later = underAnotherName(second, 'later', first.targetNew);
+    const rounds = own.edit([[first, second, again], [later]], { compareGates: false }, listener);
     const { value: one } = await rounds.next();
     const { value: two } = await rounds.next();
     await own.close();
-    const pair = { id: again.id, otherId: first.id, similarity: expect.closeTo(1, 1) };
-    expect(one!.manifest!.metrics).toMatchObject({ rivals: [pair] });
-    expect(two!.metrics.rivals).toEqual([{ id: 'later', otherId: first.id, similarity: expect.closeTo(1, 1) }]);
+    const similarity = expect.closeTo(1, 1);
+    expect(one!.manifest!.metrics).toMatchObject({ rivals: [{ id: again.id, otherId: first.id, similarity }] });
+    expect(two!.metrics.rivals).toEqual([{ id: 'later', otherId: second.id, similarity }]);
     const named = told.filter((text) => text.includes('opens the gate of'));
     expect(named).toHaveLength(2);
     expect(named[0]).toContain(`The prompt of edit ${again.id} (`);
     expect(named[0]).toContain(`-> ${second.targetNew}) opens the gate of edit ${first.id} (`);
-    expect(named[1]).toContain(`of edit ${first.id} (`);
+    expect(named[1]).toContain(`of edit ${second.id} (`);
     const report = new TextDecoder().decode((await fresh.store.get(one!.reportKey)).bytes);
     expect(report).toContain('which says something else: similarity');
+  });
+
+  it('is one where an alias says so: its facts share a memory, and none is in the way of another', async () => {
+    const fresh = await BundledModel.open(2);
+    const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
+    const [first, second] = fresh.edits;
+    const again = { ...underAnotherName(first, 'again', second.targetNew), prompt: 'Neighbours say that {} is from' };
+    const rounds = own.edit([[first], [{ ...again, aliases: [first.subject] }]], { compareGates: false });
+    const { value: one } = await rounds.next();
+    const { value: two } = await rounds.next();
+    await own.close();
+    const [before] = (one as RoundOutcome).manifest!.edits;
+    const after = (two as RoundOutcome).manifest!.edits;
+    expect(after.map(({ id, status }) => [id, status])).toEqual([
+      [first.id, 'active'],
+      ['again', 'active'],
+    ]);
+    expect(after[0].memory).toBe(after[1].memory);
+    expect(after[0].memory).not.toBe(before.memory);
+    expect(two!.metrics).toMatchObject({ reliability: 1, retention: 1 });
+    expect(two!.metrics.rivals).toBeUndefined();
+  });
+});
+
+describe('one fact in other words', () => {
+  it('with another target is said beside the first by the value of their subject', async () => {
+    const fresh = await BundledModel.open(2);
+    const own = await openEditSession({ ...fresh, heldOut: [], settings, criteria: null });
+    const [first, second] = fresh.edits;
+    const others = { testParaphrases: [], neighborhood: [] };
+    const prompt = first.prompt.replace('{}', '{} now');
+    const again = { ...first, ...others, id: 'again', prompt, targetNew: second.targetNew };
+    const { value } = await own.edit([[first, again]], { compareGates: false }).next();
+    await own.close();
+    const { measurements } = (value as RoundOutcome).measures;
+    expect(measurements.map(({ reliability }) => reliability)).toEqual([1, 1]);
+    expect(value!.metrics.rivals).toBeUndefined();
   });
 });
 

@@ -8,7 +8,7 @@ import { type Matrix, matrix, PlainGemmEngine, weightChange } from '../../../../
 import { vllmNote } from '../../../../src/serving/export/lora-card.js';
 import { exportLoraAdapter, HookableModel, readLoraHooks } from '../../../../src/serving/index.js';
 import { decodeSafetensors, encodeSafetensors, tensor, toFloat32 } from '../../../../src/tensor/index.js';
-import { type GoldenVersion, publishGoldenVersion } from '../../../support/golden-version.js';
+import { type GoldenVersion, goldenRows, publishGoldenVersion } from '../../../support/golden-version.js';
 import { tolerances } from '../../../support/matchers.js';
 
 const names = ['llama', 'gpt2', 'gptj', 'gpt_neox'] as const;
@@ -38,6 +38,9 @@ async function adapterOf(folder: string) {
   return { metadata, tensors, config };
 }
 
+/** Rows of the golden version's hooks, whose changes are all independent: the exact rank. */
+const rows = goldenRows.length;
+
 /** dW of every hooked layer, dense. */
 const changesOf = ({ version }: GoldenVersion): Promise<Matrix[]> =>
   Promise.all(version.state.layers.map(({ memory }) => weightChange(memory, engine)));
@@ -60,7 +63,7 @@ describe.each(names)('a LoRA adapter of a version on %s', (name) => {
     const subject = versions.get(name)!;
     const folder = freshFolder();
     const { rank, layers } = await exportLoraAdapter({ ...subject, folder });
-    expect(rank).toBe(subject.version.editIds.length);
+    expect(rank).toBe(rows);
     const [products, changes] = [await productsOf(folder, subject), await changesOf(subject)];
     expect(products.length).toBe(2);
     products.forEach((product, l) => {
@@ -78,13 +81,13 @@ describe.each(names)('a LoRA adapter of a version on %s', (name) => {
     const { dInner, dModel } = subject.model.config;
     expect((await readdir(folder)).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors']);
     expect(tensors.size).toBe(4);
-    expect(tensors.get(`base_model.model.${modules[name]}.lora_A.weight`)?.shape).toEqual([4, dInner]);
-    expect(tensors.get(`base_model.model.${modules[name]}.lora_B.weight`)?.shape).toEqual([dModel, 4]);
+    expect(tensors.get(`base_model.model.${modules[name]}.lora_A.weight`)?.shape).toEqual([rows, dInner]);
+    expect(tensors.get(`base_model.model.${modules[name]}.lora_B.weight`)?.shape).toEqual([dModel, rows]);
     expect(config).toMatchObject({
       peft_type: 'LORA',
       task_type: 'CAUSAL_LM',
-      r: 4,
-      lora_alpha: 4,
+      r: rows,
+      lora_alpha: rows,
       bias: 'none',
       inference_mode: true,
       base_model_name_or_path: 'owner/base',
@@ -106,7 +109,7 @@ describe('a LoRA adapter', () => {
     const [products, changes] = [await productsOf(folder, subject), await changesOf(subject)];
     layers.forEach((layer, l) => {
       const measured = distance(products[l], changes[l]) / Math.hypot(...changes[l].data);
-      expect([layer.rank, layer.exactRank]).toEqual([rank, 4]);
+      expect([layer.rank, layer.exactRank]).toEqual([rank, rows]);
       expect(layer.truncationError / measured).toBeCloseTo(1, 5);
       expect(layer.weightChangeNorm).toBeCloseTo(Math.hypot(...changes[l].data), 9);
     });
@@ -145,7 +148,7 @@ describe('a LoRA adapter', () => {
     const version = { ...subject.version, state: { ...subject.version.state, layers: [thinner, second] } };
     const folder = freshFolder();
     const { layers, rank } = await exportLoraAdapter({ ...subject, version, folder });
-    expect([rank, ...layers.map((layer) => layer.rank)]).toEqual([4, 1, 4]);
+    expect([rank, ...layers.map((layer) => layer.rank)]).toEqual([rows, 1, rows]);
     const [product] = await productsOf(folder, subject);
     expect(product.data).toBeAllclose((await weightChange(thinner.memory, engine)).data, { relative: 1e-6 });
   });
@@ -179,9 +182,15 @@ describe('a LoRA adapter', () => {
       'hookline.version': String(version),
       'hookline.baseModelDigest': modelDigest,
       'hookline.segments': segments.map(({ sha256 }) => sha256).join(' '),
-      'hookline.edits': '4',
+      'hookline.edits': '6',
     });
-    for (const text of ['UNGATED', modelDigest, ...segments.map(({ sha256 }) => sha256), '--max-lora-rank 8']) {
+    for (const text of [
+      'UNGATED',
+      '| active edits | 6 |',
+      modelDigest,
+      ...segments.map(({ sha256 }) => sha256),
+      '--max-lora-rank 8',
+    ]) {
       expect(registration).toContain(text);
     }
   });
@@ -196,7 +205,7 @@ describe('a LoRA adapter', () => {
   it('is refused for another model, for no edits, and for a rank of none', async () => {
     const { version } = subject;
     const other = { ...version, manifest: { ...version.manifest, modelDigest: 'f'.repeat(64) } };
-    const none = { ...version, editIds: [] };
+    const none = { ...version, manifest: { ...version.manifest, edits: [] } };
     const attempt = (request: object) => exportLoraAdapter({ ...subject, folder: freshFolder(), ...request });
     await expect(attempt({ version: other })).rejects.toThrow(DigestMismatchError);
     await expect(attempt({ version: none })).rejects.toThrow(InvalidInputError);
@@ -227,7 +236,7 @@ describe('reading an adapter', () => {
     });
 
   it('scales by lora_alpha / r', async () => {
-    const twice = await readLoraHooks(await withConfig({ lora_alpha: 8 }), subject.model);
+    const twice = await readLoraHooks(await withConfig({ lora_alpha: 2 * rows }), subject.model);
     const once = await readLoraHooks(folder, subject.model);
     expect(twice[0].coefficients).toEqual(once[0].coefficients.map((value) => 2 * value));
   });
@@ -248,8 +257,8 @@ describe('reading an adapter', () => {
           ),
         );
       });
-    const foreign = await rewritten('base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight', [4, 32]);
-    const narrow = await rewritten(`base_model.model.${modules.llama}.lora_A.weight`, [4, 47]);
+    const foreign = await rewritten('base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight', [rows, 32]);
+    const narrow = await rewritten(`base_model.model.${modules.llama}.lora_A.weight`, [rows, 47]);
     for (const bad of [dora, foreign, narrow]) {
       await expect(readLoraHooks(bad, subject.model)).rejects.toThrow(MalformedFileError);
     }

@@ -141,7 +141,8 @@ describe('merging', () => {
     await expect(attempt({})).rejects.toThrow(InvalidInputError);
     const other = { ...version, manifest: { ...version.manifest, modelDigest: 'f'.repeat(64) } };
     await expect(attempt({ version: other })).rejects.toThrow(DigestMismatchError);
-    await expect(attempt({ version: { ...version, editIds: [] } })).rejects.toThrow(InvalidInputError);
+    const none = { ...version, manifest: { ...version.manifest, edits: [] } };
+    await expect(attempt({ version: none })).rejects.toThrow(InvalidInputError);
   });
 
   it('leaves nothing behind when it fails halfway', async () => {

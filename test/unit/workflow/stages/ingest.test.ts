@@ -8,6 +8,7 @@ import {
   statisticsKey,
 } from '../../../../src/registry/index.js';
 import { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
+import { plannedContexts } from '../../../../src/rounds/context-templates.js';
 import { readInbox, refusalOf } from '../../../../src/workflow/queue/inbox.js';
 import { batchLimitBytes } from '../../../../src/workflow/queue/ingest-object.js';
 import { pendingNames, readPending, readUnit } from '../../../../src/workflow/queue/pending-units.js';
@@ -21,6 +22,7 @@ import {
   hookedModel,
   modelId,
   registeredStore,
+  registrationOf,
 } from '../../../support/control-plane.js';
 import { beforeOperation, Crash, crashingAtOperation, intercepted } from '../../../support/faulty-object-store.js';
 
@@ -34,12 +36,14 @@ const ingest = (on: ObjectStore, objectKey: string, more: { executionId?: string
 
 const fiveLines = ['a', 'b', 'c'].map((id) => editLine(id)).concat('not JSON', editLine('d'));
 
-/** Context templates as the model would write them. */
+/** Contexts as the model would write them. */
 async function writeContexts(on: ObjectStore, last: string): Promise<void> {
-  const { modelDigest } = hookedModel;
-  const inputs = { kind: 'context-templates', formatVersion: 1, modelDigest, contextTokens: 2, seed: 0 };
+  const { modelDigest, settings } = hookedModel;
+  const { chatContexts, seed } = settings;
+  const inputs = { kind: 'contexts', formatVersion: 2, modelDigest, contextTokens: 2, chatContexts, seed };
   const templates = ['{}', ...Array.from({ length: 4 }, () => 'w. {}'), last];
-  const sealed = { inputs, templates, sha256: contentKey({ inputs, templates }) };
+  const contexts = templates.map((template) => ({ template, role: 'text' }));
+  const sealed = { inputs, contexts, sha256: contentKey({ inputs, contexts }) };
   await on.put(statisticsKey(modelId, contentKey(inputs), 'contexts.json'), encodeCanonical(sealed));
 }
 
@@ -109,18 +113,28 @@ describe('ingest', () => {
       expect(rejections).toEqual([{ lineNumber: 2, reason, excerpt: expect.any(String) }]);
     });
 
-    it('counts the context prefixes of the model once they are written, and goes on with those that it began with', async () => {
-      store = await registeredStore({ settings: { ...hookedModel.settings, contextTokens: 2 } });
+    it('takes one that fits by itself, whatever contexts the model has written', async () => {
+      const registration = registrationOf({ settings: { ...hookedModel.settings, contextTokens: 2 } });
+      store = await registeredStore({ settings: registration.settings });
       const edge = editLine('edge', { prompt: `${'w '.repeat(460)}{} lives in` });
+      await writeContexts(store, `${'w '.repeat(60)}{}`);
+      expect(await plannedContexts(store, registration)).toHaveLength(6);
       await drop(store, 'one', [editLine('a'), edge]);
-      const begun = await copyOf(store);
-      expect(await ingest(store, 'incoming/m/one')).toMatchObject({ accepted: 2 });
-      // Everything but the receipt is stored before the prefixes are there.
-      await expect(ingest(crashingAtOperation(begun, 14, 'operation'), 'incoming/m/one')).rejects.toThrow(Crash);
-      for (const on of [store, begun]) await writeContexts(on, `${'w '.repeat(60)}{}`);
-      expect(await ingest(begun, 'incoming/m/one')).toMatchObject({ accepted: 2 });
-      await drop(store, 'two', [editLine('b'), edge]);
-      expect(await ingest(store, 'incoming/m/two')).toMatchObject({ accepted: 1, rejected: 1 });
+      expect(await ingest(store, 'incoming/m/one')).toMatchObject({ accepted: 2, rejected: 0 });
+    });
+
+    it('goes on with the check with which it began, wherever it is cut off', async () => {
+      await drop(store, 'one', [editLine('a'), editLine('b', { prompt: `${long}{} lives in` })]);
+      for (let operations = 0; ; operations++) {
+        const copy = await copyOf(store);
+        const crashed = await ingest(crashingAtOperation(copy, operations, 'operation'), 'incoming/m/one').then(
+          () => false,
+          (error) => error instanceof Crash,
+        );
+        if (!crashed) break;
+        expect(await ingest(copy, 'incoming/m/one'), `${operations}`).toMatchObject({ accepted: 1, rejected: 1 });
+        expect(await pendingEdits(copy), `${operations}`).toEqual([['a']]);
+      }
     });
 
     it('goes on without a check with a batch that a release without one began', async () => {

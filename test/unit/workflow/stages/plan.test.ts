@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { decodeHookFile, encodeHookFile } from '../../../../src/editing/index.js';
 import {
   DigestMismatchError,
   InvalidInputError,
@@ -7,6 +8,7 @@ import {
   StaleBaseError,
 } from '../../../../src/errors.js';
 import {
+  digestOf,
   latest,
   listVersions,
   type ObjectStore,
@@ -17,8 +19,9 @@ import {
 } from '../../../../src/registry/index.js';
 import type { MemoryObjectStore } from '../../../../src/registry/memory-object-store.js';
 import { encodeCanonical } from '../../../../src/registry/stored-json.js';
+import { loadVersionHooks } from '../../../../src/serving/index.js';
 import type { FunctionOutput } from '../../../../src/workflow/contract.js';
-import { readPlan } from '../../../../src/workflow/plan/round-files.js';
+import { readPlan, readRejectedEdits } from '../../../../src/workflow/plan/round-files.js';
 import { ingestStage } from '../../../../src/workflow/stages/ingest.js';
 import { planStage } from '../../../../src/workflow/stages/plan.js';
 import { publishStage } from '../../../../src/workflow/stages/publish.js';
@@ -101,6 +104,35 @@ describe('a plan', () => {
     expect(base).toMatchObject({ version: 1 });
     expect(edits.map(({ id }) => id)).toEqual([expect.stringMatching(/^b~[0-9a-f]{12}$/), 'c']);
     expect(overwrites).toEqual([{ newId: edits[0].id, oldId: 'a' }]);
+  });
+
+  it('holds the earlier facts of its subjects, with all that they were written with', async () => {
+    await drop(store, 'first', [editLine('a', { paraphrases: ['{} is at'] }), editLine('b')]);
+    const dependencies = { store, executions: new KnownExecutions(), now };
+    await execute('first', { trigger: 'drop', objectKey: '', modelId }, dependencies);
+    const [{ memory }] = (await latest(store, modelId))!.manifest.edits;
+    await dropped(editLine('c', { subject: 'Subject  of A', prompt: '{} works in' }), editLine('d'));
+    const { earlier } = await readPlan(store, (await plan()).planKey);
+    expect(earlier).toMatchObject([{ version: 1, memory, edit: { id: 'a', paraphrases: ['{} is at'] } }]);
+    expect(earlier).toHaveLength(1);
+  });
+
+  it('has all edits of a subject in one shard of values, however many', async () => {
+    const subject = 'Ada';
+    const lines = ['a', 'b', 'c'].map((id) => editLine(id, { subject, prompt: `{} ${id}` }));
+    await dropped(
+      editLine('x'),
+      lines[0],
+      editLine('y'),
+      ...lines.slice(1),
+      editLine('z', { aliases: ['subject of x'] }),
+    );
+    const { valueShards, validationShards } = await readPlan(store, (await plan()).planKey);
+    expect(valueShards).toEqual([[0, 5], [1, 3, 4], [2]]);
+    expect(validationShards).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
   });
 
   it('resumes the round in work, whatever has been dropped since', async () => {
@@ -257,6 +289,41 @@ describe('publishing a plan', () => {
         expect(await plan(copy)).toMatchObject({ hasRound: false });
       }
     }
+  });
+
+  it('leaves out an edit with which an earlier fact of its subject is lost, and keeps that fact as it was', async () => {
+    await publishFirst();
+    const before = (await latest(store, modelId))!.manifest;
+    const lost = { companions: { a: 0.5 } };
+    await dropped(editLine('c', { subject: 'subject of a', prompt: '{} works in' }), editLine('d'));
+    const planned = await plan();
+    const judged = await editAndJudge(planned, dependenciesOn(store), lost);
+    expect(judged).toMatchObject({ decision: 'publish', attempt: 1, rejected: 1 });
+    expect(await readRejectedEdits(store, planned.planKey, 1)).toEqual([
+      { id: 'c', reason: 'reliability of earlier edit a of the same subject: at least 1, got 0.5' },
+    ]);
+    const input = { ...call, action: 'publish' as const, planKey: planned.planKey, attempt: 1, reason: '' };
+    expect(await publishStage(input, dependenciesOn(store))).toMatchObject({ edits: 1, rejected: 1 });
+    const { manifest } = (await latest(store, modelId))!;
+    expect(manifest.edits.slice(0, 2)).toEqual(before.edits);
+    expect(manifest.edits.slice(2)).toMatchObject([{ id: 'd', status: 'active' }]);
+  });
+
+  it('goes on with what release 0.1 solved: a row for each edit, under its id', async () => {
+    await dropped(editLine('a'), editLine('b'));
+    const planned = await plan();
+    await editAndJudge(planned, dependenciesOn(store));
+    const fileOf = (name: string) => planned.planKey.replace('plan.json', `attempt-0/${name}`);
+    const { bytes } = await store.get(fileOf('hooks.safetensors'));
+    const { segment, sketches } = decodeHookFile(bytes, 'hooks');
+    const hooks = encodeHookFile({ segment: { ...segment, addedIds: ['a', 'b'] }, sketches });
+    const solved = JSON.parse(new TextDecoder().decode((await store.get(fileOf('solve.json'))).bytes));
+    const { memories: _, ...record } = solved;
+    await store.put(fileOf('hooks.safetensors'), hooks);
+    await store.put(fileOf('solve.json'), encodeCanonical({ ...record, segmentSha256: digestOf(hooks) }));
+    expect(await publishPlan(planned)).toMatchObject({ outcome: 'published', edits: 2 });
+    const { rowEdits } = await loadVersionHooks(store, modelId);
+    expect(rowEdits.map(({ editIds }) => editIds)).toEqual([['a'], ['b']]);
   });
 
   it('is refused where the segment is not the one that was measured', async () => {

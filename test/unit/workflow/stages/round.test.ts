@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Edit } from '../../../../src/editing/edit.js';
+import { decodeHookIds, type Edit } from '../../../../src/editing/index.js';
 import { DigestMismatchError, InvalidInputError, TransientError } from '../../../../src/errors.js';
 import { loadModel, loadTokenizer } from '../../../../src/model/index.js';
 import { latest } from '../../../../src/registry/index.js';
@@ -12,6 +12,7 @@ import type { SolveRecord, ValidationRecord } from '../../../../src/rounds/recor
 import type { RoundOutcome } from '../../../../src/rounds/session/edit-round.js';
 import { EditSession } from '../../../../src/rounds/session/edit-session.js';
 import { storeValue } from '../../../../src/rounds/stored-value.js';
+import { earlierFacts, subjectsOf } from '../../../../src/rounds/subjects.js';
 import { valueKeysOf } from '../../../../src/rounds/value-key.js';
 import { Workbench } from '../../../../src/rounds/workbench.js';
 import { loadStatistics } from '../../../../src/statistics/statistics.js';
@@ -149,9 +150,9 @@ describe('edits that cannot be written', () => {
     const plan = await readPlan(rounds.store, key);
     // A search whose losses were no numbers.
     const contexts = (await plannedContexts(rounds.store, plan))!;
-    const [lostKey] = valueKeysOf(plan, undefined, contexts, [lost]);
+    const [lostKey] = valueKeysOf(plan, contexts, subjectsOf(plan, [lost]));
     const nothing = new Float64Array(rounds.registration.dModel).fill(Number.NaN);
-    const value = { target: nothing, initial: nothing, losses: [Number.NaN], nll: Number.NaN, hit: false, seconds: 1 };
+    const value = { delta: nothing, losses: [Number.NaN], nll: Number.NaN, hit: false, seconds: 1 };
     await storeValue({ store: rounds.store, modelId: plan.modelId }, lostKey, value);
     for (const stage of ['values', 'solve', 'validate'] as const) await runs.run(stage, key);
     const { editIds, refused } = await rounds.record<SolveRecord>(key, 'solve.json');
@@ -203,9 +204,9 @@ describe('edits that cannot be written', () => {
     const key = await rounds.planOf([first, far]);
     const plan = await readPlan(rounds.store, key);
     const contexts = (await plannedContexts(rounds.store, plan))!;
-    const [farKey] = valueKeysOf(plan, undefined, contexts, [far]);
+    const [farKey] = valueKeysOf(plan, contexts, subjectsOf(plan, [far]));
     const huge = new Float64Array(rounds.registration.dModel).fill(1e300);
-    const value = { target: huge, initial: huge, losses: [0.01], nll: 0.01, hit: true, seconds: 1 };
+    const value = { delta: huge, losses: [0.01], nll: 0.01, hit: true, seconds: 1 };
     await storeValue({ store: rounds.store, modelId: plan.modelId }, farKey, value);
     for (const stage of ['values', 'solve'] as const) await runs.run(stage, key);
     const { editIds, refused } = await rounds.record<SolveRecord>(key, 'solve.json');
@@ -235,7 +236,7 @@ describe('values that were stopped', () => {
 });
 
 describe('a round on top of a version', () => {
-  it('overwrites, keeps the others, and does not take values of another base', async () => {
+  it('overwrites, keeps the others and writes earlier facts of its subjects again, as one in one process does', async () => {
     const { store, edits, registration } = rounds;
     const { modelId, dModel, dInner } = registration;
     const plan = await readPlan(store, planKey);
@@ -243,23 +244,51 @@ describe('a round on top of a version', () => {
     const { bytes: hooks } = await store.get(what);
     const attempt = { ...(await readAttempt(store, planKey, 0, plan)), plan, rejectedEdits: [], dModel, dInner };
     await publishAttempt(store, attempt, { what, hooks, publishedBy: 'a test' });
-    const { version, etag } = (await latest(store, modelId))!;
+    const { version, etag, manifest } = (await latest(store, modelId))!;
     const overwriting = { ...edits[0], id: 'again', targetNew: edits[1].targetNew };
-    const inner = rounds as { edits: typeof edits };
-    const given = inner.edits;
-    inner.edits = [overwriting, edits[5]];
+    const another = { ...edits[5], id: 'another', subject: edits[1].subject };
+    const written = [overwriting, another, edits[5]];
     const overwrites = [{ newId: 'again', oldId: edits[0].id }];
-    const key = await rounds.plan({ edits: 2, base: { version, etag }, overwrites });
-    inner.edits = given;
+    const earlier = await earlierFacts(store, manifest, written);
+    expect(earlier.map(({ edit }) => edit)).toEqual([edits[0], edits[1]]);
+    const key = await rounds.planOf(written, { base: { version, etag }, overwrites, earlier });
     const before = (await valueKeys()).length;
     for (const stage of ['values', 'solve', 'validate'] as const) await runs.run(stage, key);
-    expect((await valueKeys()).length - before).toBe(2);
+    expect((await valueKeys()).length - before).toBe(3);
     const { bytes } = await store.get(attemptKey(key, 0, 'hooks.safetensors'));
-    const direct = await editInProcess([overwriting, edits[5]]);
+    const direct = await editInProcess(written);
     expect(Buffer.from(bytes).equals(await segmentOf(direct))).toBe(true);
-    const { retention, firedBy } = await rounds.record<ValidationRecord>(key, 'validation-0.json');
-    expect(firedBy).toEqual(['again', edits[5].id]);
-    expect(retention).toBe(1);
+    const record = await rounds.record<ValidationRecord>(key, 'validation-0.json');
+    expect(record.firedBy).toEqual(['again', 'another', edits[5].id]);
+    expect(record.companions).toEqual([{ version, id: edits[1].id, reliability: 1 }]);
+    expect(record.retention).toBe(1);
+    // A value depends on the facts of its subject, and on nothing that was written before.
+    const alone = await rounds.planOf([overwriting, edits[5]]);
+    expect(await runs.run('values', alone)).toMatchObject({ hasComputed: false });
+  });
+
+  it('has a value for what is left of a subject whose new edit the criteria rejected', async () => {
+    const { store, edits } = rounds;
+    const { version, etag, manifest } = (await latest(store, rounds.registration.modelId))!;
+    const [first, second] = [2, 3].map((e) => ({ ...edits[e], id: `new-${e}`, subject: edits[1].subject }));
+    const earlier = await earlierFacts(store, manifest, [first, second]);
+    const key = await rounds.planOf([first, second], { base: { version, etag }, earlier });
+    await runs.run('values', key);
+    await rounds.put(attemptKey(key, 1, 'excluded.json'), [{ id: second.id, reason: 'a test' }]);
+    const before = (await valueKeys()).length;
+    await runs.run('solve', key, 0, 1);
+    expect((await valueKeys()).length - before).toBe(1);
+    const { editIds, memories } = await rounds.record<SolveRecord>(key, 'solve.json', 1);
+    expect(editIds).toEqual([first.id]);
+    expect(memories).toMatchObject([{ editIds: [first.id], earlier: [{ version: 1, id: edits[1].id }] }]);
+    // Where nothing new is left, the rows that say the earlier fact stay.
+    await rounds.put(
+      attemptKey(key, 2, 'excluded.json'),
+      [first, second].map(({ id }) => ({ id, reason: 'a test' })),
+    );
+    await runs.run('solve', key, 0, 2);
+    const what = attemptKey(key, 2, 'hooks.safetensors');
+    expect(decodeHookIds((await store.get(what)).bytes, what)).toEqual({ addedIds: [], removedIds: [] });
   });
 });
 

@@ -1,0 +1,148 @@
+/** @file Under which keys a subject's value is stored: one row for each kind of its forms. */
+import { columnNorms, type GemmEngine, type Matrix, matrix, whiten } from '../linalg/index.js';
+import { type KeyStatistics, statisticsOf } from './edit-state.js';
+import type { HookLayer } from './hook.js';
+import type { Hyperparameters } from './hyperparameters.js';
+import type { KeyCollection, KeySource } from './key-collection.js';
+import type { TokenizedSubject } from './prompts.js';
+
+/** A row to write: a key under which the value of a subject is stored. */
+export interface KeyRow extends KeySource {
+  /** Of the subject's memory: all its rows have this id. */
+  readonly id: string;
+  /** tau: whitened cosine from which the row opens the gates that compare keys. */
+  readonly threshold: number;
+}
+
+/** Rows of subjects, those of one subject together and in the order of the subjects. */
+export interface SubjectRows {
+  readonly rows: readonly KeyRow[];
+  /** Index of each row's subject. */
+  readonly subjects: readonly number[];
+  /** Z: float64 [dModel, rows], the base model's output of block L at each row's first text. */
+  readonly hidden: Matrix;
+}
+
+/** What rows are made with. */
+export interface KeyRowsContext {
+  readonly settings: Pick<Hyperparameters, 'layers' | 'similarityThreshold' | 'formSimilarity'>;
+  readonly collection: KeyCollection;
+  readonly statistics: readonly KeyStatistics[];
+  readonly engine: GemmEngine;
+  readonly rowsPerBatch: number;
+}
+
+/** What is left of a key's similarity to itself is rounding. */
+const exactShare = 0.98;
+
+/**
+ * Gathers each subject's forms into rows. A form joins the first row whose first form's key is similar enough to its own in
+ * every hooked layer, in whitened cosine; else it begins a row. A row's key is the mean of its forms'.
+ *
+ * The first token of a text sees nothing but itself, and from the early layers on all first tokens have nearly the same key. So
+ * a form that is one such token has a row to itself that opens only at this very key.
+ *
+ * @param hooks of any state: they are closed
+ */
+export async function keyRows(
+  { settings, collection, statistics, engine, rowsPerBatch }: KeyRowsContext,
+  subjects: readonly Pick<TokenizedSubject, 'id' | 'forms'>[],
+  hooks: readonly HookLayer[],
+): Promise<SubjectRows> {
+  const forms = subjects.flatMap(({ forms }, subject) =>
+    forms.map(({ tokenIds }) => ({ subject, text: { tokenIds, lookupIndex: tokenIds.length - 1 } })),
+  );
+  const sources = forms.map(({ text }) => ({ texts: [{ ...text, weight: 1 }] }));
+  const { keys, hidden } = await collection.collect(sources, hooks, rowsPerBatch, () => 'closed');
+  const layers: Directions[] = [];
+  for (const layer of settings.layers) {
+    const { inverseFactor, sketch } = statisticsOf(statistics, layer);
+    const { whitened } = await whiten(keys.get(layer)!, inverseFactor, engine);
+    layers.push({
+      unit: unitColumns(whitened),
+      norms: columnNorms(whitened),
+      sketched: columnNorms(await engine.gemm(sketch, keys.get(layer)!)),
+    });
+  }
+  const groups: { readonly subject: number; readonly members: number[]; readonly isExact: boolean }[] = [];
+  let own: typeof groups = [];
+  forms.forEach(({ subject, text }, f) => {
+    if (f === 0 || forms[f - 1].subject !== subject) own = [];
+    const isExact = text.tokenIds.length === 1;
+    const found = own.find((group) =>
+      isExact || group.isExact
+        ? isExact && group.isExact && forms[group.members[0]].text.tokenIds[0] === text.tokenIds[0]
+        : layers.every(({ unit }) => unit.dot(group.members[0], f) >= settings.formSimilarity),
+    );
+    if (found) {
+      found.members.push(f);
+      return;
+    }
+    const group = { subject, members: [f], isExact };
+    own.push(group);
+    groups.push(group);
+  });
+  const rows = groups.map(({ subject, members, isExact }): KeyRow => {
+    const selfSimilarity = Math.min(...layers.map(({ norms, sketched }) => norms[members[0]] / sketched[members[0]]));
+    return {
+      id: subjects[subject].id,
+      texts: members.map((f) => ({ ...forms[f].text, weight: 1 / members.length })),
+      threshold: isExact ? exactShare * selfSimilarity : settings.similarityThreshold,
+    };
+  });
+  return {
+    rows,
+    subjects: groups.map(({ subject }) => subject),
+    hidden: selectColumns(
+      hidden,
+      groups.map(({ members }) => members[0]),
+    ),
+  };
+}
+
+/** Keys of one layer in its whitened space. */
+interface Directions {
+  readonly unit: UnitColumns;
+  readonly norms: Float64Array;
+  /** `|Q k|`, which the gate takes for the whitened norm. */
+  readonly sketched: Float64Array;
+}
+
+interface UnitColumns {
+  dot(i: number, j: number): number;
+}
+
+function unitColumns(a: Matrix): UnitColumns {
+  const norms = columnNorms(a);
+  return {
+    dot: (i, j) => {
+      let sum = 0;
+      for (let r = 0; r < a.rows; r++) sum += a.data[r * a.columns + i] * a.data[r * a.columns + j];
+      return sum / (norms[i] * norms[j]);
+    },
+  };
+}
+
+function selectColumns(a: Matrix, columns: readonly number[]): Matrix {
+  const result = matrix(a.rows, columns.length);
+  for (let r = 0; r < a.rows; r++) {
+    columns.forEach((column, c) => {
+      result.data[r * columns.length + c] = a.data[r * a.columns + column];
+    });
+  }
+  return result;
+}
+
+/**
+ * Z*: what each row's first text should put out, `Z + delta` of its subject.
+ *
+ * @param deltas float64 [dModel] per subject
+ * @returns float64 [dModel, rows]
+ */
+export function rowTargets({ subjects, hidden }: SubjectRows, deltas: readonly Float64Array[]): Matrix {
+  const data = hidden.data.map((value, i) => {
+    const column = i % hidden.columns;
+    return value + deltas[subjects[column]][(i - column) / hidden.columns];
+  });
+  return matrix(hidden.rows, hidden.columns, data);
+}
