@@ -59,7 +59,7 @@ export async function keyRows(
     const { inverseFactor, sketch } = statisticsOf(statistics, layer);
     const { whitened } = await whiten(keys.get(layer)!, inverseFactor, engine);
     layers.push({
-      unit: unitColumns(whitened),
+      whitened,
       norms: columnNorms(whitened),
       sketched: columnNorms(await engine.gemm(sketch, keys.get(layer)!)),
     });
@@ -72,7 +72,9 @@ export async function keyRows(
     const found = own.find((group) =>
       isExact || group.isExact
         ? isExact && group.isExact && forms[group.members[0]].text.tokenIds[0] === text.tokenIds[0]
-        : layers.every(({ unit }) => unit.dot(group.members[0], f) >= settings.formSimilarity),
+        : layers.every(
+            ({ whitened, norms }) => cosineOf(whitened, norms, group.members[0], f) >= settings.formSimilarity,
+          ),
     );
     if (found) {
       found.members.push(f);
@@ -102,25 +104,17 @@ export async function keyRows(
 
 /** Keys of one layer in its whitened space. */
 interface Directions {
-  readonly unit: UnitColumns;
+  readonly whitened: Matrix;
   readonly norms: Float64Array;
   /** `|Q k|`, which the gate takes for the whitened norm. */
   readonly sketched: Float64Array;
 }
 
-interface UnitColumns {
-  dot(i: number, j: number): number;
-}
-
-function unitColumns(a: Matrix): UnitColumns {
-  const norms = columnNorms(a);
-  return {
-    dot: (i, j) => {
-      let sum = 0;
-      for (let r = 0; r < a.rows; r++) sum += a.data[r * a.columns + i] * a.data[r * a.columns + j];
-      return sum / (norms[i] * norms[j]);
-    },
-  };
+/** The cosine of two columns. */
+function cosineOf({ rows, columns, data }: Matrix, norms: Float64Array, i: number, j: number): number {
+  let sum = 0;
+  for (let r = 0; r < rows; r++) sum += data[r * columns + i] * data[r * columns + j];
+  return sum / (norms[i] * norms[j]);
 }
 
 function selectColumns(a: Matrix, columns: readonly number[]): Matrix {
