@@ -150,9 +150,7 @@ function notesOf({ edits, measures, version, rejectedBecause, notes = [] }: Roun
     ...notes,
     ...(measures.drift === null ? [noHeldOutNote] : []),
     ...(edits.some((edit) => edit.keep.length === 0)
-      ? [
-          'Some edits bring no keep prompts: generic relation prompts stood in for them, in the value search and, in other phrasings, in same-subject locality.',
-        ]
+      ? ['Some edits bring no keep prompts: their same-subject locality was measured on generic prompts.']
       : []),
     ...(measures.separation
       ? ['Gate separation: the strongest token of each prompt; every token of the held-out text.']
