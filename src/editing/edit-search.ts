@@ -1,8 +1,8 @@
 /** @file The steps of value searches, each subject's on its own. */
-import { Adam, euclideanNorm } from './adam.js';
+import { Adam, euclideanNorm, projectInto } from './adam.js';
 import type { Hyperparameters } from './hyperparameters.js';
-import type { ObjectivePart } from './objective-sequence.js';
-import { PolyakDescent } from './polyak.js';
+import { type ObjectivePart, partsOf, type SearchedSequence } from './objective-sequence.js';
+import { dot, type KnownLoss, polyakStep } from './polyak.js';
 import type { ObjectiveEvaluation, ValueObjective } from './value-objective.js';
 
 /** What the search found for one subject. */
@@ -10,7 +10,7 @@ export interface ValueTarget {
   readonly id: string;
   /** delta, what is added to the block-L output at the subject: float64 [dModel]. */
   readonly delta: Float64Array;
-  /** Loss at each evaluation, over the sequences that it looked at. */
+  /** Loss at each turn, over the sequences that it looked at. */
   readonly losses: readonly number[];
   /** Mean negative log-probability of the targets at the end; NaN if a loss was no number. */
   readonly nll: number;
@@ -18,134 +18,244 @@ export interface ValueTarget {
   readonly hit: boolean;
 }
 
-/** A search, and the parts of its objective that it looks at in turn. */
-export interface PartedSearch {
-  readonly search: SubjectSearch;
-  readonly parts: readonly ObjectivePart[];
+/** Loss terms and gradient of one part of a subject's objective. */
+export interface PartEvaluation {
+  readonly nll: number;
+  readonly keptLoss: number;
+  /** float32 [dModel], of `nll + keptLoss` by delta. */
+  readonly gradient: Float32Array;
+  readonly hit: boolean;
+  readonly kept: number;
+}
+
+/** The search of one subject's value. */
+export interface SubjectSearch {
+  /** float64 [dModel]. */
+  readonly delta: Float64Array;
+  readonly isDone: boolean;
+  /** The parts to look at now, each of which is evaluated on its own. */
+  next(): readonly ObjectivePart[];
+  /** Takes what those parts say, in their order, and steps unless all is well. */
+  look(parts: readonly PartEvaluation[]): void;
+  result(): ValueTarget;
+}
+
+/** What a search starts with. */
+export interface SearchStart {
+  readonly id: string;
+  /** Length of delta. */
+  readonly dModel: number;
+  /** |z|: delta is bounded by a multiple of it. */
+  readonly norm: number;
+  /** The subject's sequences, the taught ones first. */
+  readonly sequences: readonly SearchedSequence[];
+  /** How many taught sequences a turn looks at; 0 for all, and all that keep. */
+  readonly taughtPerTurn: number;
+  readonly settings: Hyperparameters;
 }
 
 /** Most objectives of the same searches that are kept ready. */
 const keptObjectives = 32;
 
 /**
- * Lets every search step, on the parts of the objective in turn, until all are done, or until a loss is no number.
+ * Lets every search step until all are done, or until a loss is no number.
  *
  * @param whole the objective of all searches
- * @param atZero its evaluation at the start
  * @returns whether all losses were numbers
  */
 export async function descend(
   whole: ValueObjective,
-  searches: readonly PartedSearch[],
-  atZero: ObjectiveEvaluation,
+  searches: readonly SubjectSearch[],
   onStep: (activeSubjects: number) => void,
 ): Promise<boolean> {
-  let active = searches;
-  searches.forEach(({ search, parts }, e) => {
-    search.look(atZero, e, parts.length);
-  });
-  if (!areNumbers(atZero)) return false;
   const ready = new Map<string, ValueObjective>();
-  for (let turn = 0; ; turn++) {
-    const goOn = active.filter(({ search }) => !search.isDone);
-    if (goOn.length < active.length) ready.clear();
-    active = goOn;
+  for (;;) {
+    const active = searches.filter(({ isDone }) => !isDone);
     onStep(active.length);
     if (active.length === 0) return true;
-    const chosen = active.map(({ parts }) => turn % parts.length);
-    const name = chosen.join(' ');
-    const objective = ready.get(name) ?? whole.select(active.map(({ parts }, i) => parts[chosen[i]]));
+    const looks = active.map((search) => ({ search, parts: search.next() }));
+    const parts = looks.flatMap((look) => look.parts);
+    const name = JSON.stringify(parts);
+    const objective = ready.get(name) ?? whole.select(parts);
     if (ready.size < keptObjectives) ready.set(name, objective);
-    const evaluation = await objective.evaluate(active.map(({ search }) => search.delta));
-    active.forEach(({ search }, i) => {
-      search.look(evaluation, i, 1);
-    });
-    if (!areNumbers(evaluation)) return false;
+    const evaluation = await objective.evaluate(looks.flatMap(({ search, parts }) => parts.map(() => search.delta)));
+    if (![...evaluation.nll, ...evaluation.keptLoss].every(Number.isFinite)) return false;
+    let entry = 0;
+    for (const { search, parts } of looks) search.look(parts.map(() => entryOf(evaluation, entry++)));
   }
 }
 
-const areNumbers = ({ nll, keptLoss }: ObjectiveEvaluation): boolean =>
-  [...nll, ...keptLoss].every((loss) => Number.isFinite(loss));
+const entryOf = ({ nll, keptLoss, gradients, hits, kept }: ObjectiveEvaluation, entry: number): PartEvaluation => ({
+  nll: nll[entry],
+  keptLoss: keptLoss[entry],
+  gradient: gradients[entry],
+  hit: hits[entry],
+  kept: kept[entry],
+});
 
-/** Below this a loss is only float32 rounding, and its logarithm is not descended further. */
-const smallestLoss = 1e-6;
+export function subjectSearch(start: SearchStart): SubjectSearch {
+  return start.settings.descent === 'polyak' ? new PolyakSearch(start) : new AdamSearch(start);
+}
 
-/** The course of one subject's search. */
-export class SubjectSearch {
-  /** float64 [dModel]. */
+/** Adam on the loss of the parts in turn, or on its logarithm. */
+class AdamSearch implements SubjectSearch {
   readonly delta: Float64Array;
-  readonly #descend: (gradient: Float64Array, loss: number) => void;
-  readonly #norm: number;
+  readonly #adam: Adam;
+  readonly #start: SearchStart;
+  readonly #parts: readonly ObjectivePart[];
   readonly #losses: number[] = [];
+  #turn = 0;
   #steps = 0;
   /** Mean negative log-probabilities of the parts that were evaluated since the last step. */
   #seen: number[] = [];
   #hit = true;
-  readonly #id: string;
-  readonly #parts: number;
-  readonly #settings: Hyperparameters;
 
-  /**
-   * @param dModel length of delta
-   * @param norm   |z|: delta is bounded by a multiple of it
-   * @param parts  how many parts the objective is looked at in
-   */
-  constructor(id: string, dModel: number, norm: number, parts: number, settings: Hyperparameters) {
-    this.#id = id;
-    this.#parts = parts;
-    this.#settings = settings;
-    this.#norm = norm;
+  constructor(start: SearchStart) {
+    const { dModel, norm, sequences, taughtPerTurn, settings } = start;
+    this.#start = start;
     this.delta = new Float64Array(dModel);
-    this.#descend = descentOf(this.delta, norm, settings);
+    this.#adam = new Adam(this.delta, settings.learningRate, settings.clampNormFactor * norm);
+    this.#parts = partsOf(sequences, taughtPerTurn);
   }
 
   /** Whether every part has been evaluated since the last step. */
   get isDone(): boolean {
-    return this.#seen.length >= this.#parts;
+    return this.#seen.length >= this.#parts.length;
   }
 
-  /**
-   * Takes the evaluation of this many parts. Steps, unless it fulfils the stop criterion (see `stopLoss`) or no steps are
-   * left.
-   */
-  look({ nll, keptLoss, hits, kept, gradients }: ObjectiveEvaluation, entry: number, parts: number): void {
-    const { weightDecay, stopLoss, stopKept, steps } = this.#settings;
+  next(): readonly ObjectivePart[] {
+    return [this.#parts[this.#turn++ % this.#parts.length]];
+  }
+
+  look([{ nll, keptLoss, gradient, hit, kept }]: readonly PartEvaluation[]): void {
+    const { norm, settings } = this.#start;
+    const { weightDecay, stopLoss, stopKept, steps, descent } = settings;
     const length = euclideanNorm(this.delta);
-    const loss = nll[entry] + keptLoss[entry] + (weightDecay * length) / this.#norm ** 2;
+    const loss = nll + keptLoss + (weightDecay * length) / norm ** 2;
     this.#losses.push(loss);
-    this.#seen.push(...new Array<number>(parts).fill(nll[entry]));
-    this.#hit &&= hits[entry];
-    const isWellHere = hits[entry] && kept[entry] >= stopKept && nll[entry] < stopLoss;
-    if (isWellHere || this.#steps >= steps) return;
+    this.#seen.push(nll);
+    this.#hit &&= hit;
+    const isWell = hit && kept >= stopKept && nll < stopLoss;
+    if (isWell || this.#steps >= steps) return;
     // The gradient of the weight decay: `weightDecay * delta / (|delta| |z|²)`, 0 at `delta = 0`.
-    const decay = length === 0 ? 0 : weightDecay / (length * this.#norm ** 2);
-    const gradient = Float64Array.from(gradients[entry], (g, i) => g + decay * this.delta[i]);
-    this.#descend(gradient, loss);
+    const decay = length === 0 ? 0 : weightDecay / (length * norm ** 2);
+    const scale = descent === 'log-loss' ? 1 / Math.max(loss, smallestLoss) : 1;
+    this.#adam.step(Float64Array.from(gradient, (g, i) => scale * (g + decay * this.delta[i])));
     this.#steps++;
     this.#seen = [];
     this.#hit = true;
   }
 
   result(): ValueTarget {
-    const isOfNumbers = this.#losses.every((loss) => Number.isFinite(loss));
-    const nll = isOfNumbers ? this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts : Number.NaN;
-    return { id: this.#id, delta: this.delta.slice(), losses: this.#losses, nll, hit: this.#hit };
+    const isOfNumbers = this.#losses.length > 0 && this.#losses.every(Number.isFinite);
+    const nll = isOfNumbers ? this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts.length : Number.NaN;
+    return { id: this.#start.id, delta: this.delta.slice(), losses: this.#losses, nll, hit: this.#hit };
   }
 }
 
-/** One step of the descent that the settings name. */
-function descentOf(
-  delta: Float64Array,
-  norm: number,
-  { descent, learningRate, longestStep, clampNormFactor }: Hyperparameters,
-): (gradient: Float64Array, loss: number) => void {
-  const radius = clampNormFactor * norm;
-  if (descent === 'polyak') {
-    const polyak = new PolyakDescent(delta, longestStep * norm, radius);
-    return (gradient, loss) => polyak.step(gradient, loss);
+/** Below this a loss is only float32 rounding, and its logarithm is not descended further. */
+const smallestLoss = 1e-6;
+
+/** A sequence as the last look found it. */
+interface SeenSequence extends KnownLoss {
+  readonly nll: number;
+  readonly hit: boolean;
+  /** Whether nothing more is asked of it. */
+  isWell: boolean;
+}
+
+/** What a step may leave of a target's loss, against how long it becomes. */
+const taughtSlack = 0.1;
+
+/** Targets are sought a little below the loss at which a search ends, so that it comes to an end. */
+const aim = 0.5;
+
+/**
+ * A target's loss, and its gradient, as a step should see them: above 1 itself, `1 + log(loss)` below, and from there as far down
+ * as `least`. A small loss falls like an exponential, so its logarithm is what goes down straight.
+ */
+function untilLeast(loss: number, gradient: Float32Array, least: number): Pick<KnownLoss, 'loss' | 'gradient'> {
+  const bounded = Math.max(loss, smallestLoss);
+  const end = 1 + Math.log(Math.max(least, smallestLoss));
+  if (bounded >= 1) return { loss: bounded - end, gradient };
+  return { loss: 1 + Math.log(bounded) - end, gradient: gradient.map((g) => g / bounded) };
+}
+
+/** Polyak's step for all of a subject's sequences, of which each turn looks at some that are not well yet. */
+class PolyakSearch implements SubjectSearch {
+  readonly delta: Float64Array;
+  readonly #start: SearchStart;
+  /** The least recently seen first. */
+  readonly #seen = new Map<SearchedSequence, SeenSequence>();
+  readonly #losses: number[] = [];
+  #looked: readonly SearchedSequence[] = [];
+  #steps = 0;
+
+  constructor(start: SearchStart) {
+    this.#start = start;
+    this.delta = new Float64Array(start.dModel);
   }
-  const adam = new Adam(delta, learningRate, radius);
-  if (descent === 'loss') return (gradient) => adam.step(gradient);
-  // The gradient of the logarithm.
-  return (gradient, loss) => adam.step(gradient.map((g) => g / Math.max(loss, smallestLoss)));
+
+  get isDone(): boolean {
+    return this.#open(() => true).length === 0;
+  }
+
+  /** The first look is at every target. After it, where one kind is well, the other has its places too. */
+  next(): readonly ObjectivePart[] {
+    const { taughtPerTurn } = this.#start;
+    const [taught, kept] = [this.#open(({ isTaught }) => isTaught), this.#open(({ isTaught }) => !isTaught)];
+    const places = taughtPerTurn === 0 ? taught.length + kept.length : taughtPerTurn + 1;
+    const targets = taught.slice(0, places - (taughtPerTurn > 0 && kept.length > 0 ? 1 : 0));
+    this.#looked = this.#seen.size === 0 ? taught : [...targets, ...kept.slice(0, places - targets.length)];
+    return this.#looked.map(({ sequence, weight }) => [{ sequence, factor: 1 / weight }]);
+  }
+
+  look(parts: readonly PartEvaluation[]): void {
+    const { norm, settings } = this.#start;
+    const { stopLoss, stopKept, steps, keepFactor, longestStep, clampNormFactor } = settings;
+    const isLast = this.#steps >= steps;
+    let areWell = true;
+    this.#looked.forEach((sequence, p) => {
+      const { nll, keptLoss, gradient, hit, kept } = parts[p];
+      const isWell = isLast || (sequence.isTaught ? hit && nll < stopLoss : kept >= stopKept);
+      areWell &&= isWell;
+      this.#seen.delete(sequence);
+      this.#seen.set(sequence, {
+        nll,
+        hit,
+        isWell,
+        ...(sequence.isTaught ? untilLeast(nll + keptLoss, gradient, aim * stopLoss) : { loss: keptLoss, gradient }),
+        at: this.delta.slice(),
+        slack: sequence.isTaught ? taughtSlack : 1 / keepFactor,
+      });
+    });
+    this.#losses.push(parts.reduce((sum, { nll, keptLoss }) => sum + nll + keptLoss, 0) / parts.length);
+    if (areWell) return;
+    const step = polyakStep(this.delta, [...this.#seen.values()]);
+    const scale = Math.min(1, (longestStep * norm) / euclideanNorm(step));
+    for (let i = 0; i < step.length; i++) this.delta[i] += scale * step[i];
+    projectInto(this.delta, clampNormFactor * norm);
+    this.#steps++;
+    // What a step changes by less than this is as well as it was.
+    for (const seen of this.#seen.values()) seen.isWell &&= scale * Math.abs(dot(seen.gradient, step)) < 0.1 * stopLoss;
+  }
+
+  result(): ValueTarget {
+    const taught = this.#start.sequences.filter(({ isTaught }) => isTaught);
+    const ends = taught.map((sequence) => ({ weight: sequence.weight, seen: this.#seen.get(sequence) }));
+    return {
+      id: this.#start.id,
+      delta: this.delta.slice(),
+      losses: this.#losses,
+      nll: ends.reduce((sum, { weight, seen }) => sum + weight * (seen?.nll ?? Number.NaN), 0),
+      hit: ends.every(({ seen }) => seen?.hit === true),
+    };
+  }
+
+  /** Sequences of a kind that are not well, those never seen first, then the least recently seen. */
+  #open(isOfKind: (sequence: SearchedSequence) => boolean): SearchedSequence[] {
+    const unseen = this.#start.sequences.filter((sequence) => !this.#seen.has(sequence));
+    const seen = [...this.#seen].flatMap(([sequence, { isWell }]) => (isWell ? [] : [sequence]));
+    return [...unseen, ...seen].filter(isOfKind);
+  }
 }

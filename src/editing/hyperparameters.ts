@@ -33,18 +33,18 @@ export const hyperparametersSchema = z.strictObject({
   sequenceThreshold: z.number().default(2.2),
   /** Adam's step on a value. */
   learningRate: z.number().positive().default(0.5),
-  /** Longest step of Polyak's descent, as a multiple of |z|. */
+  /** Longest step of `polyak`, as a multiple of |z|. */
   longestStep: z.number().positive().default(0.3),
   /**
-   * How a value search goes down. `loss` and `log-loss`: Adam on the loss, as in the paper, or on its logarithm. Both have the same
-   * minima. But the gradient of the loss vanishes as the target becomes probable, while Adam still remembers the long gradients of
-   * the beginning. The gradient of the logarithm, `gradient / loss`, does not vanish, so it needs fewer steps and a shorter way.
-   * `polyak`: steps along the gradient, as long as it takes to reach a loss of 0 (see `PolyakDescent`). Adam moves every
-   * coordinate by about the same, so its values are about twice as long, and disturb more of what is to stay.
+   * How a value search goes down. `polyak`: by the shortest step that takes every text's loss to its end by its gradient, those
+   * that were looked at before included (see `polyakStep`). `loss` and `log-loss`: Adam on the sum of the losses, as in the paper,
+   * or on its logarithm, whose gradient does not vanish as the target becomes probable. Adam moves every coordinate by about the
+   * same, so its values are about twice as long and disturb more of what is to stay; and facts that pull at one value in different
+   * directions take it many steps.
    */
-  descent: z.enum(['log-loss', 'loss', 'polyak']).default('log-loss'),
+  descent: z.enum(['polyak', 'log-loss', 'loss']).default('polyak'),
   /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
-  steps: z.number().int().positive().default(50),
+  steps: z.number().int().positive().default(20),
   /**
    * A value search ends when three things hold in every text: the targets' mean negative log-probability is below this, each of
    * their tokens is the most probable one, and `stopKept` is reached. (The paper looks at the whole loss, whose KL terms need not
@@ -73,7 +73,7 @@ export const hyperparametersSchema = z.strictObject({
   /** Whether facts are also taught, and a subject's other answers kept, in chat; for models with a chat template. */
   chatContexts: z.boolean().default(true),
   /** How many tokens of what the base model says about a subject are kept; 0 keeps only what it says next. */
-  keptTokens: z.number().int().nonnegative().default(12),
+  keptTokens: z.number().int().nonnegative().default(8),
   /** Seed of everything that is drawn at random. */
   seed: z.number().int().nonnegative().default(0),
 });

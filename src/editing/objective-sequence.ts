@@ -83,6 +83,15 @@ export function suffixLength({ tokenIds, lookups }: ObjectiveSequence): number {
   return tokenIds.length - lookups[0];
 }
 
+/** A sequence of a subject's objective. */
+export interface SearchedSequence {
+  /** Its index in the whole objective. */
+  readonly sequence: number;
+  readonly isTaught: boolean;
+  /** The sum of its weights: those of its targets, or of its kept positions where it teaches nothing. */
+  readonly weight: number;
+}
+
 /** Some of a subject's sequences, each with the factor of its weights. */
 export type ObjectivePart = readonly { readonly sequence: number; readonly factor: number }[];
 
@@ -94,13 +103,12 @@ export type ObjectivePart = readonly { readonly sequence: number; readonly facto
  * @param sequences of one subject
  */
 export function partsOf(
-  sequences: readonly Pick<ObjectiveSequence, 'isTaught'>[],
+  sequences: readonly Pick<SearchedSequence, 'sequence' | 'isTaught'>[],
   taughtPerPart: number,
 ): ObjectivePart[] {
-  const indices = [...sequences.keys()];
-  const taught = indices.filter((s) => sequences[s].isTaught);
-  const keeping = indices.filter((s) => !sequences[s].isTaught);
-  if (taughtPerPart === 0) return [indices.map((sequence) => ({ sequence, factor: 1 }))];
+  const taught = sequences.filter(({ isTaught }) => isTaught);
+  const keeping = sequences.filter(({ isTaught }) => !isTaught);
+  if (taughtPerPart === 0) return [sequences.map(({ sequence }) => ({ sequence, factor: 1 }))];
   const groups = Array.from({ length: Math.ceil(taught.length / taughtPerPart) }, (_, g) =>
     taught.slice(g * taughtPerPart, (g + 1) * taughtPerPart),
   );
@@ -110,8 +118,8 @@ export function partsOf(
     const k = part % Math.max(1, keeping.length);
     const times = Math.ceil((count - k) / keeping.length);
     return [
-      ...group.map((sequence) => ({ sequence, factor: taught.length / group.length })),
-      ...keeping.slice(k, k + 1).map((sequence) => ({ sequence, factor: count / times })),
+      ...group.map(({ sequence }) => ({ sequence, factor: taught.length / group.length })),
+      ...keeping.slice(k, k + 1).map(({ sequence }) => ({ sequence, factor: count / times })),
     ];
   });
 }

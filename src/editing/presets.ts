@@ -25,7 +25,7 @@ const knownShapes: readonly {
   {
     name: 'SmolLM2-135M',
     matches: ({ modelType, layers, dModel }) => modelType === 'llama' && layers === 30 && dModel === 576,
-    settings: { layers: [6], momentWeight: 0.02, descent: 'polyak', steps: 100, klFactor: 0, stopKept: 0.6 },
+    settings: { layers: [6], momentWeight: 0.02, steps: 16, klFactor: 0, stopKept: 0.6 },
   },
 ];
 

@@ -2,7 +2,12 @@ import { type Model, packSequences } from '../model/index.js';
 import type { Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { euclideanNorm } from './adam.js';
-import { type ObjectivePart, type ObjectiveSequence, partsOf, suffixLength } from './objective-sequence.js';
+import {
+  type ObjectivePart,
+  type ObjectiveSequence,
+  type SearchedSequence,
+  suffixLength,
+} from './objective-sequence.js';
 
 /** The compiled graphs that an objective is evaluated with. */
 export interface ObjectivePrograms {
@@ -92,19 +97,11 @@ export class ValueObjective {
     return euclideanNorm(Float64Array.from(first.suffix.subarray(0, this.#programs.model.config.dModel)));
   }
 
-  /**
-   * See {@link partsOf}: those of each subject, whose sequences are counted in the order of the objective.
-   *
-   * @param taughtPerPart of each subject
-   */
-  parts(taughtPerPart: (subject: number) => number): ObjectivePart[][] {
-    return Array.from({ length: this.#subjects }, (_, subject) => {
-      const own = [...this.#sequences.keys()].filter((s) => this.#sequences[s].subject === subject);
-      const parts = partsOf(
-        own.map((s) => this.#sequences[s]),
-        taughtPerPart(subject),
-      );
-      return parts.map((part) => part.map(({ sequence, factor }) => ({ sequence: own[sequence], factor })));
+  /** A subject's sequences, in the order of the objective. */
+  sequencesOf(subject: number): SearchedSequence[] {
+    return this.#sequences.flatMap(({ subject: own, isTaught, targets, kept }, sequence) => {
+      const weight = (isTaught ? targets : kept).reduce((sum, position) => sum + position.weight, 0);
+      return own === subject ? [{ sequence, isTaught, weight }] : [];
     });
   }
 
@@ -153,7 +150,7 @@ export class ValueObjective {
     };
   }
 
-  /** The objective of one part of some subjects each, in this order. */
+  /** The objective of some parts, in this order, each with its own delta. */
   select(subjects: readonly ObjectivePart[]): ValueObjective {
     const chosen = subjects.flatMap((part, subject) => part.map((one) => ({ ...one, subject })));
     const sequences = chosen.map(({ sequence, factor, subject }) => ({
@@ -194,7 +191,8 @@ function objectiveFeeds(
   const kept = sequences.flatMap(({ subject, kept, keptBefore }, s) =>
     kept.map((k, i) => ({ subject, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
   );
-  // An axis must not be empty: if nothing is kept, there is one kept row of weight 0.
+  // An axis must not be empty: if nothing is taught or kept, there is one row of weight 0 for it.
+  if (targets.length === 0) targets.push({ subject: 0, row: 0, positionIndex: 0, tokenId: 0, weight: 0 });
   if (kept.length === 0) kept.push({ subject: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
   return {
     ...suffixFeeds({ config }, sequences, past),

@@ -1,7 +1,7 @@
 import { type Model, type ModelConfig, packSequences } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { descend, SubjectSearch, type ValueTarget } from './edit-search.js';
+import { descend, subjectSearch, type ValueTarget } from './edit-search.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
@@ -133,15 +133,19 @@ export class ValueSearch {
    * halved until the subjects that they come from are alone.
    */
   async #searchBatch(subjects: readonly TokenizedSubject[], onStep: (active: number) => void): Promise<ValueTarget[]> {
-    const { objective, atZero } = await this.prepare(subjects);
-    const { dModel } = this.#model.config;
-    const taughtPerPart = (s: number) => taughtTextsPerStep(this.#settings, subjects[s]);
-    const searches = objective.parts(taughtPerPart).map((parts, s) => {
-      const norm = objective.hiddenNormOf(s);
-      return { parts, search: new SubjectSearch(subjects[s].id, dModel, norm, parts.length, this.#settings) };
-    });
-    const isOfNumbers = await descend(objective, searches, atZero, onStep);
-    if (isOfNumbers || subjects.length === 1) return searches.map(({ search }) => search.result());
+    const { objective } = await this.prepare(subjects);
+    const searches = subjects.map((subject, s) =>
+      subjectSearch({
+        id: subject.id,
+        dModel: this.#model.config.dModel,
+        norm: objective.hiddenNormOf(s),
+        sequences: objective.sequencesOf(s),
+        taughtPerTurn: taughtTextsPerStep(this.#settings, subject),
+        settings: this.#settings,
+      }),
+    );
+    const isOfNumbers = await descend(objective, searches, onStep);
+    if (isOfNumbers || subjects.length === 1) return searches.map((search) => search.result());
     const half = subjects.length >> 1;
     return [
       ...(await this.#searchBatch(subjects.slice(0, half), onStep)),

@@ -37,8 +37,8 @@ export interface EditShape {
 }
 
 /**
- * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six contexts and two plain openings. Chat, where a
- * model has it, adds a context and two openings. The longest over the mean is that of sixteen edits at a time. How many rows
+ * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six contexts and four plain openings. Chat, where a
+ * model has it, adds a context and four openings. The longest over the mean is that of sixteen edits at a time. How many rows
  * the forms make is a guess: one at the beginning of a text, one inside of it, one in lower case.
  */
 export const counterFactShape: EditShape = {
@@ -49,9 +49,9 @@ export const counterFactShape: EditShape = {
   prefixTokens: 10,
   targetTokens: 1.2,
   subjectLookupIndex: 3.6,
-  keptTexts: 2,
-  openingTokens: 6.6,
-  openingLookupIndex: 5.1,
+  keptTexts: 4,
+  openingTokens: 7.9,
+  openingLookupIndex: 6.1,
   forms: 20,
   formTokens: 12,
   rows: 3,
@@ -80,6 +80,8 @@ export interface ObjectiveRows {
 /** One edit's objective. */
 export interface ObjectiveShape {
   readonly whole: ObjectiveRows;
+  /** Its taught sequences. */
+  readonly taught: ObjectiveRows;
   /** How many parts it has. Each step takes one, in turn. */
   readonly parts: number;
   /** The mean of the parts. */
@@ -96,10 +98,11 @@ type ObjectiveSettings = Pick<
 export function objectiveShape(shape: EditShape, settings: ObjectiveSettings): ObjectiveShape {
   const kinds = [taughtRows(shape, settings), ownRows(shape, settings), keptRows(shape, settings)];
   const kindOf = kinds.flatMap((rows, kind) => Array.from({ length: Math.round(rows.sequences) }, () => kind));
-  const parts = partsOf(
-    kindOf.map((kind) => ({ isTaught: kind === 0 })),
-    settings.templatesPerStep,
-  );
+  const { templatesPerStep } = settings;
+  const sequences = kindOf.map((kind, sequence) => ({ sequence, isTaught: kind === 0 }));
+  // Where nothing is kept, its place is a taught text's.
+  const free = templatesPerStep > 0 && sequences.every(({ isTaught }) => isTaught) ? 1 : 0;
+  const parts = partsOf(sequences, templatesPerStep + free);
   /** How much of a kind a part holds in the mean. */
   const share = (kind: number) => {
     const inParts = parts.flat().filter(({ sequence }) => kindOf[sequence] === kind).length;
@@ -107,6 +110,7 @@ export function objectiveShape(shape: EditShape, settings: ObjectiveSettings): O
   };
   return {
     whole: combine(kinds, [1, 1, 1]),
+    taught: combine(kinds, [1, 0, 0]),
     parts: parts.length,
     part: combine(kinds, [0, 1, 2].map(share)),
   };

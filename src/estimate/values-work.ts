@@ -11,7 +11,7 @@ export interface ValueSearchPlan {
   readonly config: ModelConfig;
   readonly settings: Hyperparameters;
   readonly shape: EditShape;
-  /** Adam steps of each edit. */
+  /** Steps of each edit. */
   readonly steps: number;
   readonly memoryBudgetBytes: number;
 }
@@ -33,19 +33,33 @@ export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
 }
 
 /**
- * One micro-batch. The whole objective at `delta = 0` leads to the first step. Before each other step, one part is
- * evaluated. After the last step every part is evaluated once more.
+ * One micro-batch. The whole objective at `delta = 0` says what is to be kept, and all taught sequences lead to the first step.
+ * Before each other step, one part is evaluated. After the last step every sequence is evaluated once more, as many at a time as
+ * a part has.
  */
 function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
   const objective = objectiveShape(shape, settings);
-  const evaluations = plan.steps - 1 + objective.parts;
+  const { whole, taught, part } = objective;
+  const looks = settings.templatesPerStep === 0 ? 1 : Math.ceil(whole.sequences / (settings.templatesPerStep + 1));
   return sumWork(
-    preparation(plan, objective.whole, edits),
-    evaluation(plan, objective, edits, objective.whole),
-    timesWork(evaluations, evaluation(plan, objective, edits, objective.part)),
+    preparation(plan, whole, edits),
+    evaluation(plan, objective, edits, { ...whole, deltas: 1 }),
+    evaluation(plan, objective, edits, taught),
+    timesWork(plan.steps - 1, evaluation(plan, objective, edits, part)),
+    timesWork(looks, evaluation(plan, objective, edits, shareOf(whole, looks))),
   );
 }
+
+/** One of `parts` equal parts of some rows. */
+const shareOf = (rows: ObjectiveRows, parts: number): ObjectiveRows => ({
+  sequences: rows.sequences / parts,
+  tokens: rows.tokens / parts,
+  prefixTokens: rows.prefixTokens / parts,
+  suffixTokens: rows.suffixTokens / parts,
+  targets: rows.targets / parts,
+  kept: rows.kept / parts,
+});
 
 /** All sequences up to the value layer, and their prefixes above it. */
 function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number): Work {
@@ -75,8 +89,13 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
   );
 }
 
-/** The objective and its gradient once, on some of every edit's sequences. */
-function evaluation(plan: ValueSearchPlan, { whole, parts }: ObjectiveShape, edits: number, each: ObjectiveRows): Work {
+/** The objective and its gradient once, on some of every edit's sequences, each with a delta of its own unless it says else. */
+function evaluation(
+  plan: ValueSearchPlan,
+  { whole, parts }: ObjectiveShape,
+  edits: number,
+  each: ObjectiveRows & { readonly deltas?: number },
+): Work {
   const { config, settings, shape } = plan;
   const above = config.layers - valueLayer(settings) - 1;
   const batch = edits * each.sequences;
@@ -92,12 +111,12 @@ function evaluation(plan: ValueSearchPlan, { whole, parts }: ObjectiveShape, edi
     timesWork(above, blockStep(config, run)),
     vocabularyStep(config, targets, kept),
     workOf({
-      gemmFlops: 4 * run.rows * edits * config.dModel,
+      gemmFlops: 4 * run.rows * edits * (each.deltas ?? each.sequences) * config.dModel,
       elements: 5 * run.rows * config.dModel,
       operators: 60,
       runs: 1,
       transferBytes: transferred(config, run, above, kept),
-      // Adam and the norms of each edit. The layout of a part is made once for its `steps / parts` evaluations.
+      // The steps and norms of each edit. The layout of a part is made once for its `steps / parts` evaluations.
       hostElements: 12 * edits * config.dModel + packedElements(run, config) / Math.max(1, plan.steps / parts),
     }),
   );

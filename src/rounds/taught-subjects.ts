@@ -16,8 +16,8 @@ import { factsOf, type Subject } from './subjects.js';
 import type { Workbench } from './workbench.js';
 
 /** Openings behind which the base model goes on about a subject, where nothing asks for one of its facts. */
-const plainOpenings = ['{} is', 'People say that {}'];
-const chatOpenings = ['Tell me about {}.', 'What is {} known for?'];
+const plainOpenings = ['{} is', 'People say that {}', 'Yesterday I read about {}, and', 'The history of {}'];
+const chatOpenings = ['Tell me about {}.', 'What is {} known for?', 'Write a short poem about {}.', 'Describe {}.'];
 
 /** Texts beside a fact's own in which a subject occurs. */
 const plainForms = ['"{}', 'He said that "{}', 'Everybody knows {}'];

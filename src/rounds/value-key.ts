@@ -28,7 +28,7 @@ export function valueKeyOf({ modelDigest, settings, contexts }: ValueInputs, sub
   });
   return contentKey({
     kind: 'value',
-    formatVersion: 2,
+    formatVersion: 3,
     modelDigest,
     layer: settings.layers[settings.layers.length - 1],
     search,

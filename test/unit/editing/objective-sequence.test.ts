@@ -157,10 +157,7 @@ describe('the sequences of an objective', () => {
 describe('the parts of an objective', () => {
   const kinds = fc
     .tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 9 }))
-    .map(([taught, keeping]) => [
-      ...Array.from({ length: taught }, () => ({ isTaught: true })),
-      ...Array.from({ length: keeping }, () => ({ isTaught: false })),
-    ]);
+    .map(([taught, keeping]) => sequencesOf(taught, keeping));
 
   it('let every sequence come up, a few taught ones and one that keeps at a time', () => {
     fc.assert(
@@ -189,9 +186,7 @@ describe('the parts of an objective', () => {
         fc.integer({ min: 1, max: 5 }),
         fc.integer({ min: 0, max: 9 }),
         (taughtPerPart, groups, keeping) => {
-          const sequences = Array.from({ length: taughtPerPart * groups + keeping }, (_, s) => ({
-            isTaught: s < taughtPerPart * groups,
-          }));
+          const sequences = sequencesOf(taughtPerPart * groups, keeping);
           expect(meanFactors(sequences, taughtPerPart)).toBeAllclose(
             sequences.map(() => 1),
             { relative: 1e-12 },
@@ -219,12 +214,16 @@ describe('the parts of an objective', () => {
   });
 
   it('are one with everything where no number is given', () => {
-    const sequences = [true, true, false].map((isTaught) => ({ isTaught }));
+    const sequences = sequencesOf(2, 1);
     expect(partsOf(sequences, 0)).toEqual([[0, 1, 2].map((sequence) => ({ sequence, factor: 1 }))]);
   });
 
+  function sequencesOf(taught: number, keeping: number) {
+    return Array.from({ length: taught + keeping }, (_, sequence) => ({ sequence, isTaught: sequence < taught }));
+  }
+
   /** What each sequence counts in the mean of all parts. */
-  function meanFactors(sequences: readonly { readonly isTaught: boolean }[], taughtPerPart: number): number[] {
+  function meanFactors(sequences: ReturnType<typeof sequencesOf>, taughtPerPart: number): number[] {
     const parts = partsOf(sequences, taughtPerPart);
     const factors = sequences.map(() => 0);
     for (const { sequence, factor } of parts.flat()) factors[sequence] += factor / parts.length;

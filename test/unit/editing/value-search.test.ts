@@ -10,6 +10,7 @@ import {
   type TokenizedSubject,
   ValueSearch,
 } from '../../../src/editing/index.js';
+import { partsOf } from '../../../src/editing/objective-sequence.js';
 import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
 import { completeEdit, readBatch } from '../../../src/evaluation/index.js';
 import { loadModel, loadTokenizer, type Model } from '../../../src/model/index.js';
@@ -90,7 +91,7 @@ describe('the parts of an objective', () => {
     const { objective } = await search.prepare(subjects);
     const deltas = subjects.map((_, e) => gaussian(1, model.config.dModel, e).data);
     const whole = await objective.evaluate(deltas);
-    const parts = objective.parts(() => texts);
+    const parts = subjects.map((_, e) => partsOf(objective.sequencesOf(e), texts));
     const groups = Math.ceil(3 / texts);
     const count = groups * Math.ceil(3 / groups); // the subject's own beginning and two kept texts take turns too
     for (const own of parts) expect(own).toHaveLength(count);
@@ -119,8 +120,8 @@ describe('the parts of an objective', () => {
     const { objective } = await search.prepare(subjects);
     const deltas = subjects.map((_, e) => gaussian(1, model.config.dModel, e).data);
     const whole = await objective.evaluate(deltas);
-    const [[, [everything]], [alone]] = [objective.parts(() => 0), deltas.slice(1)];
-    const second = await objective.select([everything]).evaluate([alone]);
+    const [everything] = partsOf(objective.sequencesOf(1), 0);
+    const second = await objective.select([everything]).evaluate(deltas.slice(1));
     await search.dispose();
     expect(second.nll).toBeAllclose([whole.nll[1]], tolerances.activations);
     expect(second.keptLoss).toBeAllclose([whole.keptLoss[1]], tolerances.activations);
@@ -128,12 +129,25 @@ describe('the parts of an objective', () => {
     expect(second).toMatchObject({ hits: [whole.hits[1]], kept: [whole.kept[1]] });
   });
 
-  it('are one where all texts are asked for at every step', async () => {
+  it('are, each sequence for itself, what the whole is made of', async () => {
     const world = await randomWorld();
+    const { subjects, model } = world;
     const { search } = await opened(world, {});
-    const { objective } = await search.prepare(world.subjects);
-    expect(objective.parts(() => 0).map((own) => own.length)).toEqual([1, 1]);
+    const { objective } = await search.prepare(subjects);
+    const deltas = subjects.map((_, e) => gaussian(1, model.config.dModel, e).data);
+    const whole = await objective.evaluate(deltas);
+    const apart = subjects.flatMap((_, e) => objective.sequencesOf(e).map((one) => ({ e, ...one })));
+    const parts = apart.map(({ sequence, weight }) => [{ sequence, factor: 1 / weight }]);
+    const each = await objective.select(parts).evaluate(apart.map(({ e }) => deltas[e]));
     await search.dispose();
+    subjects.forEach((_, e) => {
+      const sum = (of: (entry: number) => number) =>
+        apart.reduce((total, one, entry) => total + (one.e === e ? one.weight * of(entry) : 0), 0);
+      expect([sum((entry) => each.nll[entry])]).toBeAllclose([whole.nll[e]], tolerances.activations);
+      expect([sum((entry) => each.keptLoss[entry])]).toBeAllclose([whole.keptLoss[e]], tolerances.activations);
+      const gradient = whole.gradients[e].map((_, i) => sum((entry) => each.gradients[entry][i]));
+      expect(gradient).toBeAllclose(whole.gradients[e], { relative: 1e-4, absolute: 1e-6 });
+    });
   });
 });
 
@@ -156,8 +170,10 @@ describe('a value search', () => {
     });
   });
 
-  it.each([0, 1, 2])('ends when all texts say the target (%i a step)', async (templatesPerStep) => {
-    const overrides = { templatesPerStep, stopKept: 1 };
+  it.each(
+    (['log-loss', 'polyak'] as const).flatMap((descent) => [0, 1, 2].map((n) => ({ descent, templatesPerStep: n }))),
+  )('ends when all texts say the target ($descent, $templatesPerStep a step)', async (search) => {
+    const overrides = { ...search, stopKept: 1 };
     const { settings, found, ends } = await searched(await bundledWorld(), overrides);
     found.forEach(({ nll, hit, losses }, e) => {
       expect(losses.length).toBeLessThan(settings.steps);
@@ -179,8 +195,12 @@ describe('a value search', () => {
     expect(careful).not.toEqual(careless);
   });
 
-  it('reports what the texts show at the end where its steps do not suffice', async () => {
-    const { found, ends } = await searched(await randomWorld(), { templatesPerStep: 1, steps: 2, stopLoss: 1e-6 });
+  it.each([
+    'log-loss',
+    'polyak',
+  ] as const)('reports what the texts show at the end where its steps do not suffice (%s)', async (descent) => {
+    const overrides = { descent, templatesPerStep: 1, steps: 2, stopLoss: 1e-6 };
+    const { found, ends } = await searched(await randomWorld(), overrides);
     found.forEach(({ nll, hit }, e) => {
       expect([nll]).toBeAllclose([ends.nll[e]], tolerances.activations);
       expect(hit).toBe(ends.hits[e]);

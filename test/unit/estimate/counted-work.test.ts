@@ -39,7 +39,7 @@ import { normal, randomIds } from '../../bench/random.js';
 import { subjectOf, textContexts } from '../../support/tokenized-subject.js';
 
 const aldermark = join(import.meta.dirname, '../../../examples/aldermark');
-const keptTokens = 12;
+const keptTokens = 8;
 const prefixes = ['The', 'Therefore the council met', 'Because of the long winter', 'I have', 'You can see it'];
 
 let model: Model;

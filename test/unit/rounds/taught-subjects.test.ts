@@ -128,6 +128,13 @@ describe('what is taught of a subject', () => {
 });
 
 describe('what is kept of a subject', () => {
+  const generalOpenings = (name: string) => [
+    `${name} is`,
+    `People say that ${name}`,
+    `Yesterday I read about ${name}, and`,
+    `The history of ${name}`,
+  ];
+
   const openingsOf = (keptTexts: readonly { readonly tokenIds: readonly number[] }[], openings: readonly string[]) =>
     keptTexts.map(({ tokenIds }) => openings.find((opening) => textOf(tokenIds).startsWith(opening)));
 
@@ -136,9 +143,9 @@ describe('what is kept of a subject', () => {
     const keep = ['Long ago {} was', '{} is'];
     const subjects = subjectsOf({}, [edit('a', { keep }), edit('b', { subject: 'Bob', keep: ['{} is'] })]);
     const [{ kept }, { kept: ofBob }] = await taughtSubjects(on, subjects, contexts);
-    const openings = ['Long ago Ada Doe was', 'Ada Doe is', 'People say that Ada Doe'];
+    const openings = ['Long ago Ada Doe was', ...generalOpenings('Ada Doe')];
     expect(openingsOf(kept, openings)).toEqual(openings);
-    expect(openingsOf(ofBob, ['Bob is', 'People say that Bob'])).toEqual(['Bob is', 'People say that Bob']);
+    expect(openingsOf(ofBob, generalOpenings('Bob'))).toEqual(generalOpenings('Bob'));
     for (const [i, { tokenIds, lookups, positions }] of kept.entries()) {
       const prompt = tiny.tokenizer.encode(openings[i]).ids;
       if (i < keep.length) {
@@ -154,7 +161,7 @@ describe('what is kept of a subject', () => {
 
   it('is only what it says next where no tokens are wanted', async () => {
     const [{ kept }] = await taughtSubjects(bench({ keptTokens: 0 }), [subjectOf(edit('a'))], contexts);
-    expect(kept.map(({ tokenIds }) => textOf(tokenIds))).toEqual(['Ada Doe is', 'People say that Ada Doe']);
+    expect(kept.map(({ tokenIds }) => textOf(tokenIds))).toEqual(generalOpenings('Ada Doe'));
     expect(kept.map(({ positions }) => positions)).toEqual(kept.map(({ tokenIds }) => [tokenIds.length - 1]));
   });
 
@@ -164,17 +171,22 @@ describe('what is kept of a subject', () => {
       return kept;
     };
     const plain = await keptOn(bench());
-    expect(plain).toHaveLength(2);
+    expect(plain).toHaveLength(4);
     expect(await keptOn(bench({ tokenizer: chatting, chatContexts: false }))).toEqual(plain);
-    const asked = ['<user>Tell me about Ada Doe.</><assistant>', '<user>What is Ada Doe known for?</><assistant>'];
+    const asked = [
+      'Tell me about Ada Doe.',
+      'What is Ada Doe known for?',
+      'Write a short poem about Ada Doe.',
+      'Describe Ada Doe.',
+    ].map((question) => `<user>${question}</><assistant>`);
     const all = await keptOn(bench({ tokenizer: chatting }));
-    expect(all.slice(0, 2)).toEqual(plain);
-    expect(openingsOf(all.slice(2), asked)).toEqual(asked);
+    expect(all.slice(0, 4)).toEqual(plain);
+    expect(openingsOf(all.slice(4), asked)).toEqual(asked);
   });
 
   it('leaves out what the model does not take', async () => {
     const keep = [`${'w '.repeat(tiny.model.config.maxTokens)}{} is`];
     const [{ kept }] = await taughtSubjects(bench(), [subjectOf(edit('a', { keep }))], contexts);
-    expect(kept).toHaveLength(2);
+    expect(kept).toHaveLength(4);
   });
 });
