@@ -4,20 +4,21 @@ import { basename, resolve } from 'node:path';
 import { defaultMemoryBudgetBytes, type Hyperparameters, type PresetSettings } from '../../editing/index.js';
 import { InvalidInputError, StaleBaseError } from '../../errors.js';
 import { completeEdit, type EditInput, type RejectedLine } from '../../evaluation/index.js';
-import { Solver, type SolverRequest } from '../../linalg/index.js';
+import type { SolverRequest } from '../../linalg/index.js';
 import { openModel } from '../../model/index.js';
 import type { Listener } from '../../progress.js';
 import { type LatestVersion, latest, modelIdFrom, type ObjectStore, openStore } from '../../registry/index.js';
-import { type Device, OnnxGemmEngine, resolveDevice, rowsPerBatch } from '../../runtime/index.js';
+import { type Device, resolveDevice } from '../../runtime/index.js';
 import { loadVersionHooks } from '../../serving/index.js';
-import { ensureStatistics, loadStatistics, type StatisticsResult } from '../../statistics/index.js';
+import { loadStatistics } from '../../statistics/index.js';
 import { type PublishCriteria, parseCriteria } from '../criteria.js';
 import { heldOutSequences } from '../held-out-sequences.js';
+import { layerStatistics } from '../layer-statistics.js';
 import { digestOfModel } from '../model-digest.js';
 import { type Revocation, revokeEdits } from '../revoke/revoke-edits.js';
 import type { RevokeSelection } from '../revoke/revoke-selection.js';
 import { requireSameModel, roundSettings } from '../round-settings.js';
-import { Workbench, type WorkbenchParts } from '../workbench.js';
+import { Workbench } from '../workbench.js';
 import { editRound, type RoundBase, type RoundOutcome, type RoundPlace, type RoundRequest } from './edit-round.js';
 
 /** Token ids, sequence by sequence. */
@@ -85,7 +86,7 @@ export async function openEditSession(request: EditSessionRequest, listener: Lis
   const parts = { store, modelId, modelDigest, model, tokenizer, settings, device, memoryBudgetBytes };
   const { statistics, digests, notices } = base
     ? await loadStatistics({ store, modelId, model }, base.latest.manifest.statistics)
-    : await computedStatistics(parts, request, listener);
+    : await layerStatistics({ ...request, ...parts, layers: settings.layers, seed: settings.seed }, listener);
   for (const notice of notices) listener.onNotice?.(notice);
   const heldOut =
     typeof request.heldOut === 'object'
@@ -222,24 +223,6 @@ export class EditSession {
       latest: published,
       loaded: await loadVersionHooks(store, modelId, published.version, options),
     };
-  }
-}
-
-async function computedStatistics(
-  parts: WorkbenchParts & { readonly device: Device },
-  { corpusPath, solver: solverRequest = { choice: 'auto' } }: EditSessionRequest,
-  { onProgress, onNotice }: Listener,
-): Promise<StatisticsResult> {
-  const { settings, ...place } = parts;
-  const { layers, seed } = settings;
-  const engine = new OnnxGemmEngine({ device: parts.device });
-  const corpus = corpusPath === undefined ? undefined : { path: corpusPath };
-  const solver = new Solver({ ...solverRequest, engine, onNotice });
-  const request = { ...place, engine, solver, layers, seed, corpus, rowsPerBatch };
-  try {
-    return await ensureStatistics({ ...request, ...(onProgress && { onProgress }) });
-  } finally {
-    await engine.dispose();
   }
 }
 

@@ -1,17 +1,17 @@
 /** @file Searches the hyperparameters that suit a model best, on edits that the user gives. */
-import type { Edit, Hyperparameters, KeyStatistics } from '../../editing/index.js';
+import type { Edit, Hyperparameters } from '../../editing/index.js';
 import { type PresetSettings, presetFor } from '../../editing/index.js';
 import { InvalidInputError } from '../../errors.js';
 import { mean } from '../../evaluation/index.js';
-import { Solver, type SolverRequest } from '../../linalg/index.js';
+import type { SolverRequest } from '../../linalg/index.js';
 import type { Model, Tokenizer } from '../../model/index.js';
 import type { Progress } from '../../progress.js';
 import type { ObjectStore } from '../../registry/index.js';
-import { type Device, OnnxGemmEngine, rowsPerBatch } from '../../runtime/index.js';
+import { type Device, rowsPerBatch } from '../../runtime/index.js';
 import { HookableModel } from '../../serving/index.js';
-import { ensureStatistics } from '../../statistics/index.js';
 import { contextTemplates } from '../context-templates.js';
 import { fitEdits } from '../fit-edits.js';
+import { layerStatistics } from '../layer-statistics.js';
 import { digestOfModel } from '../model-digest.js';
 import { roundNotes } from '../round-notes.js';
 import { subjectsOf } from '../subjects.js';
@@ -132,11 +132,11 @@ async function withTrialBench<T>(
 ): Promise<T> {
   const { model, device } = request;
   const digest = await digestOfModel(model, listener);
-  const engine = new OnnxGemmEngine({ device });
   let edited: HookableModel | undefined;
   try {
     const place = { ...request, modelDigest: digest, seed: base.seed };
-    const statistics = await statisticsOf({ ...place, engine, layers }, listener);
+    const { statistics, notices } = await layerStatistics({ ...place, layers }, listener);
+    for (const notice of notices) listener.onNotice?.(notice);
     edited = await HookableModel.compile(model, { layers, gate: base.gate, device, rowsPerBatch });
     const { contextTokens, chatContexts } = base;
     const contexts = await contextTemplates({ ...place, edited, contextTokens, chatContexts });
@@ -149,38 +149,5 @@ async function withTrialBench<T>(
     );
   } finally {
     await edited?.dispose();
-    await engine.dispose();
   }
-}
-
-/** Key statistics of all layers of the search, in one pass over the corpus. */
-async function statisticsOf(
-  place: TuneRequest & {
-    readonly modelDigest: string;
-    readonly seed: number;
-    readonly engine: OnnxGemmEngine;
-    readonly layers: readonly number[];
-  },
-  { onProgress, onNotice }: TuneListener,
-): Promise<readonly KeyStatistics[]> {
-  const { corpusPath, maxTokens, store, modelId, modelDigest, model, tokenizer, device, engine, layers, seed } = place;
-  const solver = new Solver({ ...(place.solver ?? { choice: 'auto' }), engine, onNotice });
-  const { statistics, notices } = await ensureStatistics({
-    store,
-    modelId,
-    model,
-    modelDigest,
-    tokenizer,
-    device,
-    engine,
-    solver,
-    layers,
-    seed,
-    rowsPerBatch,
-    corpus: corpusPath === undefined ? undefined : { path: corpusPath },
-    ...(maxTokens !== undefined && { maxTokens }),
-    ...(onProgress && { onProgress }),
-  });
-  for (const notice of notices) onNotice?.(notice);
-  return statistics;
 }
