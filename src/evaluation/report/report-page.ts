@@ -1,34 +1,21 @@
 /** @file Puts the report's sections together into one HTML file. */
-import { createHash } from 'node:crypto';
 import { editsTable } from './edits-table.js';
 import { decimal, isMeasured } from './format-number.js';
-import { html, Markup } from './html.js';
-import { pageScript } from './page-script.js';
-import { pageStyle } from './page-style.js';
+import { html, type Markup } from './html.js';
+import { closingSections, createdText, modelFacts, page, pageHeader, section } from './page-frame.js';
 import type { ReportData } from './report-data.js';
 import { changesTable, revokedTable } from './revocation-tables.js';
 import { retentionChart, roundsChart } from './round-charts.js';
 import { separationChart } from './separation-chart.js';
 import { summaryTiles } from './summary-tiles.js';
-import { counterfactTable, gatesTable, hyperparameterList, layersTable, rejectedTable, roundsTable } from './tables.js';
+import { counterfactTable, gatesTable, layersTable, rejectedTable, roundsTable } from './tables.js';
 import { valueSearchChart, writtenShareChart } from './writing-charts.js';
 
 /** As `renderReport` of the face says, which loads this file. */
 export function reportPage(data: ReportData): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${securityPolicy()}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${data.title}</title>
-<link rel="icon" href="data:,">
-<style>${new Markup(pageStyle)}</style>
-</head>
-<body>
-<main>
-${header(data)}
+  return page(
+    data.title,
+    html`${header(data)}
 ${summaryTiles(data)}
 ${revocationSections(data)}
 ${roundsSection(data)}
@@ -36,39 +23,17 @@ ${gateSection(data)}
 ${layersSection(data)}
 ${section('Edits', data.edits.length > 0 && editsTable(data.edits))}
 ${section('Rejected lines', data.rejected.length > 0 && rejectedTable(data.rejected))}
-${section('Settings', Object.keys(data.hyperparameters).length > 0 && hyperparameterList(data.hyperparameters))}
-${section('Notes', data.notes.length > 0 && html`<ul class="notes">${data.notes.map((note) => html`<li>${note}</li>`)}</ul>`)}
-<footer>Written by hookline. Shares that were not measured are shown as –.</footer>
-</main>
-<script>${new Markup(pageScript)}</script>
-</body>
-</html>
-`.text;
-}
-
-function securityPolicy(): string {
-  const digest = createHash('sha256').update(pageScript).digest('base64');
-  return `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digest}'; img-src data:; base-uri 'none'; form-action 'none'`;
-}
-
-function section(title: string, content: Markup | false): Markup {
-  return content === false ? html`` : html`<section><h2>${title}</h2>${content}</section>`;
+${closingSections(data)}`,
+  );
 }
 
 function header(data: ReportData): Markup {
-  const { model } = data;
-  const facts: readonly (readonly [string, string | Markup])[] = [
-    ['Model', model.name],
-    ['Digest', html`<span class="digest" title="${model.digest}">${shortDigest(model.digest)}</span>`],
-    ['Hooked layers', model.hookedLayers.join(', ') || '–'],
-    ['Width, inner width', `${decimal(model.dModel)}, ${decimal(model.dInner)}`],
+  return pageHeader(data.title, summary(data), [
+    ...modelFacts(data.model),
     ['Version', String(data.version)],
     ['Made on', data.parent === null || data.parent === undefined ? 'the base model' : `version ${data.parent}`],
     ['Created', createdText(data.createdAt)],
-  ];
-  return html`<header><h1>${data.title}</h1>
-<p class="lead">${summary(data)}</p>
-<dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></header>`;
+  ]);
 }
 
 function summary({ edits, rounds, rejected, revocation }: ReportData): Markup {
@@ -86,15 +51,6 @@ function summary({ edits, rounds, rejected, revocation }: ReportData): Markup {
 
 function count(number: number, noun: string): string {
   return `${decimal(number)} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-function shortDigest(digest: string): string {
-  return digest.length > 19 ? `${digest.slice(0, 19)}…` : digest;
-}
-
-function createdText(createdAt: string): string {
-  const time = new Date(createdAt);
-  return Number.isNaN(time.getTime()) ? createdAt : `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function revocationSections({ revocation }: ReportData): Markup {
