@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   estimate: async () => (await import('./commands/estimate-command.js')).estimateCommand(),
   stats: async () => (await import('./commands/stats-command.js')).statsCommand(),
   tune: async () => (await import('./commands/tune-command.js')).tuneCommand(),
+  study: async () => (await import('./commands/study-command.js')).studyCommand(),
   versions: async () => (await import('./commands/versions-command.js')).versionsCommand(),
   show: async () => (await import('./commands/show-command.js')).showCommand(),
   diff: async () => (await import('./commands/diff-command.js')).diffCommand(),

@@ -25,7 +25,7 @@ export {
 } from './hyperparameters.js';
 export { KeyCollection } from './key-collection.js';
 export { emptyMomentSums, KeyMomentProgram, type KeyMomentSums } from './key-moment.js';
-export { keyRows, rowTargets } from './key-rows.js';
+export { type KeyRow, keyRows, rowTargets } from './key-rows.js';
 export { batchByRows } from './micro-batch.js';
 export { continuationOf, fillTemplate, markSubject, tokenizeMarked } from './names.js';
 export { partsOf } from './objective-sequence.js';

@@ -10,7 +10,7 @@ export { type BatchReading, parseBatch, type RejectedLine, readBatch } from './r
 export { readParagraphs } from './read-text.js';
 export { decimal, percent, ratio } from './report/format-number.js';
 export { html, Markup } from './report/html.js';
-export { renderReport, roundCharts } from './report/on-demand.js';
+export { renderReport, renderStudy, roundCharts } from './report/on-demand.js';
 export { pageStyle } from './report/page-style.js';
 export type {
   EditRow,
@@ -21,4 +21,5 @@ export type {
   RevokedRow,
   RoundRow,
 } from './report/report-data.js';
+export { type StudyCell, splitText, weightText } from './report/study-data.js';
 export { type EditSummary, mean, median, summarise } from './summary.js';

@@ -29,6 +29,7 @@ export {
   roundKey,
   roundPrefix,
   statisticsKey,
+  studyKey,
   valuesKey,
   versionFileKey,
 } from './keys.js';

@@ -73,6 +73,10 @@ export const valuesPrefix = (modelId: string): string => `${modelPrefix(modelId)
 export const valuesKey = (modelId: string, digest: string): string =>
   `${valuesPrefix(modelId)}${checkDigest(digest)}.safetensors`;
 
+/** A measured cell of a study. @param digest its content key, 64 hex digits */
+export const studyKey = (modelId: string, digest: string): string =>
+  `${modelPrefix(modelId)}studies/${checkDigest(digest)}.json`;
+
 function checkDigest(digest: string): string {
   if (!digestPattern.test(digest)) throw new InvalidInputError('content key', '64 hex digits', shown(digest));
   return digest;

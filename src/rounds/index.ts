@@ -49,6 +49,8 @@ export {
   type RevokeOptions,
 } from './session/edit-session.js';
 export { recordSolve, solveRound } from './solve-round.js';
+export { type StudyResult, study } from './study/study.js';
+export type { StudyGrid } from './study/study-cell.js';
 export { companionsOf, earlierFacts, memoriesOf, subjectsOf } from './subjects.js';
 export { type Trial, type TuneResult, tune } from './tuning/tune.js';
 export { valueKeysOf } from './value-key.js';

@@ -131,7 +131,8 @@ export async function solveRound(
   }
 }
 
-const lostSearch = ({ losses }: StoredValue): string =>
+/** Why the value of a search that found none cannot be written. */
+export const lostSearch = ({ losses }: StoredValue): string =>
   `value search: losses that are numbers, got ${losses.at(-1)} after ${losses.length - 1} steps`;
 
 /** Where no edit is left, the segment is empty: the round goes on to be measured and rejected like any other. */

@@ -24,7 +24,7 @@ const innerFolders: ReadonlyMap<string, readonly string[]> = new Map(
     model: ['blocks', 'architectures', '.', 'gguf', 'hub'],
     serving: ['.', 'export'],
     evaluation: ['.', 'report'],
-    rounds: ['.', 'revoke', 'tuning', 'session'],
+    rounds: ['.', 'revoke', 'tuning', 'study', 'session'],
     workflow: ['.', 'queue', 'plan', 'tasks', 'stages'],
     server: ['page', '.'],
     cli: ['terminal', 'options', 'tables', 'commands', '.'],
