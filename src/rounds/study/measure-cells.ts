@@ -78,7 +78,13 @@ export async function measureCells(
   try {
     for (const [index, place] of places.entries()) {
       const report = (share: number, detail: string) =>
-        onProgress?.({ stage: 'cells', done: index + share, total: places.length, unit: 'cells', detail });
+        onProgress?.({
+          stage: 'cells',
+          done: Number((index + share).toFixed(2)),
+          total: places.length,
+          unit: 'cells',
+          detail,
+        });
       const key = studyKey(modelId, contentKey({ inputs: prepared.inputs, place }));
       const stored = await findStored(store, key, cellForm);
       const measure = async () => {
@@ -138,7 +144,7 @@ async function measureCell(
   const state: EditState = { rowIds, layers: [{ layer, memory, thresholds, sequenceThreshold }] };
   const hooks = hooksOf(state, statistics);
   const measurements = await measureEdits(edited, tokenizer, measuredEdits, hooks, (done, total) =>
-    report(Number(((0.95 * done) / total).toFixed(2)), 'measuring'),
+    report((0.95 * done) / total, 'measuring'),
   );
   const drift = heldOut.length === 0 ? undefined : (await measureDrift(edited, heldOut, hooks)).drift;
   const [{ relativeChange }] = await layerChanges(model, state, engine);
