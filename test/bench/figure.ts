@@ -3,6 +3,8 @@
 /** One measured number. */
 export interface Figure {
   readonly what: string;
+  /** Whose number it is, where several are compared: each has a column of the table. */
+  readonly by?: string;
   readonly value: number;
   readonly unit: string;
   readonly wanted?: { readonly atLeast: number } | { readonly atMost: number };

@@ -4,8 +4,8 @@ import { useClock } from './clock.js';
 import { openContext } from './context.js';
 import { isMet, type Measurement } from './figure.js';
 import { limitThreads } from './limit-threads.js';
-import { measurements } from './measurements.js';
-import { readOptions, root } from './options.js';
+import { measurements, needsPython } from './measurements.js';
+import { pythonModules, readOptions, root } from './options.js';
 import { markdownOf, printMeasurement, writeResults } from './print.js';
 import { requireMarkers, resultsPath, writeTables } from './results-page.js';
 
@@ -24,8 +24,9 @@ if (options.threads !== undefined) limitThreads(options.threads);
 const context = await openContext(options);
 const results: Measurement[] = [];
 for (const name of chosen) {
-  if (name === 'pytorch-search' && options.python === undefined) {
-    process.stdout.write('pytorch-search: skipped, --python <interpreter with torch and transformers> not given\n');
+  if (needsPython.includes(name) && options.python === undefined) {
+    const modules = pythonModules.join(', ');
+    process.stdout.write(`${name}: skipped, neither --python nor HOOKLINE_PYTHON nor python3 has ${modules}\n`);
     continue;
   }
   const result = await measurements[name](context);

@@ -10,6 +10,7 @@ import { measureIdlePull } from './idle-pull.js';
 import { measureInverseFactor } from './inverse-factor.js';
 import { measureMemory } from './memory.js';
 import { measureMicroBatches } from './micro-batches.js';
+import { measurePeers } from './peers.js';
 import { measurePytorchSearch } from './pytorch-search.js';
 import { measureRounds } from './rounds.js';
 import { measureSolvers } from './solvers.js';
@@ -38,4 +39,8 @@ export const measurements: Readonly<Record<string, (context: BenchContext) => Pr
   solvers: measureSolvers,
   plan: measurePlan,
   use: measureUse,
+  peers: measurePeers,
 };
+
+/** Those that compare with PyTorch. */
+export const needsPython: readonly string[] = ['pytorch-search', 'peers'];

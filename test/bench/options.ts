@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { namedValues } from '../../src/cli/options/setting-options.js';
 import { type SolverChoice, solverChoices } from '../../src/linalg/index.js';
+import { pythonWith } from '../support/python.js';
 import type { ClockKind } from './clock.js';
 
 /** What to measure on what. */
@@ -25,7 +26,7 @@ export interface BenchOptions {
   readonly write: boolean;
   /** Edits: a batch file, CounterFact or zsRE. */
   readonly data: string;
-  /** Interpreter with torch and transformers, for the comparison with PyTorch. */
+  /** Interpreter with {@link pythonModules}, for the comparisons with PyTorch. */
   readonly python?: string;
   /** Ordinary text; random tokens without it. */
   readonly corpus?: string;
@@ -43,8 +44,12 @@ export interface BenchOptions {
   readonly datasets?: string;
 }
 
-/** Of the project, seen from what is compiled. */
-export const root = new URL('../../../../', import.meta.url).pathname;
+/** What Python must have for the comparisons with PyTorch. */
+export const pythonModules = ['torch', 'transformers', 'safetensors'] as const;
+
+const isCompiled = import.meta.url.includes('/.bench/build/');
+/** Of the project, seen from what is compiled, or from the sources in a test. */
+export const root = new URL(isCompiled ? '../../../../' : '../../', import.meta.url).pathname;
 /** The bundled model, its world and its batches. */
 export const bundled = join(root, 'examples', 'aldermark');
 
@@ -75,6 +80,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
   });
   const { corpus, python, layers, only, clock, edits, solver, widths, threads, rows, records, set, ...rest } = values;
   const { datasets = process.env.HOOKLINE_DATA, ...named } = rest;
+  const interpreter = python ?? pythonWith(...pythonModules);
   return {
     ...named,
     clock: clock === 'cpu' ? 'cpu' : 'wall',
@@ -92,6 +98,6 @@ export function readOptions(args: readonly string[]): BenchOptions {
     ...(datasets !== undefined && { datasets }),
     ...(threads !== undefined && { threads: Number(threads) }),
     ...(existsSync(corpus) && { corpus }),
-    ...(python !== undefined && { python }),
+    ...(interpreter !== undefined && { python: interpreter }),
   };
 }

@@ -9,29 +9,43 @@ import { markdownTable } from './results-page.js';
 
 /** Prints one measurement's figures. */
 export function printMeasurement({ name, figures, note }: Measurement): void {
+  const { columns, rows } = tableOf(figures);
   const table = new Table({
-    head: [name, 'value', 'unit', 'wanted', ''],
-    colAligns: ['left', 'right', 'left', 'right', 'left'],
+    head: [name, ...columns, 'unit', 'wanted', ''],
+    colAligns: ['left', ...columns.map(() => 'right' as const), 'left', 'right', 'left'],
     style: { head: [], border: [], compact: true },
   });
-  for (const figure of figures) table.push(cellsOf(figure));
+  table.push(...rows);
   process.stdout.write(`${table.toString()}\n${note ? `${note}\n` : ''}\n`);
 }
 
 /** One measurement's figures in Markdown. */
 export function markdownOf({ figures, note }: Measurement): string {
-  const rows = figures.map((figure) => cellsOf(figure));
-  const table = markdownTable(['', 'value', 'unit', 'wanted', ''], rows);
+  const { columns, rows } = tableOf(figures);
+  const table = markdownTable(['', ...columns, 'unit', 'wanted', ''], rows, columns.length);
   return note ? `${table}\n\n${note}` : table;
 }
 
-const cellsOf = (figure: Figure): string[] => [figure.what, format(figure.value), figure.unit, ...judgement(figure)];
+/** Columns of numbers: one, or one for each of those who are compared. A row: what, numbers, unit, what is wanted, whether met. */
+function tableOf(figures: readonly Figure[]): { readonly columns: string[]; readonly rows: string[][] } {
+  const columnOf = ({ by = 'value' }: Figure) => by;
+  const columns = [...new Set(figures.map(columnOf))];
+  const rows = [...new Set(figures.map(({ what }) => what))].map((what) => {
+    const group = figures.filter((figure) => figure.what === what);
+    const numbers = columns.map((column) => {
+      const found = group.find((figure) => columnOf(figure) === column);
+      return found === undefined ? '' : format(found.value);
+    });
+    return [what, ...numbers, group[0].unit, ...judgement(group)];
+  });
+  return { columns, rows };
+}
 
-function judgement(figure: Figure): [string, string] {
-  const { wanted } = figure;
+function judgement(group: readonly Figure[]): [string, string] {
+  const [wanted] = group.flatMap((figure) => figure.wanted ?? []);
   if (wanted === undefined) return ['', ''];
   const bound = 'atLeast' in wanted ? `>= ${wanted.atLeast}` : `<= ${wanted.atMost}`;
-  return [bound, isMet(figure) ? 'met' : 'MISSED'];
+  return [bound, group.some((figure) => isMet(figure) === false) ? 'MISSED' : 'met'];
 }
 
 function format(value: number): string {

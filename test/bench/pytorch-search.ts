@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { type Hyperparameters, type TokenizedSubject, ValueSearch, valueLayer } from '../../src/editing/index.js';
+import { runPython } from '../support/python.js';
 import { median, secondsOf } from './clock.js';
 import { asInThePaper, type BenchContext } from './context.js';
 import { figure, type Measurement } from './figure.js';
+import { root } from './options.js';
 
 /** What the oracle says of one edit. */
 interface OracleSearch {
@@ -56,17 +56,17 @@ export async function measurePytorchSearch(context: BenchContext): Promise<Measu
 }
 
 /** Runs the oracle in a child process; its model's loading is not counted. */
-async function pytorchSearch(
+export function pytorchSearch(
   python: string,
   directory: string,
   settings: Hyperparameters,
   subjects: readonly TokenizedSubject[],
 ): Promise<OracleSearch[]> {
-  const script = fileURLToPath(new URL('../../../../test/bench/oracle/memit_search.py', import.meta.url));
-  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
   const { steps, learningRate, clampNormFactor, weightDecay, klFactor } = settings;
-  child.stdin.end(
-    JSON.stringify({
+  return runPython(
+    python,
+    { file: join(root, 'test/bench/oracle/memit_search.py') },
+    {
       model: directory,
       layer: valueLayer(settings),
       steps,
@@ -81,18 +81,8 @@ async function pytorchSearch(
         subjectIds: essence.tokenIds,
         subjectLookup: essence.lookups[0],
       })),
-    }),
+    },
   );
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`oracle: exit code 0, got ${code}`);
-  return output
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as OracleSearch);
 }
 
 function relativeDifference(actual: Float64Array, expected: readonly number[]): number {

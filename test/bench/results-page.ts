@@ -32,10 +32,10 @@ export function writeTables(path: string, call: ToolCall, name: string, tables: 
   writeFileSync(path, withContent(readFileSync(path, 'utf8'), `${call.tool}:${name}`, `${tables}\n\n${made}`));
 }
 
-/** A table whose first column is text and whose second one is numbers. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table whose first column is text and whose next ones, one unless said otherwise, are numbers. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[], numbers = 1): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rule = head.map((_, column) => (column === 1 ? '--:' : '---'));
+  const rule = head.map((_, column) => (column >= 1 && column <= numbers ? '--:' : '---'));
   return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
 

@@ -9,9 +9,13 @@ export function pythonWith(...modules: readonly string[]): string | undefined {
   return spawnSync(python, ['-c', finder, ...modules]).status === 0 ? python : undefined;
 }
 
-/** Runs a script that reads JSON from its input and writes JSON to its output. */
-export async function runPython<T>(python: string, script: string, input: unknown): Promise<T> {
-  const child = spawn(python, ['-B', '-c', script]);
+/** Runs a script, as text or a file, that reads JSON from its input and writes JSON to its output. */
+export async function runPython<T>(
+  python: string,
+  script: string | { readonly file: string },
+  input: unknown,
+): Promise<T> {
+  const child = spawn(python, ['-B', ...(typeof script === 'string' ? ['-c', script] : [script.file])]);
   const [output, errors]: [string[], string[]] = [[], []];
   child.stdout.setEncoding('utf8').on('data', (text: string) => output.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => errors.push(text));

@@ -1,9 +1,9 @@
 """MEMIT's value search in PyTorch, one edit at a time over whole sequences, as the field's scripts run it: the yardstick
-of `npm run bench -- --python <interpreter>`. Needs torch and transformers (measured with torch 2.8.0, transformers 4.57.6).
+of `npm run bench -- --only pytorch-search`. Needs torch and transformers (measured with torch 2.8.0, transformers 4.57.6).
 
 Reads one JSON object from standard input: model (directory), layer, steps, learningRate, clampNormFactor, weightDecay,
 klFactor, edits: [{prompts: [[token ids]], lookups: [index], targetIds: [ids], subjectIds: [ids], subjectLookup: index}].
-Writes one JSON line per edit: {"seconds": float, "losses": [float], "delta": [float]}.
+Writes a JSON list with one object per edit: {"seconds": float, "losses": [float], "delta": [float]}.
 """
 import json
 import sys
@@ -78,7 +78,10 @@ def search(edit):
     return losses, delta.detach().tolist()
 
 
-for edit in request["edits"]:
+def timed_search(edit):
     started = time.perf_counter()
     losses, delta = search(edit)
-    print(json.dumps({"seconds": time.perf_counter() - started, "losses": losses, "delta": delta}), flush=True)
+    return {"seconds": time.perf_counter() - started, "losses": losses, "delta": delta}
+
+
+json.dump([timed_search(edit) for edit in request["edits"]], sys.stdout)
