@@ -55,7 +55,7 @@ describe('hookline estimate', () => {
     const { output } = await run('estimate examples/aldermark/model --edits 20 --round-size 10 --json');
     const { settings, estimate, predicted } = JSON.parse(output);
     expect(predicted).toBe(true);
-    expect(settings).toMatchObject({ layers: [0], steps: 60 });
+    expect(settings).toMatchObject({ layers: [0], stopLoss: 0.02 });
     expect(estimate.rounds).toBe(2);
     expect(estimate.stages.map(({ stage }: { stage: string }) => stage)).toEqual([
       'statistics',
