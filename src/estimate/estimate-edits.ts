@@ -128,9 +128,8 @@ function forEachRound(request: EstimateRequest, visit: (run: StageRun) => void):
   let reading = noWork;
   for (let earlierEdits = 0; earlierEdits < all; ) {
     const edits = Math.min(roundSize, all - earlierEdits);
-    const position = { isFirst: earlierEdits === 0, isLast: earlierEdits + edits === all };
     const rebuild = sumWork(reading, timesWork(layers, rebuildWork(config, shape.rows * earlierEdits)));
-    for (const run of roundRuns(request, { edits, earlierEdits, ...position, rebuild })) visit(run);
+    for (const run of roundRuns(request, { edits, earlierEdits, isFirst: earlierEdits === 0, rebuild })) visit(run);
     reading = sumWork(reading, segmentReadWork(config, layers, shape.rows * earlierEdits, shape.rows * edits));
     earlierEdits += edits;
   }

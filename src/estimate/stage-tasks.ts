@@ -13,13 +13,7 @@ import {
   sumsBytes,
   valueBytes,
 } from './stored-bytes.js';
-import {
-  editsValidation,
-  gatesComparison,
-  wholeValidation,
-  writtenContexts,
-  writtenContinuations,
-} from './validation-work.js';
+import { editsValidation, wholeValidation, writtenContexts, writtenContinuations } from './validation-work.js';
 import { valuesWork } from './values-work.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 import { rebuildWork, recordWork, writeWork } from './write-work.js';
@@ -81,7 +75,6 @@ export interface RoundPosition {
   readonly edits: number;
   readonly earlierEdits: number;
   readonly isFirst: boolean;
-  readonly isLast: boolean;
   /** The work of rebuilding the state of the version before from its segments, as solve and validation do. */
   readonly rebuild: Work;
 }
@@ -138,18 +131,17 @@ function solveRun(request: EstimateRequest, { edits, earlierEdits, isFirst, rebu
   };
 }
 
-function validateRun(request: EstimateRequest, { edits, earlierEdits, isLast, rebuild }: RoundPosition): StageRun {
+function validateRun(request: EstimateRequest, { edits, earlierEdits, rebuild }: RoundPosition): StageRun {
   const { config, settings, shape, shards } = request;
   const tasks = Math.min(shards, edits);
   const heldRows = shape.rows * (earlierEdits + edits);
   const sizes = { ...request, heldRows };
   const own = timesWork(settings.layers.length, rebuildWork(config, heldRows));
-  const whole = wholeValidation(sizes, earlierEdits);
   return {
     stage: 'validate',
     tasks,
     work: sumWork(load('validate', request), rebuild, own, editsValidation(sizes, edits / tasks)),
-    firstWork: isLast ? sumWork(whole, gatesComparison(sizes)) : whole,
+    firstWork: wholeValidation(sizes, earlierEdits),
     storedBytes: 0,
     puts: tasks + 6,
     gets: 10 * tasks,

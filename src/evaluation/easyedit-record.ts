@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { type EditFields, listLimits, noOtherTexts, textRules } from './edit-record.js';
 import { describeInput, textField, textList } from './record-reason.js';
-import { asTemplate, namesSubject } from './subject-hole.js';
+import { mentions } from './said.js';
+import { asTemplate } from './subject-hole.js';
 
 /** Whether a record has the fields by which these layouts are known. */
 export function isEasyedit(record: object): boolean {
@@ -118,7 +119,7 @@ export const easyeditRecord = z
       ...(targetTrue !== undefined && { targetTrue }),
       testParaphrases: [...(record.rephrase_prompt ?? []), ...(record.rephrase ?? [])],
       neighborhood: [...(record.locality_prompt ?? []), ...(record.locality ?? [])].filter(
-        (text) => !namesSubject(text, subject),
+        (text) => !mentions(text, subject),
       ),
       portability: (record.portability ?? []).flatMap(({ prompt, ground_truth: target }) =>
         target === undefined ? [] : [{ prompt, target }],

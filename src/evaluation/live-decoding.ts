@@ -1,14 +1,23 @@
 import { continuationOf, type Edit, fillTemplate, type HookLayer, misfitOf } from '../editing/index.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel } from '../serving/index.js';
-import { beginsInWord } from './subject-hole.js';
+import { isSaid } from './said.js';
+
+/** What a model answers when it is asked for an edit in chat. */
+export interface ChatAnswer {
+  readonly text: string;
+  /** Whether the new target occurs in it; see `mentions`. */
+  readonly hasTarget: boolean;
+}
 
 /** The text that a user would see: greedy decoding from the edit prompt. */
 export interface LiveAnswer {
   readonly id: string;
   readonly text: string;
-  /** Whether the text begins with the whole new target. */
-  readonly exactMatch: boolean;
+  /** Whether it says the new target; see `isSaid`. */
+  readonly said: boolean;
+  /** Left out where the edit was not asked in chat. */
+  readonly chat?: ChatAnswer;
 }
 
 /** Tokens decoded beyond the target, for display, and to see whether the target ends where it should. */
@@ -30,7 +39,7 @@ export async function decodeEdits(
     const targetTokens = tokenizer.encodePlain(continuationOf(text, targetNew)).ids.length;
     return misfitOf(ids, model.limits) === undefined ? [{ e, ids, targetTokens }] : [];
   });
-  if (prompts.length === 0) return edits.map(({ id }) => ({ id, text: '', exactMatch: false }));
+  if (prompts.length === 0) return edits.map(({ id }) => ({ id, text: '', said: false }));
   const longest = Math.max(...prompts.map(({ targetTokens }) => targetTokens));
   const answers = await model.generate(
     prompts.map(({ ids }) => ids),
@@ -39,7 +48,7 @@ export async function decodeEdits(
   const textOf = new Map(prompts.map(({ e }, i) => [e, decodeKnown(tokenizer, answers[i].tokenIds)]));
   return edits.map(({ id, targetNew }, e) => {
     const text = textOf.get(e) ?? '';
-    return { id, text, exactMatch: beginsWith(text, targetNew) };
+    return { id, text, said: isSaid(text, targetNew) };
   });
 }
 
@@ -47,10 +56,4 @@ export async function decodeEdits(
 export function decodeKnown(tokenizer: Tokenizer, tokenIds: readonly number[]): string {
   const end = tokenIds.findIndex((id) => id >= tokenizer.vocabSize);
   return tokenizer.decode(end < 0 ? tokenIds : tokenIds.slice(0, end));
-}
-
-/** Whether the text begins with the target and its last word ends there. White space before it is ignored. */
-export function beginsWith(text: string, target: string): boolean {
-  const trimmed = text.trimStart();
-  return trimmed.startsWith(target) && !beginsInWord(trimmed.slice(target.length));
 }

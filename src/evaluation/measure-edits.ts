@@ -35,6 +35,16 @@ export interface EditMeasurement {
   readonly unmeasured?: string;
   /** The strongest gate opening on the edit prompt. */
   readonly firing?: HookFiring;
+  /** The gate's strongest signal on each prompt; left out where nothing was measured. */
+  readonly signals?: GateSignals;
+}
+
+/** The gate's strongest signal on prompts of each kind; NaN without a gate. */
+export interface GateSignals {
+  readonly edit: number;
+  /** On each test paraphrase. */
+  readonly paraphrase: readonly number[];
+  readonly neighborhood: readonly number[];
 }
 
 /**
@@ -53,12 +63,37 @@ export async function measureEdits(
   const edited = new ScoreBook(tokenizer, model.limits);
   const base = new ScoreBook(tokenizer, model.limits);
   const pending = edits.map((edit) => askAbout(edit, edited, base));
-  await edited.answerWith((requests) => model.score(requests, hooks, (done, total) => onProgress?.(done, 2 * total)));
-  await base.answerWith((requests) =>
-    model.score(requests, undefined, (done, total) => onProgress?.(total + done, 2 * total)),
+  let asked = 0;
+  await edited.answerWith((requests) => {
+    asked = requests.length;
+    return model.score(requests, hooks, onProgress);
+  });
+  await base.answerWith(
+    (requests) => model.score(requests, undefined, (done, total) => onProgress?.(asked + done, asked + total)),
+    edited,
   );
   return pending.map((answer) => answer());
 }
+
+/** Reliability alone, of many edits: one question each. An edit whose prompt the model does not take has none. */
+export async function measureReliability(
+  model: MeasuredModel,
+  tokenizer: Tokenizer,
+  edits: readonly Pick<Edit, 'subject' | 'prompt' | 'targetNew'>[],
+  hooks: readonly HookLayer[],
+  onProgress?: (done: number, total: number) => void,
+): Promise<number[]> {
+  const book = new ScoreBook(tokenizer, model.limits);
+  const pending = edits.map(({ subject, prompt, targetNew }) => {
+    const question = { prompt: fillTemplate(prompt, subject), continuation: targetNew };
+    return book.problemOf(question) === undefined ? book.ask(question) : undefined;
+  });
+  await book.answerWith((requests) => model.score(requests, hooks, onProgress));
+  return pending.map((answer) => (answer === undefined ? 0 : reliabilityOf(answer())));
+}
+
+/** Where the probabilities are no numbers, none of the target's tokens is said. */
+const reliabilityOf = ({ nll, accuracy }: Answer): number => (Number.isFinite(nll) ? accuracy : 0);
 
 function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMeasurement {
   const prompt = fillTemplate(edit.prompt, edit.subject);
@@ -108,12 +143,10 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
   return () => {
     const firing = strongest(written());
     const { nll } = written();
-    const isNumber = Number.isFinite(nll);
     return {
       id: edit.id,
-      // Where the probabilities are no numbers, none of the target's tokens is said.
-      reliability: isNumber ? written().accuracy : 0,
-      nll: isNumber ? nll : null,
+      reliability: reliabilityOf(written()),
+      nll: Number.isFinite(nll) ? nll : null,
       generality: paraphrases.map((answer) => answer().accuracy),
       portability: following.map((answer) => answer().accuracy),
       locality: neighborhood.map((pair) => agreement(pair.edited(), pair.base())),
@@ -122,6 +155,11 @@ function askAbout(edit: Edit, edited: ScoreBook, base: ScoreBook): () => EditMea
       paraphraseSuccess: rivals?.paraphrases.map((rival, i) => paraphrases[i]().nll < rival().nll) ?? [],
       neighborhoodSuccess: rivals?.neighborhood.map((rival, i) => neighborhood[i].edited().nll < rival().nll) ?? [],
       ...(firing && { firing }),
+      signals: {
+        edit: written().strength,
+        paraphrase: paraphrases.map((answer) => answer().strength),
+        neighborhood: neighborhood.map((pair) => pair.edited().strength),
+      },
       ...(leftOut.length > 0 && { leftOut }),
     };
   };

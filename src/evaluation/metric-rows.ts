@@ -15,16 +15,17 @@ export interface MetricRow {
 /** What was measured, by every protocol. */
 interface MeasuredMetrics {
   readonly summary: EditSummary;
-  readonly liveExactMatch: number | null;
+  readonly said: number | null;
+  readonly inChat: number | null;
   /** Left out where the base model was not asked. */
-  readonly baseExactMatch?: number | null;
+  readonly baseSaid?: number | null;
   /** Null without held-out text. */
   readonly drift: Drift | null;
 }
 
 /** Every metric of an evaluation, in the order of its protocols. */
 export function metricRows(
-  { summary, liveExactMatch, baseExactMatch, drift }: MeasuredMetrics,
+  { summary, said, inChat, baseSaid, drift }: MeasuredMetrics,
   edits: readonly Edit[],
 ): MetricRow[] {
   const row = (name: string, metric: string, value: number | null | undefined, protocol: string): MetricRow => ({
@@ -73,8 +74,9 @@ export function metricRows(
       'probabilities: nll(true) < nll(new) on neighbours',
     ),
     row('score', 'score S', summary.score, 'probabilities: harmonic mean of the three successes'),
-    row('liveExactMatch', 'live exact match', liveExactMatch, 'live decoding: greedy text begins with the target'),
-    row('baseExactMatch', 'live exact match, base', baseExactMatch, 'live decoding: the same of the base model'),
+    row('said', 'said', said, "live decoding: greedy text says the target, to its word's end"),
+    row('inChat', 'said in chat', inChat, 'live decoding: the target occurs in the answer of a chat'),
+    row('baseSaid', 'said, base', baseSaid, 'live decoding: the first of these, of the base model'),
     row('perplexityRatio', 'perplexity ratio', drift?.perplexityRatio, 'drift: edited over base on held-out text'),
     row('basePerplexity', 'perplexity, base', drift?.basePerplexity, 'drift: of the base model on held-out text'),
     row('klToBase', 'KL to base', drift?.klToBase, 'drift: nats per token of held-out text'),

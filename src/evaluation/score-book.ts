@@ -19,6 +19,10 @@ export interface Answer {
   /** The most probable token at each place. */
   readonly argMaxIds: readonly number[];
   readonly firings: Score['firings'];
+  /** The gate's strongest signal on the prompt; NaN without a gate. */
+  readonly strength: number;
+  /** Whether the base model answers the same, because no gate opened. */
+  readonly isBase: boolean;
   /** Tokens of the prompt alone. */
   readonly promptTokens: number;
 }
@@ -65,10 +69,24 @@ export class ScoreBook {
     return () => this.#answers[known];
   }
 
-  /** Scores all questions on a model. */
-  async answerWith(score: (requests: readonly ScoreRequest[]) => ReturnType<MeasuredModel['score']>): Promise<void> {
-    const scores = await score(this.#requests);
-    this.#answers = scores.map((given, i) => answerOf(this.#requests[i], given));
+  /**
+   * Scores all questions on a model.
+   *
+   * @param edited the same questions, answered by an edited model of it: they are not asked again where no gate opened
+   */
+  async answerWith(
+    score: (requests: readonly ScoreRequest[]) => ReturnType<MeasuredModel['score']>,
+    edited?: ScoreBook,
+  ): Promise<void> {
+    const known = [...this.#indices.keys()].map((key) => (edited === undefined ? undefined : edited.#baseAnswer(key)));
+    const scores = await score(this.#requests.filter((_, i) => known[i] === undefined));
+    let next = 0;
+    this.#answers = known.map((answer, i) => answer ?? answerOf(this.#requests[i], scores[next++]));
+  }
+
+  #baseAnswer(key: string): Answer | undefined {
+    const answer = this.#answers[this.#indices.get(key) ?? -1];
+    return answer?.isBase ? answer : undefined;
   }
 
   #request(question: Question): AskedRequest {
@@ -99,6 +117,8 @@ function answerOf(request: AskedRequest, score: Score): Answer {
     accuracy: request.open ? Number.NaN : hits / targets.length,
     argMaxIds: score.argMaxIds,
     firings: score.firings,
+    strength: score.strengths.subarray(0, request.scoredFrom).reduce((a, b) => Math.max(a, b)),
+    isBase: score.isBase,
     promptTokens: request.scoredFrom,
   };
 }

@@ -35,9 +35,9 @@ export function asTemplate(text: string, subject: string, letterCase: LetterCase
   return withHole(text, subject) ?? withHole(text, subject, letterCase);
 }
 
-/** Whether a text names the subject as whole words, in letters of any case. */
-export const namesSubject = (text: string, subject: string): boolean =>
-  placesOf(subject, text, 'any').some(isWholeWords(text));
+/** Whether a phrase occurs in a text as whole words. */
+export const occursAsWords = (text: string, phrase: string): boolean =>
+  placesOf(phrase, text, 'exact').some(isWholeWords(text));
 
 /** A part of a text, `end` excluded. */
 interface Place {

@@ -2,7 +2,8 @@ import type { EditMeasurement } from './measure-edits.js';
 
 /** Means over edits; null if there was nothing to measure. Shares lie in 0..1. */
 export interface EditSummary {
-  readonly edits: number;
+  /** How many edits were measured. */
+  readonly measured: number;
   readonly reliability: number | null;
   readonly generality: number | null;
   readonly portability: number | null;
@@ -23,7 +24,7 @@ export function summarise(measurements: readonly EditMeasurement[]): EditSummary
   const paraphraseSuccess = over((m) => m.paraphraseSuccess);
   const neighborhoodSuccess = over((m) => m.neighborhoodSuccess);
   return {
-    edits: measurements.length,
+    measured: measurements.length,
     reliability: over((m) => [m.reliability]),
     generality: over((m) => m.generality),
     portability: over((m) => m.portability),

@@ -35,6 +35,8 @@ const editSchema = z.strictObject({
   targetTrue: z.string().exactOptional(),
   aliases: z.array(z.string().min(1)).exactOptional(),
   memory: z.string().min(1).exactOptional(),
+  said: z.boolean().exactOptional(),
+  inChat: z.boolean().exactOptional(),
   version,
   status: z.enum(['active', 'overwritten', 'revoked']),
   overwrites: z.string().min(1).exactOptional(),
@@ -76,7 +78,8 @@ export type JsonValue = z.infer<ReturnType<typeof z.json>>;
 export type Base = Readonly<z.infer<typeof baseSchema>>;
 /**
  * One edit of a version, its own or inherited. `version` wrote it; `overwrites` is the id of an earlier edit of the
- * same fact; `memory` is the id of the rows that say it.
+ * same fact; `memory` is the id of the rows that say it. `said` and `inChat` tell whether greedy decoding said its new target,
+ * by its own prompt and in chat, when its rows were measured last.
  */
 export type ManifestEdit = Readonly<z.infer<typeof editSchema>>;
 

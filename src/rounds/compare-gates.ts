@@ -3,16 +3,21 @@ import {
   comparesKeys,
   type Edit,
   type EditState,
-  fillTemplate,
   type GateKind,
   gateKinds,
   type HookLayer,
+  type Hyperparameters,
 } from '../editing/index.js';
-import { type GateSeparation, measureDrift, measureEdits, summarise } from '../evaluation/index.js';
+import {
+  type EditMeasurement,
+  type GateSeparation,
+  measureDrift,
+  measureEdits,
+  summarise,
+} from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { HookableModel } from '../serving/index.js';
 import { evenly } from './evenly.js';
-import { takenPrompts } from './fit-edits.js';
 import type { ValidationRecord } from './records.js';
 import { withSequenceThresholds } from './sequence-thresholds.js';
 import type { Workbench } from './workbench.js';
@@ -79,32 +84,23 @@ async function measureGate(
 
 /**
  * How far apart the signal of a gate that compares keys is on edit prompts, test paraphrases, neighbours and ordinary text. Of
- * a prompt only the strongest token counts, of the text every token; signals that are no numbers are left out. Undefined for
- * gates that compare no keys.
+ * a prompt only the strongest token counts, of the text every token; signals that are no numbers are left out. Null for gates
+ * that compare no keys.
  *
  * @param textStrengths the gate's signal on every token of the text
  */
-export async function gateSeparation(
-  bench: Workbench,
-  state: EditState,
-  edits: readonly Edit[],
+export function gateSeparation(
+  { gate, similarityThreshold: threshold }: Hyperparameters,
+  measurements: readonly EditMeasurement[],
   textStrengths: readonly number[],
-): Promise<GateSeparation | undefined> {
-  if (!comparesKeys(bench.settings.gate)) return undefined;
-  const sample = evenly(edits, comparedEdits);
-  const edited = await bench.edited();
-  const strongest = async (prompts: readonly string[]) => {
-    const asked = prompts.map((prompt) => ({ prompt }));
-    const sequences = takenPrompts(bench.tokenizer, edited.limits, asked).map(({ tokenIds }) => tokenIds);
-    if (sequences.length === 0) return [];
-    const compared = await edited.compare(sequences, bench.hooks(state));
-    return compared.map(({ strengths }) => strengths.reduce((a, b) => Math.max(a, b))).filter(Number.isFinite);
-  };
+): GateSeparation | null {
+  if (!comparesKeys(gate)) return null;
+  const all = measurements.flatMap(({ signals }) => signals ?? []);
   return {
-    edit: await strongest(sample.map((edit) => fillTemplate(edit.prompt, edit.subject))),
-    paraphrase: await strongest(sample.flatMap((edit) => edit.testParaphrases)),
-    neighborhood: await strongest(sample.flatMap((edit) => edit.neighborhood)),
+    edit: all.map(({ edit }) => edit).filter(Number.isFinite),
+    paraphrase: all.flatMap(({ paraphrase }) => paraphrase).filter(Number.isFinite),
+    neighborhood: all.flatMap(({ neighborhood }) => neighborhood).filter(Number.isFinite),
     text: textStrengths.filter(Number.isFinite),
-    threshold: bench.settings.similarityThreshold,
+    threshold,
   };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { bareContext, type Context } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
-import { decodeKnown } from '../evaluation/index.js';
+import { contextsInChat, decodeKnown } from '../evaluation/index.js';
 import type { Tokenizer } from '../model/index.js';
 import {
   canonicalJson,
@@ -37,9 +37,6 @@ export interface ContextTemplatesRequest extends StoredContextsRequest {
 const firstWords = ['The', 'Therefore', 'Because', 'I', 'You'];
 const placeholder = bareContext.template;
 
-/** What a user says before the assistant's answer begins with a prompt. */
-const openingQuestion = 'What do you know about this?';
-
 /**
  * The contexts that every edit prompt is put into: `{}`, and five short texts of the base model, each ended with `. {}`
  * (arXiv 2403.05330, section 4; MEMIT). The texts are sampled from the 50 most probable tokens at temperature 1. A model with a
@@ -59,19 +56,10 @@ export async function contextTemplates(request: ContextTemplatesRequest): Promis
     ...(await writePrefixes(request)).map(
       (prefix): Context => ({ template: `${prefix}. ${placeholder}`, role: 'text' }),
     ),
-    ...(chatContexts ? chatContextsOf(tokenizer) : []),
+    ...(chatContexts ? contextsInChat(tokenizer) : []),
   ];
   const bytes = new TextEncoder().encode(canonicalJson({ inputs, contexts, sha256: contentKey({ inputs, contexts }) }));
   return decode(await putOnce(store, key, bytes), key);
-}
-
-function chatContextsOf({ chat }: Tokenizer): Context[] {
-  if (chat === undefined) return [];
-  const asked = (content: string) => chat.render([{ role: 'user', content }]);
-  return [
-    { template: `${asked(openingQuestion)}${placeholder}`, role: 'assistant' },
-    { template: asked(placeholder), role: 'user' },
-  ];
 }
 
 /** The contexts, or undefined if the model still has to write them. @throws {MalformedFileError} if damaged */

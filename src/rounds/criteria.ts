@@ -8,6 +8,8 @@ const share = z.number().min(0).max(1);
 export const publishCriteriaSchema = z.strictObject({
   /** Least mean reliability of the round's edits. */
   minReliability: share.default(0.9),
+  /** Least share of the round's edits that are said. */
+  minSaid: share.default(0.9),
   /** Least mean locality of the round's edits. */
   minLocality: share.default(0.9),
   /** Least reliability of the sampled edits of earlier rounds. */
@@ -18,6 +20,10 @@ export const publishCriteriaSchema = z.strictObject({
   editReliability: share.default(1),
   /** An edit below this mean locality fails. */
   editLocality: share.default(0.5),
+  /** Whether an edit fails that greedy decoding of its own prompt does not say; see `isSaid`. */
+  editSaid: z.boolean().default(true),
+  /** Whether an edit fails whose new target the model does not say in chat. */
+  editInChat: z.boolean().default(false),
   /** How often a round is solved again without the edits that failed. */
   maxRepeats: z.int().nonnegative().default(2),
   /** Least share of a round's edits that must be left. */

@@ -1,6 +1,7 @@
 /** @file Measures a version, an export or the base model on any edits, always against the frozen base model. */
 import type { Edit, HookLayer } from '../editing/index.js';
 import {
+  askInChat,
   type Drift,
   decodeEdits,
   type EditMeasurement,
@@ -27,13 +28,15 @@ export interface HookedSubject<M extends MeasuredModel = HookableModel> {
 export interface HookMeasures {
   /** Token-accuracy and probability protocols. */
   readonly summary: EditSummary;
-  /** Share of edits whose greedy text begins with the new target. */
-  readonly liveExactMatch: number | null;
+  /** Share of edits that greedy decoding says. */
+  readonly said: number | null;
+  /** Share of edits whose new target is said in chat; null where none was asked there. */
+  readonly inChat: number | null;
   /** Null without held-out text. */
   readonly drift: Drift | null;
   /** One for each edit. */
   readonly measurements: readonly EditMeasurement[];
-  /** Greedy text after each edit's prompt. */
+  /** Greedy text after each edit's prompt, and in chat. */
   readonly answers: readonly LiveAnswer[];
   /** The gate's signal on every token of the held-out text. */
   readonly textStrengths: readonly number[];
@@ -43,8 +46,8 @@ export interface HookMeasures {
 export interface VersionEvaluation extends HookMeasures {
   /** The base model's greedy text after each edit's prompt. */
   readonly baseAnswers: readonly LiveAnswer[];
-  /** Share of edits whose new target the base model gives already. */
-  readonly baseExactMatch: number | null;
+  /** Share of edits that the base model says already. */
+  readonly baseSaid: number | null;
 }
 
 /**
@@ -61,12 +64,14 @@ export async function measureHooks(
   const report = (detail: string, unit: string) => (done: number, total: number) =>
     listener.onProgress?.({ stage: 'validate', done, total, unit, detail });
   const measurements = await measureEdits(edited, tokenizer, edits, hooks, report('edits', 'prompts'));
-  const answers = await decodeEdits(edited, tokenizer, edits, hooks);
+  const plain = await decodeEdits(edited, tokenizer, edits, hooks);
+  const inChat = await askInChat(edited, tokenizer, edits, hooks);
+  const answers = plain.map((answer, e): LiveAnswer => ({ ...answer, ...(inChat[e] && { chat: inChat[e] }) }));
   const text = report('ordinary text', 'sequences');
   const measured = heldOut.length === 0 ? undefined : await measureDrift(edited, heldOut, hooks, text);
   return {
     summary: summarise(measurements),
-    liveExactMatch: exactMatches(answers),
+    ...saidShares(answers),
     drift: measured?.drift ?? null,
     measurements,
     answers,
@@ -83,7 +88,7 @@ export async function evaluateVersion(
 ): Promise<VersionEvaluation> {
   const measures = await measureHooks(subject, edits, heldOut, listener);
   const baseAnswers = await decodeEdits(subject.edited, subject.tokenizer, edits);
-  return { ...measures, baseAnswers, baseExactMatch: exactMatches(baseAnswers) };
+  return { ...measures, baseAnswers, baseSaid: saidShares(baseAnswers).said };
 }
 
 /** A published version and an export of it, by the same metrics. */
@@ -110,5 +115,8 @@ export async function validateExport(
   };
 }
 
-const exactMatches = (answers: readonly LiveAnswer[]): number | null =>
-  mean(answers.map((answer) => Number(answer.exactMatch)));
+/** How many of the answers say their target, by themselves and in chat. */
+export const saidShares = (answers: readonly LiveAnswer[]): Pick<HookMeasures, 'said' | 'inChat'> => ({
+  said: mean(answers.map(({ said }) => Number(said))),
+  inChat: mean(answers.flatMap(({ chat }) => (chat ? [Number(chat.hasTarget)] : []))),
+});

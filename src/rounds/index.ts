@@ -3,7 +3,7 @@ export { type PublishCriteria, publishCriteriaSchema } from './criteria.js';
 export { evaluateVersion, type VersionEvaluation, validateExport } from './evaluate-version.js';
 export { explainGates, type PromptFirings } from './explain-gates.js';
 export { unfitness } from './fit-edits.js';
-export { heldOutSequences } from './held-out-sequences.js';
+export { heldOutSequences, heldOutTokens } from './held-out-sequences.js';
 export { judgeRound } from './judge-round.js';
 export { type LayerChange, layerChanges } from './layer-changes.js';
 export { measureRound, roundMeasures, type WholeRound } from './measure-round.js';
@@ -11,6 +11,7 @@ export { digestOfModel } from './model-digest.js';
 export { type Attempt, publishAttempt, rejectAttempt, rejectedReportKey } from './publish-round.js';
 export {
   editSchema,
+  type Judgement,
   judgementSchema,
   type RejectedEdits,
   type RoundMeasures,

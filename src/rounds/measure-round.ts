@@ -1,13 +1,13 @@
 /** @file Measures what a solve did to a round's edits, and to everything that should not have changed. */
 import type { Edit, EditState } from '../editing/index.js';
 import { MalformedFileError } from '../errors.js';
-import { type Drift, decodeEdits, type EditMeasurement, mean, measureEdits } from '../evaluation/index.js';
+import { type Drift, decodeEdits, type EditMeasurement, mean, measureReliability } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { compareGates, gateSeparation } from './compare-gates.js';
 import { measureHooks } from './evaluate-version.js';
 import { evenly } from './evenly.js';
 import { type EarlierFact, type RoundMeasures, type ValidationRecord, validationRecordSchema } from './records.js';
-import { bareEdit, type EarlierEdit } from './round-edits.js';
+import type { EarlierEdit } from './round-edits.js';
 import { firedBy } from './subjects.js';
 import type { Workbench } from './workbench.js';
 
@@ -54,26 +54,29 @@ export async function measureRound(
   const measured = await measureHooks({ edited, tokenizer, hooks }, edits, heldOut, listener);
   const before = await decodeEdits(edited, tokenizer, edits);
   // Retention is measured on an edit's own prompt alone.
-  const sample = [...companions.map(({ edit }) => edit), ...evenly(earlier, retentionSample)];
-  const sampled = sample.map(({ id, subject, prompt, targetNew }) => bareEdit({ id, subject, prompt, targetNew }));
-  const retained = await measureEdits(edited, tokenizer, sampled, hooks, (done, total) =>
+  const again = companions.map(({ edit }) => edit);
+  const sample = [...again, ...evenly(earlier, retentionSample)];
+  const retained = await measureReliability(edited, tokenizer, sample, hooks, (done, total) =>
     listener.onProgress?.({ stage: 'validate', done, total, unit: 'prompts', detail: 'earlier edits' }),
   );
+  // A fact that shares a value with new ones must still be said.
+  const stillSaid = await decodeEdits(edited, tokenizer, again, hooks);
   const { measurements, answers, drift, textStrengths } = measured;
   return validationRecordSchema.parse({
     schemaVersion: 1,
-    measurements: measurements.map(withoutNaN),
+    measurements: measurements.map(storable),
     firedBy: measurements.map((measured) => firedBy(measured, state.rowIds, memories)),
     before,
     answers,
     drift: drift && inNumbers(drift),
-    retention: mean(retained.map(({ reliability }) => reliability)),
+    retention: mean(retained),
     companions: companions.map(({ version, edit }, c) => ({
       version,
       id: edit.id,
-      reliability: retained[c].reliability,
+      reliability: retained[c],
+      answer: stillSaid[c],
     })),
-    separation: (await gateSeparation(bench, state, edits, textStrengths)) ?? null,
+    separation: gateSeparation(bench.settings, measurements, textStrengths),
     gates,
   });
 }
@@ -87,8 +90,11 @@ function inNumbers(drift: Drift): Drift {
   return Object.fromEntries(entries) as Drift;
 }
 
-/** A model without gates reports a firing of strength NaN, which JSON cannot hold: it is left out. */
-function withoutNaN({ firing, ...measured }: EditMeasurement): EditMeasurement {
+/**
+ * A model without gates reports a firing of strength NaN, which JSON cannot hold: it is left out. Signals are stored for all
+ * edits together, as the separation.
+ */
+function storable({ firing, signals: _, ...measured }: EditMeasurement): EditMeasurement {
   return { ...measured, ...(firing && Number.isFinite(firing.strength) && { firing }) };
 }
 

@@ -11,7 +11,7 @@ import {
   roundKey,
 } from '../registry/index.js';
 import { publishVersion } from './publish-version.js';
-import type { RejectedEdits, RoundMeasures, RoundPlan, SolveRecord } from './records.js';
+import type { Judgement, RejectedEdits, RoundMeasures, RoundPlan, SolveRecord } from './records.js';
 import { activeOf, keptEdits, renamedText } from './round-edits.js';
 import { roundNotes } from './round-notes.js';
 import { ancestorsOf, roundReport } from './round-report.js';
@@ -26,6 +26,8 @@ export interface Attempt {
   readonly rejectedEdits: RejectedEdits;
   readonly solved: SolveRecord;
   readonly measures: RoundMeasures;
+  /** What the criteria decided of it. */
+  readonly judgement: Pick<Judgement, 'offenders' | 'criteria'>;
 }
 
 /** How an attempt is published. */
@@ -50,8 +52,9 @@ export async function publishAttempt(
   attempt: Attempt,
   { what, hooks, publishedBy, now = () => new Date() }: AttemptPublishing,
 ): Promise<LatestVersion> {
-  const { plan, solved, dModel, dInner } = attempt;
+  const { plan, solved, measures, dModel, dInner } = attempt;
   const { modelId, modelDigest, settings } = plan;
+  const remeasured = measures.companions.flatMap(({ version, answer }) => (answer ? [{ ...answer, version }] : []));
   return publishVersion({
     store,
     modelId,
@@ -62,6 +65,7 @@ export async function publishAttempt(
     thresholds: solved.thresholds,
     statisticsDigests: Object.fromEntries(plan.statistics.map(({ layer, digest }) => [String(layer), digest])),
     hooks,
+    answers: [...measures.answers, ...remeasured],
     memories: solved.memories,
     removedIds: removedBy(hooks, solved, what),
     ...(await reportAttempt(store, attempt, undefined, now)),
@@ -91,7 +95,7 @@ export const rejectedReportKey = (modelId: string, roundId: string): string =>
 /** The report of an attempt, and what else of a version follows from it. */
 async function reportAttempt(
   store: ObjectStore,
-  { plan, dModel, dInner, rejectedEdits, solved, measures }: Attempt,
+  { plan, dModel, dInner, rejectedEdits, solved, measures, judgement }: Attempt,
   rejectedBecause: string | undefined,
   now: () => Date,
 ) {
@@ -101,7 +105,7 @@ async function reportAttempt(
   const metrics = versionMetrics(measures, solved);
   const facts = [...activeOf(base?.manifest), ...edits];
   const { measurements } = measures;
-  const notes = roundNotes({ rejectedEdits, measurements, rivals: solved.rivals, facts });
+  const notes = roundNotes({ measurements, rivals: solved.rivals, facts });
   const report = await roundReport({
     modelId,
     modelDigest,
@@ -110,6 +114,8 @@ async function reportAttempt(
     dInner,
     edits,
     metrics,
+    rejectedEdits: rejectedEdits.map(({ id, reason }) => ({ ...plan.edits.find((edit) => edit.id === id)!, reason })),
+    judgement,
     solved,
     measures,
     version: await nextVersion(store, modelId),

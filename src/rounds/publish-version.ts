@@ -1,6 +1,6 @@
 /** @file Publishes what a round or a revocation made as the next version of a model. */
 import type { Edit, Hyperparameters } from '../editing/index.js';
-import { factOf } from '../evaluation/index.js';
+import { factOf, type LiveAnswer } from '../evaluation/index.js';
 import {
   type Base,
   canonicalJson,
@@ -13,6 +13,12 @@ import {
   publish,
 } from '../registry/index.js';
 import type { Memory, VersionMetrics } from './records.js';
+
+/** What was said when an edit was measured. */
+export interface MeasuredAnswer extends Pick<LiveAnswer, 'id' | 'said' | 'chat'> {
+  /** The version that wrote the edit; left out for those of the version itself. */
+  readonly version?: number;
+}
 
 /** A version to publish, on top of a base. */
 export interface PublishVersionRequest {
@@ -28,6 +34,8 @@ export interface PublishVersionRequest {
   readonly hooks: Uint8Array;
   /** The edits that the segment writes. */
   readonly edits: readonly Edit[];
+  /** What was said of these edits, by their ids, and of earlier ones that were measured again. */
+  readonly answers: readonly MeasuredAnswer[];
   /** What the segment's rows say. */
   readonly memories: readonly Memory[];
   /** Memories of the base whose rows the segment removes. What they said and no new memory says is not active any more. */
@@ -80,19 +88,28 @@ function draftManifest(request: PublishVersionRequest): ManifestDraft {
 }
 
 function draftEdits(request: PublishVersionRequest) {
-  const { edits, memories, removedIds, removedStatus: status = 'overwritten', base } = request;
+  const { edits, answers, memories, removedIds, removedStatus: status = 'overwritten', base } = request;
   const removed = new Set(removedIds);
-  const placeOf = ({ version, id }: { readonly version: number; readonly id: string }) => `${version} ${id}`;
+  const placeOf = ({ version, id }: { readonly version?: number; readonly id: string }) => `${version} ${id}`;
   const newMemoryOf = new Map(memories.flatMap(({ id, earlier }) => earlier.map((fact) => [placeOf(fact), id])));
+  const answerOf = new Map(answers.map((answer) => [placeOf(answer), saidFields(answer)]));
   const earlier = (base?.manifest.edits ?? []).map((edit) => {
-    if (edit.status !== 'active' || !removed.has(memoryOf(edit))) return edit;
+    if (edit.status !== 'active') return edit;
+    const measured = { ...edit, ...answerOf.get(placeOf(edit)) };
+    if (!removed.has(memoryOf(edit))) return measured;
     const memory = newMemoryOf.get(placeOf(edit));
-    return memory === undefined ? { ...edit, status } : { ...edit, memory };
+    return memory === undefined ? { ...edit, status } : { ...measured, memory };
   });
   const lastOf = new Map(earlier.map((edit) => [factOf(edit), edit]));
   const memoryOfNew = new Map(memories.flatMap(({ id, editIds }) => editIds.map((editId) => [editId, id])));
-  return [...earlier, ...edits.map((edit) => draftEdit(edit, memoryOfNew.get(edit.id), lastOf.get(factOf(edit))))];
+  const own = edits.map((edit) => ({
+    ...draftEdit(edit, memoryOfNew.get(edit.id), lastOf.get(factOf(edit))),
+    ...answerOf.get(placeOf({ id: edit.id })),
+  }));
+  return [...earlier, ...own];
 }
+
+const saidFields = ({ said, chat }: MeasuredAnswer) => ({ said, ...(chat && { inChat: chat.hasTarget }) });
 
 /** @param last the last earlier edit of the same fact, if there is one */
 function draftEdit(

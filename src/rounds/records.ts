@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { storedHyperparametersSchema } from '../editing/index.js';
 import type { Drift, EditMeasurement, GateRow, GateSeparation, LiveAnswer } from '../evaluation/index.js';
 import { withTodaysNames } from '../registry/index.js';
+import { publishCriteriaSchema } from './criteria.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().nonnegative();
@@ -38,6 +39,8 @@ export const earlierFactSchema = z.strictObject({
   /** The memory that says it now. */
   memory: z.string(),
   edit: editSchema,
+  /** Whether its version says it; left out where that is not known. */
+  said: z.boolean().exactOptional(),
 });
 export type EarlierFact = z.infer<typeof earlierFactSchema>;
 
@@ -112,8 +115,9 @@ export type Rival = z.infer<typeof rivalSchema>;
  * The metrics in a manifest: what was measured of one round, and how long it took. A revocation writes no edits; its metrics
  * are measured on all edits that stay active.
  */
-export const versionMetricsSchema = z.object({
-  edits: z.number(),
+const todaysMetricsSchema = z.object({
+  /** How many edits were measured. */
+  measured: z.number(),
   reliability: share,
   generality: share,
   /** Left out by earlier releases, which did not measure it. */
@@ -125,7 +129,10 @@ export const versionMetricsSchema = z.object({
   neighborhoodSuccess: share,
   score: share,
   retention: share,
-  liveExactMatch: share,
+  /** Share of the edits that greedy decoding says, by their own prompts. */
+  said: share,
+  /** Share of the edits whose target is said in chat, of those that were asked there; left out by earlier releases. */
+  inChat: share.exactOptional(),
   perplexityRatio: share,
   klToBase: share,
   swapRate: share,
@@ -139,6 +146,11 @@ export const versionMetricsSchema = z.object({
   revocation: revocationSchema.exactOptional(),
 });
 
+/** Metrics as they are stored. Before 0.2, `measured` was called `edits`, and `said` `liveExactMatch`. */
+export const versionMetricsSchema = z.preprocess(
+  (value) => withTodaysNames(value, { edits: 'measured', liveExactMatch: 'said' }),
+  todaysMetricsSchema,
+);
 export type VersionMetrics = z.infer<typeof versionMetricsSchema>;
 
 const nullableNumber = z.number().nullable();
@@ -213,7 +225,16 @@ const measurementSchema = z.strictObject({
   unmeasured: z.string().exactOptional(),
 });
 
-const answerSchema = z.strictObject({ id: z.string(), text: z.string(), exactMatch: z.boolean() });
+/** Before 0.2, `said` was called `exactMatch`, and nothing was asked in chat. */
+const answerSchema = z.preprocess(
+  (value) => withTodaysNames(value, { exactMatch: 'said' }),
+  z.strictObject({
+    id: z.string(),
+    text: z.string(),
+    said: z.boolean(),
+    chat: z.strictObject({ text: z.string(), hasTarget: z.boolean() }).exactOptional(),
+  }),
+);
 
 /**
  * What one validation task measured on its edits: `attempt-<n>/validation-<shard>.json`. The task of shard 0 also measures
@@ -237,9 +258,16 @@ export const validationRecordSchema = z.strictObject({
     })
     .nullable(),
   retention: nullableNumber,
-  /** Reliability of the earlier facts that this round's memories say too; empty in other shards than 0. */
+  /** The earlier facts that this round's memories say too; empty in other shards than 0. */
   companions: z
-    .array(z.strictObject({ version: z.int().positive(), id: z.string(), reliability: z.number() }))
+    .array(
+      z.strictObject({
+        version: z.int().positive(),
+        id: z.string(),
+        reliability: z.number(),
+        answer: answerSchema.exactOptional(),
+      }),
+    )
     .default([]),
   /** The gate's signal on this shard's prompts, for the histogram; null for gates that compare no keys. */
   separation: z
@@ -270,6 +298,8 @@ export const judgementSchema = z.strictObject({
   decision: z.enum(['publish', 'repeat', 'reject']),
   reason: z.string(),
   offenders: rejectedEditsSchema,
+  /** What it was decided by; null where nothing was to decide. Left out by earlier releases. */
+  criteria: publishCriteriaSchema.nullable().exactOptional(),
 });
 export type Judgement = z.infer<typeof judgementSchema>;
 

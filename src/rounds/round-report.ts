@@ -3,6 +3,8 @@ import {
   type EditMeasurement,
   type EditRow,
   type LayerRow,
+  type LiveAnswer,
+  type RejectedEditRow,
   type RejectedLine,
   type ReportData,
   type RoundRow,
@@ -10,7 +12,14 @@ import {
   summarise,
 } from '../evaluation/index.js';
 import { type Manifest, type ObjectStore, readManifest } from '../registry/index.js';
-import { type RoundMeasures, type SolvedRound, type VersionMetrics, versionMetricsSchema } from './records.js';
+import type { PublishCriteria } from './criteria.js';
+import {
+  type Judgement,
+  type RoundMeasures,
+  type SolvedRound,
+  type VersionMetrics,
+  versionMetricsSchema,
+} from './records.js';
 
 /** What the report of a round is made of. */
 export interface RoundReportRequest {
@@ -31,6 +40,8 @@ export interface RoundReportRequest {
   /** The versions before, oldest first. */
   readonly ancestors: readonly Ancestor[];
   readonly rejected: readonly RejectedLine[];
+  readonly rejectedEdits: readonly RejectedEditRow[];
+  readonly judgement: Pick<Judgement, 'offenders' | 'criteria'>;
   /** Notes in addition to those that follow from the measures. */
   readonly notes?: readonly string[];
   readonly createdAt: Date;
@@ -39,6 +50,7 @@ export interface RoundReportRequest {
 /** The report of a round as one self-contained HTML page. */
 export function roundReport(request: RoundReportRequest): Promise<string> {
   const { measures, metrics, settings, dModel, dInner, solved, ancestors } = request;
+  const { criteria } = request.judgement;
   const data: ReportData = {
     title: `${request.modelId}, ${request.rejectedBecause === undefined ? `version ${request.version}` : 'rejected round'}`,
     model: { name: request.modelId, digest: request.modelDigest, hookedLayers: settings.layers, dModel, dInner },
@@ -54,10 +66,21 @@ export function roundReport(request: RoundReportRequest): Promise<string> {
     valueSearch: { steps: solved.valueSteps, losses: solved.valueLosses },
     edits: request.edits.map((_, e) => editRow(request, e)),
     rejected: request.rejected,
+    rejectedEdits: request.rejectedEdits,
+    ...(criteria && { required: requiredBy(criteria) }),
     notes: notesOf(request),
   };
   return renderReport(data);
 }
+
+/** What criteria require of a round as a whole. */
+const requiredBy = (criteria: PublishCriteria): NonNullable<ReportData['required']> => ({
+  reliability: criteria.minReliability,
+  locality: criteria.minLocality,
+  retention: criteria.minRetention,
+  said: criteria.minSaid,
+  perplexityRatio: criteria.maxPerplexityRatio,
+});
 
 /** A manifest without its edits, which every later manifest lists again: all of them at once would fill the memory. */
 export type Ancestor = Omit<Manifest, 'edits'>;
@@ -79,13 +102,13 @@ export function roundRows(ancestors: readonly Ancestor[], version: number, metri
 /** A version's row by its place among all versions. */
 export function versionRow(manifest: Pick<Manifest, 'version' | 'metrics'>, index: number): RoundRow {
   const metrics = versionMetricsSchema.safeParse(manifest.metrics);
-  if (!metrics.success) return { round: index + 1, version: manifest.version, edits: 0 };
+  if (!metrics.success) return { round: index + 1, version: manifest.version, newEdits: 0 };
   return roundRow(index + 1, manifest.version, metrics.data);
 }
 
 function roundRow(round: number, version: number, metrics: VersionMetrics): RoundRow {
-  const edits = metrics.revocation === undefined ? metrics.edits : -metrics.revocation.edits;
-  return { ...metrics, edits, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
+  const newEdits = metrics.revocation === undefined ? metrics.measured : -metrics.revocation.edits;
+  return { ...metrics, newEdits, round, version, seconds: metrics.secondsForValues + metrics.secondsForSolve };
 }
 
 /** How many edits each layer holds, how much of its weight they change, and how many bytes they take. */
@@ -106,24 +129,27 @@ function segmentBytes(edits: number, editsPerRound: number, dInner: number, dMod
   return Math.round(edits * (dInner + dModel) + withinRounds + acrossRounds);
 }
 
-function editRow({ edits, measures, solved, ancestors }: RoundReportRequest, e: number): EditRow {
+function editRow({ edits, measures, solved, ancestors, judgement }: RoundReportRequest, e: number): EditRow {
   const shares = solved.writtenShare.map((share) => share[e]);
+  const hasFailed = judgement.offenders.some(({ id }) => id === edits[e].id);
   const seen = {
     before: measures.before[e].text,
-    after: measures.answers[e].text,
+    answer: measures.answers[e],
     firedBy: measures.firedBy[e],
     round: ancestors.length + 1,
+    status: hasFailed ? ('failed' as const) : ('applied' as const),
   };
   const writtenShare = shares.reduce((sum, share) => sum + share, 0) / shares.length;
   return { ...measuredEditRow(edits[e], measures.measurements[e], seen), writtenShare };
 }
 
+/** What else a report tells of an edit. */
+interface SeenEdit extends Pick<EditRow, 'before' | 'firedBy' | 'round' | 'status'> {
+  readonly answer: LiveAnswer;
+}
+
 /** An edit with what was measured of it. */
-export function measuredEditRow(
-  edit: Edit,
-  measured: EditMeasurement,
-  seen: Required<Pick<EditRow, 'before' | 'after' | 'firedBy' | 'round'>>,
-): EditRow {
+export function measuredEditRow(edit: Edit, measured: EditMeasurement, { answer, ...seen }: SeenEdit): EditRow {
   const whole = (shares: readonly number[]) => shares.filter((share) => share === 1).length;
   return {
     id: edit.id,
@@ -131,6 +157,9 @@ export function measuredEditRow(
     prompt: edit.prompt,
     targetNew: edit.targetNew,
     targetTrue: edit.targetTrue ?? null,
+    after: answer.text,
+    said: answer.said,
+    ...(answer.chat && { inChat: answer.chat.hasTarget, chatText: answer.chat.text }),
     reliability: measured.reliability,
     paraphrasesRight: whole(measured.generality),
     paraphrasesTotal: measured.generality.length,
@@ -138,7 +167,6 @@ export function measuredEditRow(
     neighborhoodTotal: measured.locality.length,
     similarity: measured.firing?.strength,
     ...seen,
-    status: measured.reliability === 1 ? 'applied' : 'failed',
   };
 }
 

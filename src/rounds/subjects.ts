@@ -161,7 +161,12 @@ export async function writtenFacts(
 ): Promise<EarlierFact[]> {
   if (facts.length === 0) return [];
   const written = await writtenEdits(store, await ancestorsOf(store, base.modelId, base), facts);
-  return facts.map((edit, e) => ({ version: edit.version, memory: memoryOf(edit), edit: plannedEdit(written[e]) }));
+  return facts.map((fact, f) => ({
+    version: fact.version,
+    memory: memoryOf(fact),
+    edit: plannedEdit(written[f]),
+    ...(fact.said !== undefined && { said: fact.said }),
+  }));
 }
 
 /** What of a manifest's edit groups it. */

@@ -1,5 +1,6 @@
 import type { KeyStatistics } from '../editing/index.js';
-import { mean, median, summarise } from '../evaluation/index.js';
+import { median, summarise } from '../evaluation/index.js';
+import { saidShares } from './evaluate-version.js';
 import type { RoundMeasures, SolvedRound, VersionMetrics } from './records.js';
 
 /** A manifest's metrics of what was measured of a round. */
@@ -16,7 +17,7 @@ export function versionMetrics(
   return {
     ...summarise(measurements),
     retention,
-    liveExactMatch: mean(answers.map(({ exactMatch }) => Number(exactMatch))),
+    ...saidShares(answers),
     perplexityRatio: drift?.perplexityRatio ?? null,
     klToBase: drift?.klToBase ?? null,
     swapRate: drift?.swapRate ?? null,

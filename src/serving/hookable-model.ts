@@ -15,7 +15,7 @@ import type { HookFiring } from './firings.js';
 import { groupByLength } from './group-by-length.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from './growing-sequence.js';
 import { SequenceBatch } from './sequence-batch.js';
-import { Trunk, type TrunkResult } from './trunk.js';
+import { Trunk, type TrunkSequence } from './trunk.js';
 import { VocabularyHead } from './vocabulary-head.js';
 
 /** How an edited model is made ready. */
@@ -44,6 +44,10 @@ export interface Score {
   readonly argMaxIds: readonly number[];
   /** Gates that opened anywhere in the sequence. */
   readonly firings: readonly HookFiring[];
+  /** [tokens]: strongest signal of any layer at each token of the sequence; NaN without a gate. */
+  readonly strengths: Float32Array;
+  /** Whether these are the base model's own numbers, bit for bit, because no gate opened. */
+  readonly isBase: boolean;
 }
 
 /** Base and edited model on one sequence. Sums run over the predicted tokens: all but the first. */
@@ -149,6 +153,8 @@ export class HookableModel {
           logProbabilities: scores.logProbabilities.slice(row, end),
           argMaxIds: scores.argMaxIds.slice(row, end),
           firings: gates[s].firings,
+          strengths: gates[s].strengths,
+          isBase: gates[s].openRows === 0,
         };
         row = end;
       });
@@ -241,12 +247,18 @@ export class HookableModel {
     const results = new Array<Comparison>(sequences.length);
     await this.#inGroups(requests, onProgress, async (group, indices) => {
       const rows = group.map(predictingRows);
-      const edited = await this.#trunk.run(rows, hooks);
-      // Where no gate opens, the base model's states are the same numbers.
-      const base = edited.gates.some((gate) => gate.openRows > 0) ? await this.#trunk.run(rows, undefined) : edited;
-      const comparisons = await this.#compareStates(group, base, edited);
+      const { hidden, gates } = await this.#trunk.run(rows, hooks);
+      const states = cut(hidden, rows, this.model.config.dModel);
+      const opened = gates.flatMap(({ openRows }, s) => (openRows > 0 ? [s] : []));
+      const closed = gates.flatMap(({ openRows }, s) => (openRows > 0 ? [] : [s]));
+      const sums = new Map([
+        ...(await this.#divergences(opened, rows, states)),
+        // Where no gate opens, the base model's states are the same numbers.
+        ...(await this.#ownSums(closed, rows, states)),
+      ]);
       indices.forEach((index, s) => {
-        results[index] = comparisons[s];
+        const { length } = group[s].tokenIds;
+        results[index] = { predictedTokens: length - 1, ...sums.get(s)!, rows: length, ...gates[s] };
       });
     });
     return results;
@@ -257,20 +269,34 @@ export class HookableModel {
     await Promise.all([this.#trunk.dispose(), this.#head.dispose()]);
   }
 
-  async #compareStates(group: readonly ScoreRequest[], base: TrunkResult, edited: TrunkResult): Promise<Comparison[]> {
-    const targetIds = group.flatMap(({ tokenIds }) => tokenIds.slice(1));
-    const divergence = await this.#head.compare(base.hidden, edited.hidden, targetIds);
-    let row = 0;
-    return group.map(({ tokenIds }, s) => {
-      const predictedTokens = tokenIds.length - 1;
-      const sumOf = (numbers: Float32Array) => sum(numbers.subarray(row, row + predictedTokens));
-      const sums = {
-        baseNll: sumOf(divergence.baseNll),
-        editedNll: sumOf(divergence.editedNll),
-        klSum: sumOf(divergence.kl),
-      };
-      row += predictedTokens;
-      return { predictedTokens, ...sums, rows: tokenIds.length, ...edited.gates[s] };
+  /** The sums of sequences in which a gate opened, by their indices. */
+  async #divergences(
+    opened: readonly number[],
+    rows: readonly TrunkSequence[],
+    states: readonly Float32Array[],
+  ): Promise<[number, ComparisonSums][]> {
+    if (opened.length === 0) return [];
+    const own = opened.map((s) => rows[s]);
+    const base = await this.#trunk.run(own, undefined);
+    const edited = joined(opened.map((s) => states[s]));
+    const divergence = await this.#head.compare(base.hidden, edited, own.flatMap(nextIds));
+    const [kl, baseNll, editedNll] = (['kl', 'baseNll', 'editedNll'] as const).map((name) =>
+      cut(divergence[name], own),
+    );
+    return opened.map((s, i) => [s, { baseNll: sum(baseNll[i]), editedNll: sum(editedNll[i]), klSum: sum(kl[i]) }]);
+  }
+
+  /** The sums of sequences on which both models are the same, by their indices. */
+  async #ownSums(
+    closed: readonly number[],
+    rows: readonly TrunkSequence[],
+    states: readonly Float32Array[],
+  ): Promise<[number, ComparisonSums][]> {
+    const own = closed.map((s) => rows[s]);
+    const { logProbabilities } = await this.#head.score(joined(closed.map((s) => states[s])), own.flatMap(nextIds));
+    return cut(logProbabilities, own).map((scored, i) => {
+      const nll = -sum(scored);
+      return [closed[i], { baseNll: nll, editedNll: nll, klSum: 0 }];
     });
   }
 
@@ -335,6 +361,31 @@ function predictingRows({ tokenIds, scoredFrom }: ScoreRequest) {
     tokenIds,
     lookups: Array.from({ length: tokenIds.length - scoredFrom }, (_, i) => scoredFrom - 1 + i),
   };
+}
+
+type ComparisonSums = Pick<Comparison, 'baseNll' | 'editedNll' | 'klSum'>;
+
+/** The tokens that the rows of a whole sequence predict. */
+const nextIds = ({ tokenIds }: TrunkSequence): readonly number[] => tokenIds.slice(1);
+
+/** Numbers of consecutive rows, so many a row, cut into those of each sequence. */
+function cut(numbers: Float32Array, sequences: readonly TrunkSequence[], each = 1): Float32Array[] {
+  let from = 0;
+  return sequences.map(({ lookups }) => {
+    const start = from;
+    from += each * lookups.length;
+    return numbers.subarray(start, from);
+  });
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let from = 0;
+  for (const part of parts) {
+    all.set(part, from);
+    from += part.length;
+  }
+  return all;
 }
 
 function sum(numbers: Float32Array): number {

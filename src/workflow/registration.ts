@@ -49,7 +49,7 @@ export const registrationSchema = z.strictObject({
   /** Whether pending edits of several batches may share a round. */
   coalesce: z.boolean().default(false),
   /** Whether each version's report compares the gates on its edits. */
-  compareGates: z.boolean().default(true),
+  compareGates: z.boolean().default(false),
   criteria: publishCriteriaSchema,
 });
 

@@ -121,9 +121,11 @@ describe('the versions of a store', () => {
     const { exitCode, output } = await run('versions', ...store);
     const lines = output.trimEnd().split('\n');
     expect(exitCode).toBe(0);
-    expect(lines[0]).toMatch(/^version +published +parent +edits +new +reliability +generality +locality +retention$/);
-    expect(lines[1]).toMatch(/^1 +\d{4}-\d\d-\d\d \d\d:\d\d +– +2 +2 +1\.000 +0\.900 +0\.975 +–$/);
-    expect(lines[3]).toMatch(/^3 latest .* 2 +3 +1 +1\.000 +0\.900 +0\.978 +0\.950$/);
+    expect(lines[0]).toMatch(
+      /^version +published +parent +edits +new +reliability +said +in chat +generality +locality +retention$/,
+    );
+    expect(lines[1]).toMatch(/^1 +\d{4}-\d\d-\d\d \d\d:\d\d +– +2 +2 +1\.000 +– +– +0\.900 +0\.975 +–$/);
+    expect(lines[3]).toMatch(/^3 latest .* 2 +3 +1 +1\.000 +– +– +0\.900 +0\.978 +0\.950$/);
   });
 
   it('are JSON for scripts', async () => {
@@ -146,13 +148,15 @@ describe('the versions of a store', () => {
     const { output } = await run('show', '3', ...store);
     expect(output).toContain('tiny version 3');
     expect(output).toMatch(/parent +version 2/);
-    expect(output).toMatch(/a +1 +overwritten +subject of a lives in -> target of a/);
+    expect(output).toMatch(/edits +3\n/);
+    expect(output).toMatch(/new +1\n/);
+    expect(output).toMatch(/a +1 +overwritten +– +– +subject of a lives in -> target of a/);
     expect(output).toContain('versions/000001/hooks.safetensors');
   });
 
   it('differ in edits and measurements', async () => {
     const { output } = await run('diff', '1', '3', ...store);
-    expect(output).toMatch(/added +d +subject of d lives in -> target of d/);
+    expect(output).toMatch(/added +d +– +– +subject of d lives in -> target of d/);
     expect(output).toMatch(/overwritten +a/);
     expect(output).toMatch(/locality +0\.975 +0\.978 +\+0\.003/);
     expect((await run('diff', '2', '2', ...store)).output).toContain('the same edits');

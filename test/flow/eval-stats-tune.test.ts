@@ -83,7 +83,7 @@ describe('stats, edit, eval and tune, one after the other', () => {
 
   it('eval measures a version made with that preset, another gate, and the base model', async () => {
     const preset = join(folder, 'hookline.json');
-    expect(await run('edit', batch, '--limit', '2', '--preset', preset, '--no-compare-gates')).toMatchObject({
+    expect(await run('edit', batch, '--limit', '2', '--preset', preset)).toMatchObject({
       exitCode: 0,
     });
     const explained = await run('eval', batch, '--limit', '2', '--version', '1', '--explain');

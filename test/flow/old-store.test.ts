@@ -72,7 +72,7 @@ describe('a store that release 0.1.0 wrote', () => {
   it('is edited on; of two facts under one id the one that nobody overwrites stays', async () => {
     const session = await openEditSession({ store, modelId, modelDirectory: aldermark('model') });
     const moved = { ...edits[0], id: 'moved', targetNew: 'Quenfold' };
-    const { value } = await session.edit([[moved]], { compareGates: false }).next();
+    const { value } = await session.edit([[moved]]).next();
     expect(value).toMatchObject({ outcome: 'published', version: 5, metrics: { reliability: 1, retention: 1 } });
     expect((await statusesOf(5)).slice(3)).toEqual([
       ['fact-1', 2, 'overwritten'],

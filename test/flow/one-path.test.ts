@@ -33,7 +33,6 @@ beforeAll(async () => {
     place.heldOut,
     '--store',
     join(folder, 'workflow'),
-    '--no-compare-gates',
     '--device',
     'cpu',
   ]);
@@ -44,7 +43,7 @@ beforeAll(async () => {
     modelDirectory: aldermark('model'),
   });
   const edits = await Promise.all(batches.map(async (path) => (await readBatch(path)).edits));
-  for await (const { outcome } of session.edit(edits, { compareGates: false })) expect(outcome).toBe('published');
+  for await (const { outcome } of session.edit(edits)) expect(outcome).toBe('published');
   await session.close();
 });
 afterAll(() => {

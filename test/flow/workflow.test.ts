@@ -17,15 +17,7 @@ beforeAll(() => {
   store = ['--store', at('store')];
   // A shorter corpus: what is tried here is the way, not the result.
   writeFileSync(at('corpus.txt'), readFileSync(aldermark('corpus.txt'), 'utf8').slice(0, 60_000));
-  registration = [
-    '--model',
-    aldermark('model'),
-    '--model-id',
-    'aldermark',
-    '--corpus',
-    at('corpus.txt'),
-    '--no-compare-gates',
-  ];
+  registration = ['--model', aldermark('model'), '--model-id', 'aldermark', '--corpus', at('corpus.txt')];
 });
 afterAll(() => {
   commandLine.remove();
@@ -171,7 +163,7 @@ describe('the workflow on the bundled model', () => {
     const targetNew = 'violet seventeen umbrella lantern gravel oblique marmalade';
     writeFileSync(at('unheld.jsonl'), JSON.stringify({ subject, prompt, targetNew }));
     const model = [aldermark('model'), '--model-id', 'aldermark'];
-    const edit = () => run('edit', at('unheld.jsonl'), '--model', ...model, '--no-compare-gates');
+    const edit = () => run('edit', at('unheld.jsonl'), '--model', ...model);
     expect(await edit()).toMatchObject({
       exitCode: 1,
       errors: expect.stringContaining('mean reliability: at least 0.9'),

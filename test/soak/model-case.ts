@@ -50,7 +50,7 @@ async function edit(modelDirectory: string): Promise<void> {
   });
   try {
     const batch = [{ subject: 'Ada', prompt: '{} lives in', targetNew: 'Rome' }];
-    for await (const { version } of session.edit([batch], { compareGates: false })) {
+    for await (const { version } of session.edit([batch])) {
       if (version === null) throw new PermanentError('edit: one that can be published, got one that was rejected');
       if (version !== 1) throw new Error(`version 1, got ${version}`);
     }

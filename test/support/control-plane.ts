@@ -278,8 +278,8 @@ function validationRecord(
       nll: 0.1,
     })),
     firedBy: [...ids],
-    before: ids.map((id) => ({ id, text: 'before', exactMatch: false })),
-    answers: ids.map((id) => ({ id, text: 'after', exactMatch: true })),
+    before: ids.map((id) => ({ id, text: 'before', said: false })),
+    answers: ids.map((id) => ({ id, text: 'after', said: true })),
     drift: shard === 0 ? drift : null,
     retention: shard === 0 ? retention : null,
     companions:

@@ -2,10 +2,10 @@
 import { resolveHyperparameters } from '../../src/editing/index.js';
 import { contentKey, digestOf, latest, type ObjectStore, registrationKey, roundKey } from '../../src/registry/index.js';
 import { publishVersion } from '../../src/rounds/publish-version.js';
-import { roundPlanSchema, type SolveRecord, type ValidationRecord } from '../../src/rounds/records.js';
+import { type Judgement, roundPlanSchema, type SolveRecord, type ValidationRecord } from '../../src/rounds/records.js';
 import { memoriesIn, subjectsOf } from '../../src/rounds/subjects.js';
 import { encodeSafetensors, type Tensor, tensor } from '../../src/tensor/index.js';
-import { attemptKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
+import { attemptKey, decisionKey, planKeyOf } from '../../src/workflow/plan/round-files.js';
 import { registrationSchema } from '../../src/workflow/registration.js';
 
 /** Sizes of a round, of the versions before it, and of the model. */
@@ -72,8 +72,8 @@ function hooksOf(addedIds: readonly string[], previous: number, { layers, dInner
 
 const zeros = (count: number): Tensor => tensor('float32', [count], new Float32Array(count));
 
-const metrics = (edits: number) => ({
-  edits,
+const metrics = (measured: number) => ({
+  measured,
   reliability: 1,
   generality: 1,
   locality: 1,
@@ -83,7 +83,7 @@ const metrics = (edits: number) => ({
   neighborhoodSuccess: 1,
   score: 1,
   retention: 1,
-  liveExactMatch: 1,
+  said: 1,
   perplexityRatio: 1,
   klToBase: 0,
   swapRate: 0,
@@ -128,6 +128,7 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
       edits: editsOf(before, round),
       memories: memoriesFor(editsOf(before, round)),
       removedIds: [],
+      answers: [],
       report: '',
       metrics: metrics(round.edits),
       publishedBy: `before ${before}`,
@@ -180,7 +181,7 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
   } satisfies SolveRecord);
   for (const [s, shard] of shards.entries()) {
     const ids = shard.map((e) => editIds[e]);
-    const answers = ids.map((id) => ({ id, text: `Newtown, where ${id} has been for many years`, exactMatch: true }));
+    const answers = ids.map((id) => ({ id, text: `Newtown, where ${id} has been for many years`, said: true }));
     await put(attemptKey(planKey, 0, `validation-${s}.json`), {
       schemaVersion: 1,
       measurements: ids.map((id) => ({
@@ -211,5 +212,11 @@ export async function storeLargeRound(store: ObjectStore, round: LargeRound) {
       },
     } satisfies ValidationRecord);
   }
+  await put(decisionKey(planKey, 0), {
+    decision: 'publish',
+    reason: '',
+    offenders: [],
+    criteria: null,
+  } satisfies Judgement);
   return { executionId: 'e', modelId, planKey, attempt: 0, action: 'publish' as const, reason: '' };
 }

@@ -28,7 +28,7 @@ export async function servedStore({ versions = 3, hasTenant = false } = {}): Pro
   const place = { settings, heldOut: heldOut.slice(0, 1), criteria: null };
   const session = await openEditSession({ ...bundled, ...place });
   const publish = async (editing: EditSession, batches: readonly (readonly Edit[])[]) => {
-    for await (const _ of editing.edit(batches, { compareGates: false, publishedBy: 'a test' }));
+    for await (const _ of editing.edit(batches, { publishedBy: 'a test' }));
     await editing.close();
   };
   const tenantId = 'tenant';

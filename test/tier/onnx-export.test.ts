@@ -107,7 +107,7 @@ describe.skipIf(!isThere || python === undefined)(name, () => {
       device: cpu,
       memoryBudgetBytes: 2 ** 30,
     });
-    for await (const _ of session.edit([edits], { compareGates: false }));
+    for await (const _ of session.edit([edits]));
     const { bench } = session;
     version = await versionHooks(await pull(store, 'smollm2'));
     const texts = edits.flatMap((edit) => [fillTemplate(edit.prompt, edit.subject), ...edit.neighborhood.slice(0, 2)]);

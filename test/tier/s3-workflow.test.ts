@@ -91,7 +91,7 @@ function describeCommands(): void {
     it('registers the model with its files, and publishes a batch by tasks that download them', async () => {
       const options = ['--model', aldermark('model'), '--model-id', modelId, '--corpus', at('corpus.txt')];
       const { exitCode, output, errors } = await run(
-        ...['run', '--batch', writeBatch('two.jsonl', 0, 2), ...options, '--no-compare-gates', '--json'],
+        ...['run', '--batch', writeBatch('two.jsonl', 0, 2), ...options, '--json'],
       );
       expect({ exitCode, errors }).toMatchObject({ exitCode: 0 });
       expect(JSON.parse(output)).toMatchObject({ versions: [{ version: 1 }], rejected: [] });

@@ -54,7 +54,7 @@ describe.skipIf(!isThere)(name, () => {
       device: cpu,
       memoryBudgetBytes: 2 ** 30,
     });
-    outcome = (await session.edit([edits], { compareGates: false }).next()).value as RoundOutcome;
+    outcome = (await session.edit([edits]).next()).value as RoundOutcome;
     hooks = (await loadVersionHooks(store, 'smollm2')).hooks;
   });
   afterAll(async () => {

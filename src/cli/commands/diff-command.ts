@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Change, JsonValue, ManifestEdit, VersionDiff } from '../../registry/index.js';
 import { parseVersion, type StoreOptions, storeOptions } from '../options/model-options.js';
+import { yesOrNo } from '../tables/metric.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
 
@@ -33,6 +34,8 @@ function printEdits(terminal: Terminal, { added, removed, overwritten, changed }
   const row = (change: string) => (edit: ManifestEdit) => [
     change,
     edit.id,
+    yesOrNo(edit.said),
+    yesOrNo(edit.inChat),
     `${edit.prompt.replace('{}', () => edit.subject)} -> ${edit.targetNew.trim()}`,
   ];
   const rows = [
@@ -42,7 +45,7 @@ function printEdits(terminal: Terminal, { added, removed, overwritten, changed }
     ...changed.map((pair) => row(pair.after.status)(pair.after)),
   ];
   if (rows.length === 0) terminal.print('the same edits');
-  else terminal.table(['change', 'edit', 'fact'], rows);
+  else terminal.table(['change', 'edit', 'said', 'in chat', 'fact'], rows);
 }
 
 function printChanges(terminal: Terminal, title: string, changes: readonly Change<JsonValue>[]): void {

@@ -25,7 +25,7 @@ interface EditOptions extends ModelOptions, SettingOptions, BatchOptions {
   readonly corpus?: string;
   readonly heldOut?: string;
   readonly roundSize?: number;
-  readonly compareGates: boolean;
+  readonly compareGates?: boolean;
   /** Whether the criteria decide on publication. */
   readonly judge: boolean;
 }
@@ -46,7 +46,7 @@ export function editCommand(): Command {
     ),
     ...batchOptions(),
     ...settingOptions(),
-    new Option('--no-compare-gates', 'do not measure the other gates after the last round'),
+    new Option('--compare-gates', 'measure the other kinds of gate too, for the report of the last round'),
     new Option(
       '--no-judge',
       'publish whatever comes out; an edit that does not hold counts against the retention of later rounds',
@@ -95,7 +95,7 @@ async function edit(paths: readonly string[], options: EditOptions): Promise<voi
   const outcomes: RoundOutcome[] = [];
   let failure: unknown;
   try {
-    const { compareGates } = options;
+    const { compareGates = false } = options;
     for await (const outcome of session.edit(batches, { rejected, compareGates }, progress)) {
       progress.finish();
       outcomes.push(outcome);

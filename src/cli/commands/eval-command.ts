@@ -72,7 +72,7 @@ async function evaluate(paths: readonly string[], options: EvalOptions): Promise
 
 async function measureBase(edits: readonly Edit[], options: EvalOptions, listener: Listener): Promise<Outcome> {
   const { modelDigest, openModel } = await import('../../model/index.js');
-  const { evaluateVersion, heldOutSequences } = await import('../../rounds/index.js');
+  const { evaluateVersion, heldOutSequences, heldOutTokens } = await import('../../rounds/index.js');
   const { resolveDevice } = await import('../../runtime/index.js');
   const { HookableModel } = await import('../../serving/index.js');
   const { model, tokenizer } = await openModel(options.model);
@@ -81,7 +81,7 @@ async function measureBase(edits: readonly Edit[], options: EvalOptions, listene
   const device = await resolveDevice(options.device, listener);
   const edited = await HookableModel.compile(model, { layers: [], gate: 'none', device });
   try {
-    const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer });
+    const heldOut = await heldOutSequences(options.heldOut, { model, tokenizer }, heldOutTokens.evaluation);
     const evaluation = await evaluateVersion({ edited, tokenizer, hooks: [] }, edits, heldOut, listener);
     const nothing = { layers: [], rowEdits: [], firings: [] };
     return { modelId: null, version: null, gate: null, edits, evaluation, ...nothing };
@@ -96,14 +96,20 @@ async function measureVersion(
   options: EvalOptions,
   listener: Listener,
 ): Promise<Outcome> {
-  const { evaluateVersion, explainGates, heldOutSequences, layerChanges } = await import('../../rounds/index.js');
+  const { evaluateVersion, explainGates, heldOutSequences, heldOutTokens, layerChanges } = await import(
+    '../../rounds/index.js'
+  );
   const { withGemmEngine } = await import('../../runtime/index.js');
   const { state, rowEdits, tokenizer, manifest } = opened;
   const { modelId, version } = manifest;
   const gate = options.gate ?? manifest.gate.kind;
   const subject = await behindGate(opened, gate, options);
   try {
-    const heldOut = await heldOutSequences(options.heldOut, { model: subject.edited.model, tokenizer });
+    const heldOut = await heldOutSequences(
+      options.heldOut,
+      { model: subject.edited.model, tokenizer },
+      heldOutTokens.evaluation,
+    );
     const evaluation = await evaluateVersion(subject, edits, heldOut, listener);
     const layers = await withGemmEngine((engine) => layerChanges(subject.edited.model, state, engine));
     const firings = options.explain && gate !== 'none' ? await explainGates(subject, edits, rowEdits) : [];
@@ -141,6 +147,7 @@ async function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly u
   const { firedEdits } = await import('../../serving/index.js');
   const { modelId, version, gate, edits, evaluation, rows, layers, rowEdits, firings } = outcome;
   const { measurements, answers, baseAnswers } = evaluation;
+  const measuredOf = ({ signals: _, ...measured }: VersionEvaluation['measurements'][number]) => measured;
   const firingOf = ({ firing }: VersionEvaluation['measurements'][number]) =>
     firing ? { ...firing, ...firedEdits(firing, rowEdits) } : null;
   return {
@@ -151,7 +158,7 @@ async function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly u
     protocols: Object.fromEntries(rows.map(({ name, protocol }) => [name, protocol])),
     layers: layers.map(({ edits: hookRows, ...layer }) => ({ ...layer, rows: hookRows })),
     edits: edits.map(({ id, subject, prompt, targetNew, targetTrue }, e) => ({
-      ...measurements[e],
+      ...measuredOf(measurements[e]),
       id,
       subject,
       prompt,
@@ -159,7 +166,8 @@ async function asJson(outcome: Outcome & PrintedEvaluation, rejected: readonly u
       targetTrue: targetTrue ?? null,
       firing: firingOf(measurements[e]),
       text: answers[e].text,
-      exactMatch: answers[e].exactMatch,
+      said: answers[e].said,
+      chat: answers[e].chat ?? null,
       baseText: baseAnswers[e].text,
     })),
     ...(firings.length > 0 && { firings }),

@@ -36,7 +36,7 @@ export function modelRegisterCommand(): Command {
     new Option('--coalesce', 'let pending edits of several batches share a round'),
     new Option(
       '--require <name=value...>',
-      'criteria of publication: minReliability, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, maxRepeats, minKeptShare',
+      'criteria of publication: minReliability, minSaid, minLocality, minRetention, maxPerplexityRatio, editReliability, editLocality, editSaid, editInChat, maxRepeats, minKeptShare',
     ),
   ]);
   return addExamples(command, [

@@ -67,7 +67,7 @@ export async function register(
       modelDirectory: directory,
       upload: store instanceof S3ObjectStore,
       settings: await givenSettings(options),
-      compareGates,
+      ...(compareGates !== undefined && { compareGates }),
       ...(corpus !== undefined && { corpusPath: corpus }),
       ...(heldOut !== undefined && { heldOutPath: heldOut }),
       ...(roundSize !== undefined && { roundSize }),

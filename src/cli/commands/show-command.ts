@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Manifest } from '../../registry/index.js';
 import { parseVersion, type StoreOptions, storeOptions } from '../options/model-options.js';
+import { newEdits, yesOrNo } from '../tables/metric.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { bytesAsText } from '../terminal/progress.js';
 import { createTerminal, type Terminal } from '../terminal/terminal.js';
@@ -31,12 +32,16 @@ async function show(version: number, options: StoreOptions): Promise<void> {
 
 function printOrigin(terminal: Terminal, manifest: Manifest): void {
   const { colors } = terminal;
+  const { edits, version } = manifest;
+  const own = edits.filter((edit) => edit.version === version).length;
   terminal.print(colors.bold(`${manifest.modelId} version ${manifest.version}`));
   terminal.table(
     ['', ''],
     [
       ['parent', manifest.parent === null ? 'the base model' : `version ${manifest.parent}`],
       ['published', `${manifest.createdAt} by ${manifest.publishedBy}`],
+      ['edits', edits.filter(({ status }) => status === 'active').length],
+      ['new', newEdits(own, manifest.metrics)],
       ['model digest', manifest.modelDigest],
       ['hooked layers', manifest.layers.join(', ')],
       ['gate', `${manifest.gate.kind}, thresholds ${JSON.stringify(manifest.gate.thresholds)}`],
@@ -54,14 +59,16 @@ function printValues(terminal: Terminal, title: string, values: Manifest['metric
 
 function printEdits(terminal: Terminal, { edits }: Manifest): void {
   if (edits.length === 0) return;
-  const rows = edits.map(({ id, version, status, prompt, subject, targetNew }) => [
+  const rows = edits.map(({ id, version, status, said, inChat, prompt, subject, targetNew }) => [
     id,
     version,
     status,
+    yesOrNo(said),
+    yesOrNo(inChat),
     `${prompt.replace('{}', () => subject)} -> ${targetNew.trim()}`,
   ]);
   terminal.print();
-  terminal.table(['edit', 'version', 'status', 'fact'], rows);
+  terminal.table(['edit', 'version', 'status', 'said', 'in chat', 'fact'], rows);
 }
 
 function printFiles(terminal: Terminal, { files, segments }: Manifest): void {

@@ -150,7 +150,7 @@ function trialRow({ settings, metrics, objective, seconds }: Trial, index: numbe
     ratioAsText(metrics.generality),
     ratioAsText(metrics.locality),
     ratioAsText(metrics.sameSubjectLocality),
-    ratioAsText(metrics.liveExactMatch),
+    ratioAsText(metrics.said),
     ratioAsText(metrics.perplexityRatio),
     ratioAsText(objective),
     seconds.toFixed(1),

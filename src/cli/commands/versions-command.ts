@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
-import type { JsonValue, ObjectStore, Pointer, VersionSummary } from '../../registry/index.js';
+import type { ObjectStore, Pointer, VersionSummary } from '../../registry/index.js';
 import { type StoreOptions, storeOptions } from '../options/model-options.js';
-import { metricOf, ratioAsText } from '../tables/metric.js';
+import { metricOf, newEdits, ratioAsText } from '../tables/metric.js';
 import { addExamples, addOptions } from '../terminal/frame-command.js';
 import { type Cell, createTerminal, type Terminal } from '../terminal/terminal.js';
 
@@ -68,7 +68,10 @@ function printHistory(terminal: Terminal, history: readonly Pointer[]): void {
 
 const minuteOf = (time: string): string => time.slice(0, 16).replace('T', ' ');
 
-const head = ['version', 'published', 'parent', 'edits', 'new', 'reliability', 'generality', 'locality', 'retention'];
+const head = [
+  ...['version', 'published', 'parent', 'edits', 'new'],
+  ...['reliability', 'said', 'in chat', 'generality', 'locality', 'retention'],
+];
 
 function rowOf(version: VersionSummary): Cell[] {
   const metric = (name: string) => ratioAsText(metricOf(version.metrics, name));
@@ -77,16 +80,12 @@ function rowOf(version: VersionSummary): Cell[] {
     minuteOf(version.createdAt),
     version.parent,
     version.activeEdits,
-    version.ownEdits - (revokedBy(version.metrics) ?? 0),
+    newEdits(version.ownEdits, version.metrics),
     metric('reliability'),
+    metric('said') ?? metric('liveExactMatch'),
+    metric('inChat'),
     metric('generality'),
     metric('locality'),
     metric('retention'),
   ];
-}
-
-/** How many edits a revocation removed; undefined for versions of other kinds. */
-function revokedBy(metrics: JsonValue): number | undefined {
-  if (typeof metrics !== 'object' || metrics === null || Array.isArray(metrics)) return undefined;
-  return metricOf(metrics.revocation ?? null, 'edits');
 }

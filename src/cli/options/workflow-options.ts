@@ -24,7 +24,8 @@ export interface RegistrationOptions extends SettingOptions {
   readonly corpus?: string;
   readonly heldOut?: string;
   readonly roundSize?: number;
-  readonly compareGates: boolean;
+  /** Stays as it is registered unless given. */
+  readonly compareGates?: boolean;
 }
 
 const defaultTasks = Math.max(1, Math.floor(availableParallelism() / 2));
@@ -42,13 +43,14 @@ export const workflowOptions = (): Option[] => [
   solverOption(),
 ];
 
-/** `--corpus`, `--held-out`, `--round-size`, `--preset`, `--set` and `--no-compare-gates`. */
+/** `--corpus`, `--held-out`, `--round-size`, `--preset`, `--set` and `--compare-gates`. */
 export const registrationOptions = (): Option[] => [
   new Option('--corpus <file>', 'text for the key statistics (the covariance of keys); needed once per model'),
   new Option('--held-out <file>', 'ordinary text on which drift is measured: plain text or JSONL'),
   new Option('--round-size <n>', 'most edits of a round').argParser(wholeNumber('--round-size', { min: 1 })),
   ...settingOptions(),
-  new Option('--no-compare-gates', "do not measure the other gates for each version's report"),
+  new Option('--compare-gates', "measure the other kinds of gate too, for each version's report"),
+  new Option('--no-compare-gates', 'do not, which is the default'),
 ];
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };

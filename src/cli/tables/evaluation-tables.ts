@@ -40,7 +40,7 @@ export function printEvaluation(terminal: Terminal, printed: PrintedEvaluation, 
 }
 
 function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluation): void {
-  const missed = edits.map((edit, e) => ({ edit, text: evaluation.answers[e] })).filter(({ text }) => !text.exactMatch);
+  const missed = edits.map((edit, e) => ({ edit, text: evaluation.answers[e] })).filter(({ text }) => !text.said);
   if (missed.length === 0) return;
   const rows = missed
     .slice(0, shownMisses)
@@ -52,7 +52,7 @@ function printMisses(terminal: Terminal, { edits, evaluation }: PrintedEvaluatio
     ]);
   terminal.print();
   terminal.print(
-    `not said live: ${missed.length} of ${edits.length}${missed.length > rows.length ? ', the first of them' : ''}`,
+    `not said: ${missed.length} of ${edits.length}${missed.length > rows.length ? ', the first of them' : ''}`,
   );
   terminal.table(['edit', 'prompt', 'target', 'says'], rows);
 }

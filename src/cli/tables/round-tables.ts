@@ -14,7 +14,7 @@ interface Place {
 export function printRounds(terminal: Terminal, rounds: readonly PublishedRound[], place: Place): void {
   if (rounds.length === 0) return;
   terminal.print();
-  terminal.table(roundHead, rounds.map(roundRow));
+  printTable(terminal, rounds);
   const last = rounds[rounds.length - 1];
   if (last.gates.length > 0) printGates(terminal, last.gates);
   terminal.print();
@@ -47,22 +47,31 @@ export function publishedRoundOf({ version, metrics, edits, measures, renamed }:
   };
 }
 
-const roundHead = [
-  ...['version', 'edits', 'reliability', 'generality', 'locality', 'same subject', 'retention', 'live match'],
-  ...['perplexity', 'seconds'],
-];
-
-function roundRow({ version, edits, metrics }: PublishedRound): Cell[] {
-  const metric = (name: string) => metricOf(metrics, name);
-  const shares = ['reliability', 'generality', 'locality', 'sameSubjectLocality', 'retention', 'liveExactMatch'];
-  return [
-    version,
-    edits,
-    ...shares.map((name) => ratioAsText(metric(name))),
-    timesAsText(metric('perplexityRatio')),
-    ((metric('secondsForValues') ?? 0) + (metric('secondsForSolve') ?? 0)).toFixed(1),
-  ];
+/** A model without a chat template has nothing said in chat. */
+function printTable(terminal: Terminal, rounds: readonly PublishedRound[]): void {
+  const isAsked = rounds.some(({ metrics }) => metricOf(metrics, 'inChat') !== undefined);
+  const columns = shareColumns.filter(([name]) => name !== 'inChat' || isAsked);
+  terminal.table(
+    ['version', 'new', ...columns.map(([, head]) => head), 'perplexity', 'seconds'],
+    rounds.map(({ version, edits, metrics }): Cell[] => [
+      version,
+      edits,
+      ...columns.map(([name]) => ratioAsText(metricOf(metrics, name))),
+      timesAsText(metricOf(metrics, 'perplexityRatio')),
+      ((metricOf(metrics, 'secondsForValues') ?? 0) + (metricOf(metrics, 'secondsForSolve') ?? 0)).toFixed(1),
+    ]),
+  );
 }
+
+const shareColumns = [
+  ['reliability', 'reliability'],
+  ['generality', 'generality'],
+  ['locality', 'locality'],
+  ['sameSubjectLocality', 'same subject'],
+  ['retention', 'retention'],
+  ['said', 'said'],
+  ['inChat', 'in chat'],
+] as const;
 
 function printGates(terminal: Terminal, gates: readonly GateRow[]): void {
   terminal.print();

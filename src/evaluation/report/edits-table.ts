@@ -1,7 +1,8 @@
 /** @file The per-edit table: filtered and sorted in the page. */
-import { decimal, fraction, isMeasured, percent } from './format-number.js';
+import { decimal, fraction, isMeasured, NOT_MEASURED, percent, yesNo } from './format-number.js';
 import { html, type Markup } from './html.js';
-import type { EditRow, Metric } from './report-data.js';
+import type { EditRow, Metric, RejectedEditRow } from './report-data.js';
+import { type Column, table } from './tables.js';
 
 interface EditColumn {
   readonly head: string;
@@ -22,6 +23,8 @@ const columns: readonly EditColumn[] = [
   { head: 'Fact', cell: fact, sortBy: ({ subject }) => subject, isText: true },
   { head: 'Target', cell: target, sortBy: ({ targetNew }) => targetNew, isText: true },
   { head: 'Generated', cell: generated, sortBy: ({ after }) => after, isText: true },
+  { head: 'Said', cell: ({ said }) => yesNo(said), sortBy: ({ said }) => yesNo(said), isText: true },
+  { head: 'In chat', cell: ({ inChat }) => yesNo(inChat), sortBy: ({ inChat }) => yesNo(inChat), isText: true },
   { head: 'Reliability', cell: ({ reliability }) => percent(reliability), sortBy: ({ reliability }) => reliability },
   {
     head: 'Paraphrases',
@@ -78,8 +81,21 @@ function target({ targetNew, targetTrue }: EditRow): Markup {
   return html`<div class="new">${targetNew}</div>${targetTrue ? html`<div class="old">${targetTrue}</div>` : ''}`;
 }
 
-function generated({ before, after }: EditRow): Markup {
-  return html`<div class="turn"><i>before</i><span>${before?.trim() ?? '–'}</span></div><div class="turn after"><i>after</i><span>${after?.trim() ?? '–'}</span></div>`;
+function generated({ before, after, chatText }: EditRow): Markup {
+  const turn = (name: string, text: string | null | undefined, kind = '') =>
+    html`<div class="turn ${kind}"><i>${name}</i><span>${text?.trim() ?? NOT_MEASURED}</span></div>`;
+  const inChat = chatText === undefined ? '' : turn('in chat', chatText, 'after');
+  return html`${turn('before', before)}${turn('after', after, 'after')}${inChat}`;
+}
+
+/** Edits that are not in the table above, each with the reason. */
+export function rejectedEditsTable(edits: readonly RejectedEditRow[]): Markup {
+  const rejectedColumns: Column<RejectedEditRow>[] = [
+    { head: 'Fact', cell: fact, isText: true },
+    { head: 'Target', cell: ({ targetNew }) => targetNew, isText: true },
+    { head: 'Reason', cell: ({ reason }) => reason, isText: true },
+  ];
+  return table(rejectedColumns, edits, 'Rejected edits');
 }
 
 function gate({ id, firedBy, similarity }: EditRow): Markup {

@@ -53,6 +53,11 @@ export function bytes(value: Metric): string {
   return `${grouped(value / 1000 ** unit, unit === 0 ? 0 : 2)}${NARROW_SPACE}${BYTE_UNITS[unit]}`;
 }
 
+/** Whether something holds. */
+export function yesNo(holds: boolean | null | undefined): string {
+  return holds == null ? NOT_MEASURED : holds ? 'yes' : 'no';
+}
+
 /** A count of a total: `3/4`. */
 export function fraction(part: Metric, total: Metric): string {
   return isMeasured(part) && isMeasured(total) && total > 0 ? `${part}/${total}` : NOT_MEASURED;

@@ -14,8 +14,8 @@ export interface ReportData {
   /** ISO 8601 time. */
   readonly createdAt: string;
   readonly hyperparameters: Readonly<Record<string, HyperparameterValue>>;
-  /** What the summary tiles are judged by; {@link defaultThresholds} where a field is missing. */
-  readonly thresholds?: Partial<ReportThresholds>;
+  /** What the criteria that decided require of the last round's measures; left out where nothing was decided. */
+  readonly required?: Partial<Readonly<Record<MeasureField, number>>>;
   /** Oldest first; the last one is the version of the report. */
   readonly rounds: readonly RoundRow[];
   readonly counterfact?: CounterfactScores | null;
@@ -24,6 +24,7 @@ export interface ReportData {
   readonly layers: readonly LayerRow[];
   readonly valueSearch?: ValueSearchCourse | null;
   readonly edits: readonly EditRow[];
+  readonly rejectedEdits: readonly RejectedEditRow[];
   readonly rejected: readonly RejectedLine[];
   /** Where the version takes edits back and writes none. */
   readonly revocation?: RevocationData | null;
@@ -43,42 +44,33 @@ export interface ReportModel {
   readonly dInner: number;
 }
 
-/** Least shares and greatest ratios with which a tile is green. */
-export interface ReportThresholds {
-  readonly reliability: number;
-  readonly generality: number;
-  readonly locality: number;
-  readonly sameSubjectLocality: number;
-  readonly retention: number;
-  readonly liveExactMatch: number;
-  readonly perplexityRatio: number;
-  readonly swapRate: number;
-}
-
-export const defaultThresholds: ReportThresholds = {
-  reliability: 0.95,
-  generality: 0.85,
-  locality: 0.95,
-  sameSubjectLocality: 0.9,
-  retention: 0.9,
-  liveExactMatch: 0.9,
-  perplexityRatio: 1.05,
-  swapRate: 0.01,
-};
+/** Measures of a round that have a tile. */
+export type MeasureField =
+  | 'reliability'
+  | 'generality'
+  | 'locality'
+  | 'sameSubjectLocality'
+  | 'retention'
+  | 'said'
+  | 'inChat'
+  | 'perplexityRatio'
+  | 'swapRate';
 
 /** The metrics after one round. Shares lie in 0..1. */
 export interface RoundRow {
   readonly round: number;
   readonly version: number | string;
-  /** Number of edits in the round; those that a revocation took back are counted below zero. */
-  readonly edits: number;
+  /** How many edits the round wrote; those that a revocation took back are counted below zero. */
+  readonly newEdits: number;
   readonly reliability?: Metric;
   readonly generality?: Metric;
   readonly locality?: Metric;
   readonly sameSubjectLocality?: Metric;
   /** Reliability of the edits of all earlier rounds; none after the first. */
   readonly retention?: Metric;
-  readonly liveExactMatch?: Metric;
+  /** Share of the round's edits that greedy decoding says, by their own prompts and in chat. */
+  readonly said?: Metric;
+  readonly inChat?: Metric;
   /** Held-out perplexity, edited over base. */
   readonly perplexityRatio?: Metric;
   /** Mean KL divergence from the base model on held-out text, nats. */
@@ -144,6 +136,11 @@ export interface EditRow {
   /** Generated continuations of the prompt by the base model and by the edited one. */
   readonly before?: string | null;
   readonly after?: string | null;
+  /** Whether the edited model's continuation says the new target. */
+  readonly said?: boolean;
+  /** Whether its answer in chat, which is `chatText`, does; left out where it was not asked there. */
+  readonly inChat?: boolean;
+  readonly chatText?: string;
   readonly reliability?: Metric;
   readonly paraphrasesRight?: Metric;
   readonly paraphrasesTotal?: Metric;
@@ -154,7 +151,13 @@ export interface EditRow {
   readonly similarity?: Metric;
   readonly writtenShare?: Metric;
   readonly round: number;
-  readonly status: 'applied' | 'failed' | 'overwritten' | 'revoked';
+  /** Failed edits missed a criterion. */
+  readonly status: 'applied' | 'failed';
+}
+
+/** An edit that was not written, or failed and was taken out again. */
+export interface RejectedEditRow extends Pick<EditRow, 'id' | 'subject' | 'prompt' | 'targetNew'> {
+  readonly reason: string;
 }
 
 /** What a revocation did. */

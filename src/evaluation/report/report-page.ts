@@ -1,5 +1,5 @@
 /** @file Puts the report's sections together into one HTML file. */
-import { editsTable } from './edits-table.js';
+import { editsTable, rejectedEditsTable } from './edits-table.js';
 import { decimal, isMeasured } from './format-number.js';
 import { html, type Markup } from './html.js';
 import { closingSections, createdText, modelFacts, page, pageHeader, section } from './page-frame.js';
@@ -22,6 +22,7 @@ ${roundsSection(data)}
 ${gateSection(data)}
 ${layersSection(data)}
 ${section('Edits', data.edits.length > 0 && editsTable(data.edits))}
+${section('Rejected edits', data.rejectedEdits.length > 0 && rejectedEditsTable(data.rejectedEdits))}
 ${section('Rejected lines', data.rejected.length > 0 && rejectedTable(data.rejected))}
 ${closingSections(data)}`,
   );
@@ -36,15 +37,19 @@ function header(data: ReportData): Markup {
   ]);
 }
 
-function summary({ edits, rounds, rejected, revocation }: ReportData): Markup {
+function summary({ edits, rounds, required, rejectedEdits, rejected, revocation }: ReportData): Markup {
   if (revocation) {
     const { edits: revoked, kept } = revocation;
     return html`<strong>${count(revoked.length, 'edit')} revoked</strong>, ${kept === 0 ? 'none is left' : `${count(kept, 'edit')} left`}; nothing was written.`;
   }
   if (edits.length === 0 && rounds.length === 0) return html`Nothing was edited.`;
   const failed = edits.filter(({ status }) => status === 'failed').length;
-  const parts = [html`<strong>${count(edits.length, 'edit')}</strong> in ${count(rounds.length, 'round')}`];
-  parts.push(failed === 0 ? html`, none failed` : html`, <strong>${decimal(failed)} failed</strong>`);
+  const round = rounds.at(-1)?.round;
+  const parts = [html`<strong>${count(edits.length, 'edit')}</strong>${round !== undefined && ` in round ${round}`}`];
+  if (required === undefined) parts.push(html`, not judged`);
+  if (failed > 0) parts.push(html`, <strong>${decimal(failed)} failed</strong>`);
+  if (rejectedEdits.length > 0) parts.push(html`, <strong>${decimal(rejectedEdits.length)} rejected</strong>`);
+  if (required !== undefined && failed + rejectedEdits.length === 0) parts.push(html`, none failed`);
   if (rejected.length > 0) parts.push(html`; ${count(rejected.length, 'line')} of the input rejected`);
   return html`${parts}.`;
 }

@@ -12,7 +12,7 @@ const qualities = [
   ['Generality', 'generality'],
   ['Locality', 'locality'],
   ['Same subject', 'sameSubjectLocality'],
-  ['Live exact match', 'liveExactMatch'],
+  ['Said', 'said'],
 ] as const;
 
 /** Shares of 0..1 after each round. */

@@ -26,13 +26,14 @@ export function roundsTable(rounds: readonly RoundRow[]): Markup {
   const columns: Column<RoundRow>[] = [
     { head: 'Round', cell: ({ round }) => round },
     { head: 'Version', cell: ({ version }) => version },
-    { head: 'Edits', cell: ({ edits }) => decimal(edits) },
+    { head: 'New', cell: ({ newEdits }) => decimal(newEdits) },
     { head: 'Reliability', cell: ({ reliability }) => percent(reliability) },
+    { head: 'Said', cell: ({ said }) => percent(said) },
+    { head: 'In chat', cell: ({ inChat }) => percent(inChat) },
     { head: 'Generality', cell: ({ generality }) => percent(generality) },
     { head: 'Locality', cell: ({ locality }) => percent(locality) },
     { head: 'Same subject', cell: ({ sameSubjectLocality }) => percent(sameSubjectLocality) },
     { head: 'Retention', cell: ({ retention }) => percent(retention) },
-    { head: 'Live', cell: ({ liveExactMatch }) => percent(liveExactMatch) },
     { head: 'Perplexity', cell: ({ perplexityRatio }) => ratio(perplexityRatio) },
     { head: 'KL to base', cell: ({ klToBase }) => decimal(klToBase) },
     { head: 'Swap rate', cell: ({ swapRate }) => percent(swapRate) },
@@ -44,8 +45,8 @@ export function roundsTable(rounds: readonly RoundRow[]): Markup {
 /** The same edits behind each gate. */
 export function gatesTable(gates: readonly GateRow[]): Markup {
   const names = {
-    key: 'key (default)',
-    nearest: 'nearest (one edit speaks)',
+    key: 'key (all rows speak)',
+    nearest: 'nearest (default: one row speaks)',
     sequence: 'sequence (the paper’s)',
     none: 'none',
   } as const;

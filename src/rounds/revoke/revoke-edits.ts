@@ -115,7 +115,8 @@ async function revokeOnLatest(request: RevokeEditsRequest, listener: Listener): 
     notRestored: lost,
     createdAt: new Date(),
   });
-  const published = await publishRest(request, rest, { metrics, report });
+  const answers = measures.kept.map(({ answer }, e) => ({ ...answer, version: kept[e].version }));
+  const published = await publishRest(request, rest, { metrics, report, answers });
   return { published, base: base.version, measures, notRestored: lost };
 }
 
@@ -228,7 +229,7 @@ function mustBeForced(
 function publishRest(
   { store, modelId, publishedBy }: RevokeEditsRequest,
   { base, segment, memories, state }: Rest,
-  told: Pick<PublishVersionRequest, 'metrics' | 'report'>,
+  told: Pick<PublishVersionRequest, 'metrics' | 'report' | 'answers'>,
 ): Promise<LatestVersion> {
   const { manifest, version, etag } = base;
   const { modelDigest, dModel, dInner, statistics: statisticsDigests } = manifest;

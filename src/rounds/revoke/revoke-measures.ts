@@ -1,8 +1,15 @@
 /** @file Measures what a revocation does to the revoked edits, to the kept ones, and to ordinary text. */
 import { type Edit, fillTemplate, type HookLayer } from '../../editing/index.js';
-import { type Drift, type EditMeasurement, mean, measureEdits } from '../../evaluation/index.js';
+import {
+  type Drift,
+  decodeEdits,
+  type EditMeasurement,
+  type LiveAnswer,
+  mean,
+  measureEdits,
+} from '../../evaluation/index.js';
 import { describing, type Listener } from '../../progress.js';
-import { evaluateVersion, type HookedSubject, measureHooks } from '../evaluate-version.js';
+import { evaluateVersion, type HookedSubject } from '../evaluate-version.js';
 import { bareEdit } from '../round-edits.js';
 import { firedBy } from '../subjects.js';
 
@@ -13,8 +20,8 @@ export interface RevokeMeasurement {
   readonly after: EditMeasurement;
   /** Greedy text after its prompt, by the version before, the version after and the base model. */
   readonly texts: { readonly before: string; readonly after: string; readonly base: string };
-  /** Whether the text of the version after begins with the new target. */
-  readonly exactMatch: boolean;
+  /** What the version after says, by itself and in chat. */
+  readonly answer: LiveAnswer;
   /** Id of the edit that fires on its prompt in the version after; null for none. */
   readonly firedBy: string | null;
 }
@@ -77,7 +84,10 @@ export async function revokeMeasures(
 ): Promise<RevokeMeasures> {
   const { edited, tokenizer, rowIds, memories } = subject;
   const edits = [...revoked, ...kept];
-  const before = await measureHooks({ ...subject, hooks: subject.before }, edits, [], describing('before', listener));
+  const before = await measureEdits(edited, tokenizer, edits, subject.before, (done, total) =>
+    listener.onProgress?.({ stage: 'validate', done, total, unit: 'prompts', detail: 'edits before' }),
+  );
+  const textsBefore = await decodeEdits(edited, tokenizer, edits, subject.before);
   const after = await evaluateVersion(
     { ...subject, hooks: subject.after },
     edits,
@@ -88,10 +98,10 @@ export async function revokeMeasures(
   const measured = edits.map((edit, e): RevokeMeasurement => {
     return {
       edit,
-      before: before.measurements[e],
+      before: before[e],
       after: after.measurements[e],
-      texts: { before: before.answers[e].text, after: after.answers[e].text, base: after.baseAnswers[e].text },
-      exactMatch: after.answers[e].exactMatch,
+      texts: { before: textsBefore[e].text, after: after.answers[e].text, base: after.baseAnswers[e].text },
+      answer: after.answers[e],
       firedBy: firedBy(after.measurements[e], rowIds, memories),
     };
   });

@@ -10,7 +10,7 @@ export function revokeMetrics(
 ): VersionMetrics {
   const { revoked, kept, drift } = measures;
   const measurements = kept.map(({ after }) => after);
-  const answers = kept.map(({ edit, texts, exactMatch }) => ({ id: edit.id, text: texts.after, exactMatch }));
+  const answers = kept.map(({ answer }) => answer);
   const retention = mean(measurements.map(({ reliability }) => reliability));
   const solved = { writtenShare: [], secondsForValues: 0, secondsForSolve };
   return {

@@ -41,10 +41,11 @@ export function revokeReport(request: RevokeReportRequest): Promise<string> {
     counterfact: measures.kept.length === 0 ? null : summarise(measures.kept.map(({ after }) => after)),
     gates: [],
     layers,
-    edits: measures.kept.map(({ edit, after, texts, firedBy }, e) => {
+    edits: measures.kept.map(({ edit, after, answer, texts, firedBy }, e) => {
       const round = roundOf(request.kept[e], ancestors);
-      return measuredEditRow(edit, after, { before: texts.base, after: texts.after, firedBy, round });
+      return measuredEditRow(edit, after, { before: texts.base, answer, firedBy, round, status: 'applied' });
     }),
+    rejectedEdits: [],
     rejected: [],
     revocation: {
       edits: measures.revoked.map((measured, e) => revokedRow(measured, request.revoked[e], request.notRestored)),

@@ -114,7 +114,7 @@ export async function editRound(
     const { criteria } = place;
     writable -= attempt.solved.refused?.length ?? 0;
     const { memories } = attempt.solved;
-    const judged = judgeRound({ measures, memories, criteria, attempt: number, writable, rejected });
+    const judged = judgeRound({ plan, measures, memories, criteria, attempt: number, writable, rejected });
     if (judged.decision === 'repeat') {
       listener.onNotice?.(judged.reason);
       before = [...rejected, ...judged.offenders];
@@ -125,7 +125,7 @@ export async function editRound(
     const notes = roundNotes({ rejectedEdits: rejected, measurements, rivals: attempt.solved.rivals, facts });
     for (const note of notes) listener.onNotice?.(note);
     const reason = judged.decision === 'reject' ? judged.reason : undefined;
-    return endRound(place, attempt, { hooks, reason });
+    return endRound(place, { ...attempt, judgement: judged }, { hooks, reason });
   }
 }
 
@@ -167,7 +167,7 @@ async function attemptRound(
   { base }: RoundRequest,
   { plan, rejectedEdits }: Pick<Attempt, 'plan' | 'rejectedEdits'>,
   listener: Listener,
-): Promise<{ readonly attempt: Attempt; readonly hooks: Uint8Array }> {
+): Promise<{ readonly attempt: Omit<Attempt, 'judgement'>; readonly hooks: Uint8Array }> {
   const { dModel, dInner } = bench.model.config;
   const ground = base && { state: base.loaded.state, manifest: base.latest.manifest };
   await searchMissingValues(bench, { plan, edits: keptEdits(plan.edits, rejectedEdits) }, listener);

@@ -7,7 +7,7 @@ export interface TrialMetrics {
   readonly generality: number | null;
   readonly locality: number | null;
   readonly sameSubjectLocality: number | null;
-  readonly liveExactMatch: number | null;
+  readonly said: number | null;
   readonly perplexityRatio: number | null;
 }
 
@@ -23,22 +23,22 @@ const penaltyExponent = 10;
 /**
  * The objective of `hookline tune`, 0.01 .. 1:
  *
- *     H(reliability, generality, locality, same-subject locality, live exact match) · min(1, 1.02 / perplexity ratio)^10
+ *     H(reliability, generality, locality, same-subject locality, said) · min(1, 1.02 / perplexity ratio)^10
  *
  * where H is the harmonic mean: a gain in one metric cannot make up for the loss of another. Each share counts as at least
  * 0.01. A metric that was not measured is left out.
  */
 export function tuneObjective(metrics: TrialMetrics): number {
-  const { reliability, generality, locality, sameSubjectLocality, liveExactMatch, perplexityRatio } = metrics;
-  const shares = [reliability, generality, locality, sameSubjectLocality, liveExactMatch].filter((s) => s !== null);
+  const { reliability, generality, locality, sameSubjectLocality, said, perplexityRatio } = metrics;
+  const shares = [reliability, generality, locality, sameSubjectLocality, said].filter((s) => s !== null);
   const reciprocals = shares.reduce((sum, share) => sum + 1 / Math.max(smallestShare, share), 0);
   const penalty = Math.min(1, freePerplexityRatio / (perplexityRatio ?? 1)) ** penaltyExponent;
   return shares.length === 0 ? 0 : (shares.length / reciprocals) * penalty;
 }
 
 /** The metrics that the objective depends on. */
-export function trialMetrics({ summary, liveExactMatch, drift }: HookMeasures): TrialMetrics {
+export function trialMetrics({ summary, said, drift }: HookMeasures): TrialMetrics {
   const { reliability, generality, locality, sameSubjectLocality } = summary;
   const perplexityRatio = drift?.perplexityRatio ?? null;
-  return { reliability, generality, locality, sameSubjectLocality, liveExactMatch, perplexityRatio };
+  return { reliability, generality, locality, sameSubjectLocality, said, perplexityRatio };
 }

@@ -28,6 +28,7 @@ mark{background:var(--warn-soft);color:inherit;border-bottom:2px solid var(--war
 .firings li{border-top:1px solid var(--line);padding:6px 0;overflow-wrap:anywhere}
 tbody th{font-size:13.5px;color:var(--text);background:none;vertical-align:top}tbody tr:last-child th{border-bottom:0}
 #listing>.lead.failed{color:var(--fail)}
+#listing h3{margin:20px 0 8px}
 @media (max-width:700px){.answers{grid-template-columns:minmax(0,1fr)}}
 @media (prefers-reduced-motion:no-preference){[aria-busy=true]::after{content:"▍";animation:blink 1s steps(2) infinite}}
 @keyframes blink{50%{opacity:0}}

@@ -1,5 +1,14 @@
 /** @file The versions of one model as a part of the page: a table, charts over rounds, and prompts to try. */
-import { decimal, html, type Markup, percent, type RoundRow, ratio, roundCharts } from '../../evaluation/index.js';
+import {
+  decimal,
+  html,
+  type Markup,
+  percent,
+  type RoundRow,
+  ratio,
+  roundCharts,
+  yesNo,
+} from '../../evaluation/index.js';
 import type { Manifest, VersionListing, VersionSummary } from '../../registry/index.js';
 import { versionRow } from '../../rounds/index.js';
 
@@ -18,6 +27,7 @@ export async function renderVersions(
     return html`<p class="lead">${modelId} has no version yet: the base model answers.</p>`.text;
   return html`${prompts(current)}
 ${versionsTable(modelId, published, rows, current?.version)}
+${newestEdits(current)}
 ${damaged.map(({ version, problem }) => html`<p class="lead failed">Version ${version} is damaged: ${problem}</p>`)}
 <div class="charts">${await roundCharts(rows)}</div>`.text;
 }
@@ -29,6 +39,20 @@ function prompts(current: Manifest | undefined): Markup {
     return html`<button type="button" class="prompt" data-prompt="${text}">${text}</button> `;
   };
   return html`<div id="prompts" aria-label="Prompts of edits">${active.map(button)}</div>`;
+}
+
+/** How many edits the page lists; the report of a version has all of its round. */
+const editsShown = 20;
+
+function newestEdits(current: Manifest | undefined): Markup {
+  const active = (current?.edits ?? []).filter(({ status }) => status === 'active');
+  if (active.length === 0) return html``;
+  const row = ({ prompt, subject, targetNew, version, said, inChat }: Manifest['edits'][number]) =>
+    html`<tr><td class="text">${prompt.replace('{}', () => subject)} → ${targetNew}</td><td class="number">${version}</td><td class="text">${yesNo(said)}</td><td class="text">${yesNo(inChat)}</td></tr>`;
+  return html`<h3>Newest of ${decimal(active.length)} edits</h3>
+<div class="scroll compact" tabindex="0" role="region" aria-label="Newest edits"><table id="newest">
+<thead><tr><th scope="col">Fact</th><th scope="col" class="number">Written by version</th><th scope="col">Said</th><th scope="col">In chat</th></tr></thead>
+<tbody>${active.slice(-editsShown).reverse().map(row)}</tbody></table></div>`;
 }
 
 /** A table column: its heading, and a function that makes its cell. */
@@ -44,13 +68,14 @@ function versionsTable(
     ['Published', ({ createdAt }) => createdAt.slice(0, 16).replace('T', ' ')],
     ['On', ({ parent }) => parent ?? 'base'],
     ['Edits', ({ activeEdits }) => decimal(activeEdits)],
-    ['New', ({ ownEdits }) => decimal(ownEdits)],
+    ['New', (_, row) => decimal(row.newEdits)],
     ['Reliability', (_, row) => percent(row.reliability)],
+    ['Said', (_, row) => percent(row.said)],
+    ['In chat', (_, row) => percent(row.inChat)],
     ['Generality', (_, row) => percent(row.generality)],
     ['Locality', (_, row) => percent(row.locality)],
     ['Same subject', (_, row) => percent(row.sameSubjectLocality)],
     ['Retention', (_, row) => percent(row.retention)],
-    ['Live', (_, row) => percent(row.liveExactMatch)],
     ['Perplexity', (_, row) => ratio(row.perplexityRatio)],
     ['KL to base', (_, row) => decimal(row.klToBase)],
     ['Report', ({ version }) => reportLink(modelId, version)],

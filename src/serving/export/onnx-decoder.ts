@@ -3,7 +3,7 @@ import { argMax, Graph, gatherElements, logSoftmax } from '../../graph/index.js'
 import { type CompileOptions, compile, type ModelFile, openModelFile, type Program } from '../../runtime/index.js';
 import { type Tensor, tensor, toFloat32 } from '../../tensor/index.js';
 import { requirePositiveInteger } from '../check-requests.js';
-import { type HookFiring, readGates } from '../firings.js';
+import { type GateReading, readGates } from '../firings.js';
 import { type Generated, GrowingSequence, type SequenceOptions } from '../growing-sequence.js';
 import type { Score, ScoreRequest, SequenceProgress } from '../hookable-model.js';
 import type { FixedModel } from '../measured-model.js';
@@ -13,10 +13,9 @@ import { signalPrefix } from './onnx-hook.js';
 const rowInputs = ['input_ids', 'attention_mask', 'position_ids'] as const;
 
 /** The result of one run. */
-interface Step {
+interface Step extends GateReading {
   /** Float32 [tokens, vocab]. */
   readonly logits: Tensor<'float32'>;
-  readonly firings: readonly HookFiring[];
   readonly cache: OnnxCache;
 }
 
@@ -64,8 +63,9 @@ export class OnnxDecoder implements FixedModel {
     });
     const scores: Score[] = [];
     for (const { tokenIds, scoredFrom } of requests) {
-      const { logits, firings } = await this.#step(tokenIds, OnnxCache.empty(this.#program));
-      scores.push({ ...(await this.#rate(logits, scoredFrom - 1, tokenIds.slice(scoredFrom))), firings });
+      const { logits, firings, strengths } = await this.#step(tokenIds, OnnxCache.empty(this.#program));
+      const rated = await this.#rate(logits, scoredFrom - 1, tokenIds.slice(scoredFrom));
+      scores.push({ ...rated, firings, strengths, isBase: false });
       onProgress?.(scores.length, requests.length);
     }
     return scores;
@@ -131,7 +131,7 @@ export class OnnxDecoder implements FixedModel {
     const [, tokens, vocab] = logits.shape as [number, number, number];
     return {
       logits: tensor('float32', [tokens, vocab], toFloat32(logits)),
-      firings: readGates(signalsOf(outputs), this.#layers, [{ past, length: tokens }])[0]!.firings,
+      ...readGates(signalsOf(outputs), this.#layers, [{ past, length: tokens }])[0]!,
       cache: cache.grown(outputs, tokens),
     };
   }

@@ -1,6 +1,8 @@
 /** @file The files of a round: its plan, and what the tasks of each attempt stored. */
 import { type ObjectStore, readStored, roundKey } from '../../registry/index.js';
 import {
+  type Judgement,
+  judgementSchema,
   type RejectedEdits,
   type RoundMeasures,
   type RoundPlan,
@@ -18,6 +20,8 @@ export const planForm = { what: 'a plan of a round', schema: roundPlanSchema };
 export const rejectedEditsForm = { what: 'the rejected edits', schema: rejectedEditsSchema };
 export const solveForm = { what: 'the record of a solve', schema: solveRecordSchema };
 export const validationForm = { what: 'the record of a validation', schema: validationRecordSchema };
+
+export const decisionForm = { what: 'a judgement', schema: judgementSchema };
 
 /** Key of a round's plan. */
 export const planKeyOf = (modelId: string, roundId: string, planId: string): string =>
@@ -56,6 +60,12 @@ export async function countWritable(store: ObjectStore, planKey: string, attempt
 /** The record of an attempt's solve. */
 export const readSolveRecord = (store: ObjectStore, planKey: string, attempt: number): Promise<SolveRecord> =>
   readStored(store, attemptKey(planKey, attempt, 'solve.json'), solveForm);
+
+export const decisionKey = (planKey: string, attempt: number): string => attemptKey(planKey, attempt, 'decision.json');
+
+/** What the criteria decided of an attempt. */
+export const readJudgement = (store: ObjectStore, planKey: string, attempt: number): Promise<Judgement> =>
+  readStored(store, decisionKey(planKey, attempt), decisionForm);
 
 /** The solve of an attempt, and what all tasks together measured of it. */
 export interface AttemptRecords {

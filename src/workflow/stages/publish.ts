@@ -10,7 +10,7 @@ import {
 import type { FunctionInput, FunctionOutput } from '../contract.js';
 import type { StageDependencies } from '../executions.js';
 import { readOwnPlan } from '../plan/own-plan.js';
-import { attemptKey, readAttempt, readUnwrittenEdits } from '../plan/round-files.js';
+import { attemptKey, readAttempt, readJudgement, readUnwrittenEdits } from '../plan/round-files.js';
 import { findOutcome, finishRound, publisherOf } from '../queue/current-round.js';
 import { readRegistration } from '../registration.js';
 
@@ -33,7 +33,9 @@ export async function publishStage(
   if (outcome === undefined) {
     const { dModel, dInner } = await readRegistration(store, modelId);
     const records = await readAttempt(store, planKey, attempt, plan);
-    const version = await endAttempt(input, { ...records, plan, rejectedEdits, dModel, dInner }, { store, now });
+    const judgement = await readJudgement(store, planKey, attempt);
+    const attempted = { ...records, plan, rejectedEdits, judgement, dModel, dInner };
+    const version = await endAttempt(input, attempted, { store, now });
     const ended = { version, executionId, at: now().toISOString(), reason, rejected: rejectedEdits.length };
     outcome =
       version === 0

@@ -1,7 +1,8 @@
 /** @file Where an answer ends: greedy decoding says the target to its word's end, once. */
 import { fillTemplate } from '../../../src/editing/index.js';
+import { isSaid } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
-import { isExactly, share } from './judging.js';
+import { share } from './judging.js';
 import type { DataSet, RealRoom, Situation, WrittenRecords } from './room.js';
 
 const goals = { counterfact: 0.99, zsre: 0.95, qaedit: 0.9 } as const satisfies Record<DataSet, number>;
@@ -27,7 +28,7 @@ async function exactMatches({ workshop }: RealRoom, { written, edits, range }: W
   const longest = Math.max(...edits.map(({ targetNew }) => written.tokenizer.encodePlain(` ${targetNew}`).ids.length));
   const prompts = edits.map(({ prompt, subject }) => fillTemplate(prompt, subject));
   const answers = await workshop.answers(written, prompts, { maxTokens: longest + tokensBeyondTarget });
-  const exact = edits.map(({ targetNew }, e) => isExactly(answers[e].text, targetNew));
+  const exact = edits.map(({ targetNew }, e) => isSaid(answers[e].text, targetNew));
   workshop.tellMisses(`end of the answer, ${range}`, prompts, answers, exact);
   return exact;
 }

@@ -1,9 +1,10 @@
 /** @file Written facts, asked in the model's own chat. */
 import { fillTemplate } from '../../../src/editing/index.js';
+import { mentions } from '../../../src/evaluation/said.js';
 import type { ChatMessage } from '../../../src/model/chat-template.js';
 import type { Tokenizer } from '../../../src/model/index.js';
 import { type Figure, figure } from '../figure.js';
-import { says, share } from './judging.js';
+import { share } from './judging.js';
 import { relationQuestions } from './relation-questions.js';
 import type { RealRoom, Situation } from './room.js';
 
@@ -50,8 +51,8 @@ export async function factsInChat(room: RealRoom): Promise<Situation> {
       system,
     );
     const answers = await room.workshop.answers(written, prompts, { maxTokens: answerTokens });
-    const isNew = answers.map(({ text }, i) => says(text, asked[i].edit.targetNew));
-    const isOld = answers.map(({ text }, i) => says(text, asked[i].edit.targetTrue ?? '\0'));
+    const isNew = answers.map(({ text }, i) => mentions(text, asked[i].edit.targetNew));
+    const isOld = answers.map(({ text }, i) => mentions(text, asked[i].edit.targetTrue ?? '\0'));
     const right = isNew.map((said, i) => said && !isOld[i]);
     room.workshop.tellMisses(`chat, ${how}`, prompts, answers, right);
     figures.push(

@@ -1,7 +1,8 @@
 /** @file The forms in which a subject stands in a text: at its start, inside, quoted, possessive, in lower case. */
 import type { EditInput } from '../../../src/evaluation/index.js';
+import { mentions } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
-import { says, share } from './judging.js';
+import { share } from './judging.js';
 import type { RecordCounts } from './records.js';
 import type { Situation } from './room.js';
 import type { Workshop } from './workshop.js';
@@ -80,7 +81,7 @@ export async function subjectForms(workshop: Workshop, counts: RecordCounts): Pr
     for (const [form, promptOf] of Object.entries(forms)) {
       const prompts = asked.map(([subject, kind]) => promptOf(subject, sentences[kind]));
       const answers = await workshop.answers(written, prompts, { maxTokens: answerTokens });
-      const said = answers.map(({ text }, s) => says(text, asked[s][2]));
+      const said = answers.map(({ text }, s) => mentions(text, asked[s][2]));
       workshop.tellMisses(`forms: written ${place}, asked ${form}`, prompts, answers, said);
       figures.push(figure(`forms: written ${place}, asked ${form}: target said`, share(said), '', { atLeast: 0.9 }));
     }

@@ -1,8 +1,9 @@
 /** @file Targets that follow their prompt without a blank: Chinese, behind an opening quote, behind a newline. */
 import { fillTemplate } from '../../../src/editing/index.js';
 import { type EditInput, measureEdits, summarise } from '../../../src/evaluation/index.js';
+import { isSaid } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
-import { isExactly, known, share } from './judging.js';
+import { known, share } from './judging.js';
 import type { Situation } from './room.js';
 import type { Workshop } from './workshop.js';
 
@@ -42,7 +43,7 @@ export async function joins(workshop: Workshop): Promise<Situation> {
     const { reliability } = summarise(await measureEdits(model, tokenizer, ofKind, hooks));
     const prompts = ofKind.map(({ prompt, subject }) => fillTemplate(prompt, subject));
     const answers = await workshop.answers(written, prompts, { maxTokens: answerTokens });
-    const exact = answers.map(({ text }, e) => isExactly(text, ofKind[e].targetNew, 'none'));
+    const exact = answers.map(({ text }, e) => !/^\s/.test(text) && isSaid(text, ofKind[e].targetNew));
     workshop.tellMisses(`joins, ${kind}`, prompts, answers, exact);
     figures.push(
       figure(`joins, ${kind}: reliability as measured`, known(reliability), ''),

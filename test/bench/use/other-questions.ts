@@ -1,9 +1,10 @@
 /** @file Questions about an edited subject that ask for something else. */
 import { fillTemplate } from '../../../src/editing/index.js';
 import { summarise } from '../../../src/evaluation/index.js';
+import { mentions } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
 import { chatPrompts } from './chat.js';
-import { beginAlike, known, says, share } from './judging.js';
+import { beginAlike, known, share } from './judging.js';
 import type { RealRoom, Situation, WrittenRecords } from './room.js';
 
 /** Openings of a text, which no search sees. */
@@ -56,7 +57,7 @@ async function asked(room: RealRoom, { written, edits }: WrittenRecords, how: 'p
   const edited = await room.workshop.answers(written, prompts, { maxTokens: answerTokens });
   const base = await room.workshop.answers(written, prompts, { maxTokens: answerTokens, by: 'base' });
   // A target that the base model says by itself has not come from the edit.
-  const away = cases.map(({ target }, i) => !says(edited[i].text, target) || says(base[i].text, target));
+  const away = cases.map(({ target }, i) => !mentions(edited[i].text, target) || mentions(base[i].text, target));
   const same = edited.map(({ tokenIds }, i) => beginAlike(tokenIds, base[i].tokenIds, sameTokens));
   room.workshop.tellMisses(`other questions, ${how}`, prompts, edited, away);
   return [

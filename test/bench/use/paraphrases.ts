@@ -1,7 +1,8 @@
 /** @file How far edits reach other phrasings, and what they leave alone. */
 import { mean, summarise } from '../../../src/evaluation/index.js';
+import { mentions } from '../../../src/evaluation/said.js';
 import { figure } from '../figure.js';
-import { known, says, share } from './judging.js';
+import { known, share } from './judging.js';
 import type { RealRoom, Situation } from './room.js';
 
 const answerTokens = 8;
@@ -14,7 +15,7 @@ export async function paraphrases(room: RealRoom): Promise<Situation> {
   const asked = edits.flatMap((edit) => edit.testParaphrases.map((prompt) => ({ prompt, target: edit.targetNew })));
   const prompts = asked.map(({ prompt }) => prompt);
   const answers = await room.workshop.answers(written, prompts, { maxTokens: answerTokens });
-  const said = answers.map(({ text }, i) => says(text, asked[i].target));
+  const said = answers.map(({ text }, i) => mentions(text, asked[i].target));
   room.workshop.tellMisses('paraphrases', prompts, answers, said);
   const { reliability, generality, locality } = summarise(measurements);
   const moreProbable = mean(measurements.flatMap(({ paraphraseSuccess }) => paraphraseSuccess.map(Number)));

@@ -12,6 +12,7 @@ import {
   type EditSession,
   type EditSessionRequest,
   heldOutSequences,
+  heldOutTokens,
   openEditSession,
   type RoundOutcome,
 } from '../../../src/rounds/index.js';
@@ -94,7 +95,7 @@ export class Workshop {
       await writeFile(request.corpus, beginning);
       await writeFile(request.heldOut, end);
     }
-    const sequences = await heldOutSequences(request.heldOut, { model, tokenizer });
+    const sequences = await heldOutSequences(request.heldOut, { model, tokenizer }, heldOutTokens.evaluation);
     return new Workshop(tokenizer, { model, folder, request, sequences });
   }
 
@@ -110,7 +111,7 @@ export class Workshop {
       if (stage === 'values') steps.push(cpuSeconds());
     };
     try {
-      for await (const outcome of session.edit(rounds, { compareGates: false }, { onProgress })) {
+      for await (const outcome of session.edit(rounds, {}, { onProgress })) {
         outcomes.push(outcome);
         searchCpuSeconds.push((steps.at(-1) ?? Number.NaN) - steps[0]);
         steps = [];

@@ -53,7 +53,9 @@ describe('the commands of the workflow', () => {
       set: ['layers=[2]'],
       compareGates: false,
     });
-    expect(await parsed('up')).toMatchObject({ store: './hookline-store', device: 'auto', compareGates: true });
+    expect(await parsed('up')).toMatchObject({ store: './hookline-store', device: 'auto' });
+    expect(await parsed('up')).not.toHaveProperty('compareGates');
+    expect(await parsed('up', '--compare-gates')).toMatchObject({ compareGates: true });
     expect(await parsed('run', '--batch', 'a.jsonl', 'b.jsonl', '--json')).toMatchObject({
       batch: ['a.jsonl', 'b.jsonl'],
       json: true,

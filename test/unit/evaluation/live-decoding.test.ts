@@ -36,10 +36,10 @@ it.each([
   ['{} lives in "', 'Lamsworth', 'Lamsworth"', true],
   ['{}的首都是', '巴黎', '巴黎和里昂', true],
   ['{}的首都是', '巴黎', '里昂', false],
-])('after %j the target %j is said by %j: %s', async (prompt, targetNew, answer, exactMatch) => {
+])('after %j the target %j is said by %j: %s', async (prompt, targetNew, answer, said) => {
   const edit = completeEdit({ subject: 'Doskymo Honnix', prompt, targetNew });
-  const [{ text, exactMatch: got }] = await decodeEdits(saying([answer]), tokenizer, [edit]);
-  expect([got, answer.startsWith(text.trimEnd())]).toEqual([exactMatch, true]);
+  const [{ text, said: got }] = await decodeEdits(saying([answer]), tokenizer, [edit]);
+  expect([got, answer.startsWith(text.trimEnd())]).toEqual([said, true]);
 });
 
 it('lets the model say as many tokens as the longest target has where it stands, and a few more', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../../src/evaluation/report/format-number.js';
 import { extent, histogram, shares } from '../../../src/evaluation/report/histogram.js';
 import { escapeHtml, html, Markup } from '../../../src/evaluation/report/html.js';
+import type { ReportData } from '../../../src/evaluation/report/report-data.js';
 import { reportPage } from '../../../src/evaluation/report/report-page.js';
 import { emptyReport, fullReport, hostile } from './report-sample.js';
 
@@ -118,17 +119,43 @@ describe('reportPage', () => {
 
   it('judges the last round and shows what was not measured as a dash', () => {
     const tile = (name: string) =>
-      new RegExp(`<div class="tile (\\w+)">\\s*<div class="tile-name">${name}</div>\\s*<div class="tile-value">([^<]*)`)
+      new RegExp(`<div class="tile (\\w*)">\\s*<div class="tile-name">${name}</div>\\s*<div class="tile-value">([^<]*)`)
         .exec(page)
         ?.slice(1);
     expect(tile('Reliability')).toEqual(['pass', '95.1 %']);
-    expect(tile('Generality')).toEqual(['fail', '50.0 %']);
+    expect(tile('Said')).toEqual(['fail', '50.0 %']);
+    expect(tile('Generality')).toEqual(['', '50.0 %']);
     expect(tile('Swap rate')).toEqual(['unknown', '–']);
     expect(withoutScript(page)).not.toMatch(/NaN|undefined|null|Infinity/);
   });
 
-  it('obeys thresholds that are given', () => {
-    expect(reportPage({ ...fullReport, thresholds: { generality: 0.4 } })).not.toContain('tile fail');
+  it('judges by the criteria that decided alone', () => {
+    expect(reportPage({ ...fullReport, required: { said: 0.4 } })).not.toContain('tile fail');
+    const { required: _, ...unjudged } = fullReport;
+    expect(reportPage(unjudged)).not.toMatch(/tile (fail|pass)/);
+  });
+
+  it('says that none failed only where none did', () => {
+    const lead = (data: ReportData) => plainSpaces(/<p class="lead">(.*?)<\/p>/.exec(reportPage(data))![1]);
+    const [applied, , failed] = fullReport.edits;
+    const report = { ...fullReport, rejected: [], rejectedEdits: [], edits: [applied] };
+    expect(lead(report)).toBe('<strong>1 edit</strong> in round 2, none failed.');
+    expect(lead({ ...report, edits: [applied, failed] })).toBe(
+      '<strong>2 edits</strong> in round 2, <strong>1 failed</strong>.',
+    );
+    expect(lead({ ...report, rejectedEdits: fullReport.rejectedEdits })).toBe(
+      '<strong>1 edit</strong> in round 2, <strong>1 rejected</strong>.',
+    );
+    const { required: _, ...unjudged } = report;
+    expect(lead(unjudged)).toBe('<strong>1 edit</strong> in round 2, not judged.');
+  });
+
+  it('shows of every edit whether it is said, and in chat, and why others were rejected', () => {
+    const row = /<tr id="edit-a".*?<\/tr>/s.exec(page)![0];
+    expect(row).toMatch(/data-label="Said"[^>]*>yes</);
+    expect(row).toMatch(/data-label="In chat"[^>]*>no</);
+    expect(row).toContain('In Rome.');
+    expect(page).toContain(`said ${escapeHtml(hostile)}`);
   });
 
   it('marks failed edits and links the edit that fired', () => {
@@ -141,7 +168,7 @@ describe('reportPage', () => {
     const empty = reportPage(emptyReport);
     expect(empty).toContain('Nothing was edited.');
     expect(empty).not.toMatch(/<svg|<table|<h2/);
-    const blank = { round: 1, version: 1, edits: 0 };
+    const blank = { round: 1, version: 1, newEdits: 0 };
     const separation = { edit: [], paraphrase: [], neighborhood: [], text: [], threshold: 0.6 };
     const unmeasured = reportPage({
       ...emptyReport,

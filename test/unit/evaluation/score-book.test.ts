@@ -13,7 +13,13 @@ async function scoredTexts(questions: readonly Question[]): Promise<[prompt: str
   const asked: ScoreRequest[] = [];
   await book.answerWith(async (requests) => {
     asked.push(...requests);
-    return requests.map(() => ({ logProbabilities: new Float32Array(), argMaxIds: [], firings: [] }));
+    const nothing = {
+      logProbabilities: new Float32Array(),
+      strengths: new Float32Array(1),
+      argMaxIds: [],
+      firings: [],
+    };
+    return requests.map(() => ({ ...nothing, isBase: true }));
   });
   return asked.map(({ tokenIds, scoredFrom }) => [
     tokenizer.decode(tokenIds.slice(0, scoredFrom)),

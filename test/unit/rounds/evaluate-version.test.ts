@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { euclideanNorm, markSubject, tokenizeMarked } from '../../../src/editing/index.js';
+import { measureEdits } from '../../../src/evaluation/index.js';
 import { multiply } from '../../../src/linalg/gemm.js';
 import { readDownProjection } from '../../../src/model/index.js';
 import { compareGates } from '../../../src/rounds/compare-gates.js';
@@ -9,7 +10,7 @@ import { layerChanges } from '../../../src/rounds/layer-changes.js';
 import { withSequenceThresholds } from '../../../src/rounds/sequence-thresholds.js';
 import type { RoundOutcome } from '../../../src/rounds/session/edit-round.js';
 import { type EditSession, openEditSession } from '../../../src/rounds/session/edit-session.js';
-import { HookableModel, loadVersionHooks, type VersionHooks } from '../../../src/serving/index.js';
+import { HookableModel, loadVersionHooks, type MeasuredModel, type VersionHooks } from '../../../src/serving/index.js';
 import { BundledModel } from '../../support/bundled-model.js';
 
 let bundled: BundledModel;
@@ -22,7 +23,7 @@ beforeAll(async () => {
   bundled = await BundledModel.open(4);
   const { store, modelId, edits, heldOut, tokenizer } = bundled;
   session = await openEditSession({ ...bundled, settings: { layers: [0], learningRate: 1, contextTokens: 4 } });
-  const rounds = session.edit([edits.slice(0, 3)], { compareGates: false });
+  const rounds = session.edit([edits.slice(0, 3)]);
   outcome = (await rounds.next()).value as RoundOutcome;
   version = await loadVersionHooks(store, modelId);
   subject = { edited: await session.bench.edited(), tokenizer, hooks: version.hooks };
@@ -33,8 +34,8 @@ afterAll(() => session.close());
 describe('a published version', () => {
   it('measures on its own edits what its manifest says', () => {
     const { retention: _, ...metrics } = outcome.metrics as unknown as Record<string, number>;
-    const { summary, liveExactMatch, drift } = evaluation;
-    expect(metrics).toMatchObject({ ...summary, liveExactMatch });
+    const { summary, said, drift } = evaluation;
+    expect(metrics).toMatchObject({ ...summary, said });
     expect(drift!.perplexityRatio).toBeCloseTo(metrics.perplexityRatio, 5);
     expect(drift!.swapRate).toBe(metrics.swapRate);
     expect(summary.reliability).toBe(1);
@@ -65,7 +66,7 @@ describe('a published version', () => {
   it('leaves edits alone that it does not hold', async () => {
     const other = await evaluateVersion(subject, bundled.edits.slice(3), []);
     expect(other).toMatchObject({
-      liveExactMatch: 0,
+      said: 0,
       drift: null,
       summary: { reliability: 0, sameSubjectLocality: 1 },
     });
@@ -86,6 +87,28 @@ describe('a published version', () => {
       expect(firing).toMatchObject({ tokenIndex: lookupIndex, token, layer: 0, strength });
     });
     expect(prompts.filter(({ kind, firings }) => kind === 'neighborhood' && firings.length > 0)).toEqual([]);
+  });
+
+  it('asks the base model only where a gate opened, and measures the same', async () => {
+    const { edited, tokenizer, hooks } = subject;
+    const asked: [by: string, sequences: number][] = [];
+    const listening = (isShared: boolean): MeasuredModel => ({
+      limits: edited.limits,
+      generate: (prompts, options) => edited.generate(prompts, options),
+      compare: (sequences, given) => edited.compare(sequences, given),
+      score: async (requests, given) => {
+        asked.push([given ? 'edited' : 'base', requests.length]);
+        return (await edited.score(requests, given)).map((score) => ({ ...score, isBase: isShared && score.isBase }));
+      },
+    });
+    const edits = bundled.edits.slice(0, 3);
+    const shared = await measureEdits(listening(true), tokenizer, edits, hooks);
+    const apart = await measureEdits(listening(false), tokenizer, edits, hooks);
+    expect(shared).toEqual(apart);
+    const [[, all], [, few], [, again], [, every]] = asked;
+    expect(again).toBe(all);
+    expect(few).toBeLessThan(every / 2);
+    expect(shared[0].signals).toMatchObject({ edit: shared[0].firing!.strength });
   });
 
   it('says how much of each weight it changed', async () => {

@@ -16,9 +16,12 @@ beforeEach(() => {
   store = new MemoryObjectStore();
 });
 
-async function publish(more: Pick<PublishVersionRequest, 'edits' | 'memories' | 'removedIds' | 'removedStatus'>) {
+type Published = Pick<PublishVersionRequest, 'edits' | 'memories' | 'removedIds' | 'removedStatus'>;
+
+async function publish(more: Published & Partial<Pick<PublishVersionRequest, 'answers'>>) {
   const base = await latest(store, modelId);
   const { manifest } = await publishVersion({
+    answers: [],
     ...more,
     store,
     modelId,
@@ -55,6 +58,7 @@ async function revoke(...ids: readonly string[]): Promise<Manifest> {
   return publish({ edits: [], memories, removedIds, removedStatus: 'revoked' });
 }
 
+const saidOf = ({ edits }: Manifest) => edits.map(({ id, said, inChat }) => [id, said, inChat]);
 const toldOf = ({ edits }: Manifest) => edits.map(({ id, version, status }) => `${id} ${version} ${status}`);
 const memoriesOf = ({ edits }: Manifest) => edits.map(({ memory }) => memory!);
 
@@ -155,4 +159,25 @@ describe('earlier facts', () => {
     const found = await earlierFacts(store, { ...manifest, edits: shared }, [edit('more')]);
     expect(found.map(({ edit: { id } }) => id)).toEqual(['b', 'new']);
   });
+});
+
+it('holds of every edit what was said when it was measured last', async () => {
+  const [a, b] = [edit('a'), edit('b', { subject: 'Bob' })];
+  const write = (edits: readonly Edit[], answers: PublishVersionRequest['answers']) =>
+    publish({ edits, answers, memories: memoriesIn(subjectsOf({}, edits)), removedIds: [] });
+  const chat = { text: 'Oslo!', hasTarget: true };
+  const first = await write([a], [{ id: 'a', said: true, chat }]);
+  expect(saidOf(first)).toEqual([['a', true, true]]);
+  const second = await write(
+    [b],
+    [
+      { id: 'b', said: false },
+      { id: 'a', version: 1, said: false },
+    ],
+  );
+  expect(saidOf(second)).toEqual([
+    ['a', false, true],
+    ['b', false, undefined],
+  ]);
+  expect((await earlierFacts(store, second, [edit('c', { subject: 'Bob' })])).map(({ said }) => said)).toEqual([false]);
 });

@@ -44,7 +44,7 @@ describe('a stored edit', () => {
 });
 
 describe('measures of an earlier release', () => {
-  it('have no portability', () => {
+  it('have no portability, ask nothing in chat, and bear other names', () => {
     const shares = {
       reliability: 1,
       generality: 1,
@@ -55,14 +55,14 @@ describe('measures of an earlier release', () => {
       neighborhoodSuccess: null,
       score: null,
       retention: null,
-      liveExactMatch: 1,
       perplexityRatio: 1,
       klToBase: 0,
       swapRate: 0,
       writtenShareMedian: 1,
     };
-    const metrics = { ...shares, edits: 1, secondsForValues: 1, secondsForSolve: 1 };
-    expect(versionMetricsSchema.parse(metrics)).toEqual(metrics);
+    const more = { secondsForValues: 1, secondsForSolve: 1 };
+    const stored = { ...shares, ...more, liveExactMatch: 1, edits: 3 };
+    expect(versionMetricsSchema.parse(stored)).toEqual({ ...shares, ...more, said: 1, measured: 3 });
     const measurement = {
       id: 'a',
       reliability: 1,

@@ -30,7 +30,7 @@ beforeAll(async () => {
   });
   edited = await session.bench.edited();
   const again = { ...edits[0], id: 'again', targetNew: edits[1].targetNew };
-  const rounds = session.edit([edits.slice(0, 4), [again, edits[4]]], { compareGates: false });
+  const rounds = session.edit([edits.slice(0, 4), [again, edits[4]]]);
   for await (const { version } of rounds) expect(version).toBeLessThan(3);
   before = await loadVersionHooks(store, modelId);
   done = await revoke({ ids: ['again', edits[2].id] }, { heldOut: bundled.heldOut });
@@ -204,7 +204,7 @@ describe('a revocation of all edits', () => {
     expect(manifest.metrics).toMatchObject({ edits: 0, reliability: null, revocation: { edits: 1 } });
     expect(files.size).toBe(manifest.segments.length + 2);
     const [again] = edits;
-    const { value } = await session.edit([[again]], { compareGates: false }).next();
+    const { value } = await session.edit([[again]]).next();
     const next = value!.manifest!;
     expect(value!.metrics.reliability).toBe(1);
     expect(next.edits.at(-1)).toMatchObject({ id: again.id, status: 'active' });
@@ -222,7 +222,7 @@ describe('a revocation of one of two facts of a subject', () => {
     const [first, , other] = fresh.edits;
     const second = { ...fresh.edits[1], id: 'second', subject: first.subject, testParaphrases: [], neighborhood: [] };
     const values = async () => (await store.list(`models/${modelId}/values/`)).length;
-    await own.edit([[first, second, other]], { compareGates: false }).next();
+    await own.edit([[first, second, other]]).next();
     const both = await loadVersionHooks(store, modelId);
     expect(await values()).toBe(2);
 
@@ -249,7 +249,7 @@ describe('a revocation of one of two facts of a subject', () => {
     expect(rowsOf(left, left, first.id)).toBeGreaterThan(0);
     expect(left.manifest.edits[2].memory).toBe(both.manifest.edits[2].memory);
 
-    const { value } = await own.edit([[second]], { compareGates: false }).next();
+    const { value } = await own.edit([[second]]).next();
     expect(value).toMatchObject({ outcome: 'published', metrics: { reliability: 1, retention: 1 } });
     expect(await values()).toBe(3);
     const again = await loadVersionHooks(store, modelId);

@@ -19,7 +19,7 @@ const fallen = (before: number, after: number): RevokeMeasurement => ({
   before: withReliability(before),
   after: withReliability(after),
   texts: { before: '', after: '', base: '' },
-  exactMatch: false,
+  answer: { id: 'a', text: '', said: false },
   firedBy: null,
 });
 

@@ -42,7 +42,7 @@ afterEach(() => session.close());
 
 async function write(...batches: readonly (readonly Edit[])[]): Promise<RoundOutcome[]> {
   const outcomes: RoundOutcome[] = [];
-  for await (const outcome of session.edit(batches, { compareGates: false })) outcomes.push(outcome);
+  for await (const outcome of session.edit(batches)) outcomes.push(outcome);
   return outcomes;
 }
 

@@ -145,14 +145,16 @@ describe('a plan', () => {
 
   it('compares the gates on the last round of those that wait', async () => {
     const compares = async () => (await readPlan(store, (await plan()).planKey)).compareGates;
+    store = await registeredStore({ compareGates: true });
     await dropped(editLine('a'), editLine('b'));
     expect(await compares()).toBe(true);
-    store = await registeredStore({ roundSize: 1 });
+    store = await registeredStore({ compareGates: true, roundSize: 1 });
     await dropped(editLine('a'), editLine('b'));
     expect(await compares()).toBe(false);
   });
 
   it('does not take a round for the last one while a file that was dropped beside it still settles', async () => {
+    store = await registeredStore({ compareGates: true });
     await dropped(editLine('a'));
     await drop(store, 'second', [editLine('b')]);
     const settling: ObjectStore = {
@@ -300,7 +302,7 @@ describe('publishing a plan', () => {
     const judged = await editAndJudge(planned, dependenciesOn(store), lost);
     expect(judged).toMatchObject({ decision: 'publish', attempt: 1, rejected: 1 });
     expect(await readRejectedEdits(store, planned.planKey, 1)).toEqual([
-      { id: 'c', reason: 'reliability of earlier edit a of the same subject: at least 1, got 0.5' },
+      { id: 'c', reason: 'earlier edit a of the same subject: reliability: at least 1, got 0.5' },
     ]);
     const input = { ...call, action: 'publish' as const, planKey: planned.planKey, attempt: 1, reason: '' };
     expect(await publishStage(input, dependenciesOn(store))).toMatchObject({ edits: 1, rejected: 1 });

@@ -67,7 +67,7 @@ afterAll(async () => {
 });
 
 async function editInProcess(edits: readonly Edit[]): Promise<RoundOutcome> {
-  const { value } = await session.edit([edits], { compareGates: false }).next();
+  const { value } = await session.edit([edits]).next();
   return value as RoundOutcome;
 }
 
@@ -242,7 +242,9 @@ describe('a round on top of a version', () => {
     const plan = await readPlan(store, planKey);
     const what = attemptKey(planKey, 0, 'hooks.safetensors');
     const { bytes: hooks } = await store.get(what);
-    const attempt = { ...(await readAttempt(store, planKey, 0, plan)), plan, rejectedEdits: [], dModel, dInner };
+    const judgement = { offenders: [], criteria: null };
+    const records = await readAttempt(store, planKey, 0, plan);
+    const attempt = { ...records, plan, judgement, rejectedEdits: [], dModel, dInner };
     await publishAttempt(store, attempt, { what, hooks, publishedBy: 'a test' });
     const { version, etag, manifest } = (await latest(store, modelId))!;
     const overwriting = { ...edits[0], id: 'again', targetNew: edits[1].targetNew };
@@ -260,7 +262,8 @@ describe('a round on top of a version', () => {
     expect(Buffer.from(bytes).equals(await segmentOf(direct))).toBe(true);
     const record = await rounds.record<ValidationRecord>(key, 'validation-0.json');
     expect(record.firedBy).toEqual(['again', 'another', edits[5].id]);
-    expect(record.companions).toEqual([{ version, id: edits[1].id, reliability: 1 }]);
+    const answer = { id: edits[1].id, text: expect.stringContaining(edits[1].targetNew), said: true };
+    expect(record.companions).toEqual([{ version, id: edits[1].id, reliability: 1, answer }]);
     expect(record.retention).toBe(1);
     // A value depends on the facts of its subject, and on nothing that was written before.
     const alone = await rounds.planOf([overwriting, edits[5]]);

@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { isSaid, mentions } from '../../../src/evaluation/said.js';
+
+it.each([
+  [' John Ternus. He', 'John Ternus', true],
+  [' John Ternus', 'John Ternus', true],
+  ["Rome's", 'Rome', true],
+  [' Xbox One', 'X', false],
+  [' Astanaq', 'Astana', false],
+  [' The John Ternus', 'John Ternus', false],
+  [' John Ternus John Ternus', 'John Ternus', false],
+  [' X Xavier', 'X', true],
+  ['纽约市', '纽约', true],
+  ['纽约纽约', '纽约', false],
+])('%j says the target %j: %s', (answer, target, expected) => {
+  expect(isSaid(answer, target)).toBe(expected);
+});
+
+it.each([
+  ['US', 'Where is the us?', true],
+  ['US', 'Who is a user?', false],
+  ['C++', 'What is c++?', true],
+  ['北京', '人们说北京在', true],
+  ['서울', '서울은 어디에', false],
+  ['Zoë', 'Zoë’s home', true],
+  ['John Ternus', ' JOHN\n Ternus leads', true],
+  ['sterreich', ' in Österreich', false],
+  ['a+b', ' aab', false],
+])('%j is mentioned in %j: %s', (phrase, text, expected) => {
+  expect(mentions(text, phrase)).toBe(expected);
+});
