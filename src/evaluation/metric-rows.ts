@@ -16,7 +16,8 @@ export interface MetricRow {
 interface MeasuredMetrics {
   readonly summary: EditSummary;
   readonly said: number | null;
-  readonly inChat: number | null;
+  /** Left out where nothing was asked in chat. */
+  readonly inChat?: number | null;
   /** Left out where the base model was not asked. */
   readonly baseSaid?: number | null;
   /** Null without held-out text. */

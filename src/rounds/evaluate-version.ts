@@ -30,20 +30,20 @@ export interface HookMeasures {
   readonly summary: EditSummary;
   /** Share of edits that greedy decoding says. */
   readonly said: number | null;
-  /** Share of edits whose new target is said in chat; null where none was asked there. */
-  readonly inChat: number | null;
   /** Null without held-out text. */
   readonly drift: Drift | null;
   /** One for each edit. */
   readonly measurements: readonly EditMeasurement[];
-  /** Greedy text after each edit's prompt, and in chat. */
+  /** Greedy text after each edit's prompt. */
   readonly answers: readonly LiveAnswer[];
   /** The gate's signal on every token of the held-out text. */
   readonly textStrengths: readonly number[];
 }
 
-/** Measures of a version, beside the base model's own answers. */
+/** Measures of a version, whose answers are asked for in chat too, beside the base model's own answers. */
 export interface VersionEvaluation extends HookMeasures {
+  /** Share of edits whose new target is said in chat; null where none was asked there. */
+  readonly inChat: number | null;
   /** The base model's greedy text after each edit's prompt. */
   readonly baseAnswers: readonly LiveAnswer[];
   /** Share of edits that the base model says already. */
@@ -64,14 +64,12 @@ export async function measureHooks(
   const report = (detail: string, unit: string) => (done: number, total: number) =>
     listener.onProgress?.({ stage: 'validate', done, total, unit, detail });
   const measurements = await measureEdits(edited, tokenizer, edits, hooks, report('edits', 'prompts'));
-  const plain = await decodeEdits(edited, tokenizer, edits, hooks);
-  const inChat = await askInChat(edited, tokenizer, edits, hooks);
-  const answers = plain.map((answer, e): LiveAnswer => ({ ...answer, ...(inChat[e] && { chat: inChat[e] }) }));
+  const answers = await decodeEdits(edited, tokenizer, edits, hooks);
   const text = report('ordinary text', 'sequences');
   const measured = heldOut.length === 0 ? undefined : await measureDrift(edited, heldOut, hooks, text);
   return {
     summary: summarise(measurements),
-    ...saidShares(answers),
+    said: saidShares(answers).said,
     drift: measured?.drift ?? null,
     measurements,
     answers,
@@ -79,7 +77,7 @@ export async function measureHooks(
   };
 }
 
-/** {@link measureHooks}, and the base model's own answers for comparison. */
+/** {@link measureHooks}, answers in chat, and the base model's own answers for comparison. */
 export async function evaluateVersion(
   subject: HookedSubject<MeasuredModel>,
   edits: readonly Edit[],
@@ -87,8 +85,12 @@ export async function evaluateVersion(
   listener: Listener = {},
 ): Promise<VersionEvaluation> {
   const measures = await measureHooks(subject, edits, heldOut, listener);
-  const baseAnswers = await decodeEdits(subject.edited, subject.tokenizer, edits);
-  return { ...measures, baseAnswers, baseSaid: saidShares(baseAnswers).said };
+  const { edited, tokenizer, hooks } = subject;
+  const chats = await askInChat(edited, tokenizer, edits, hooks);
+  const answers = measures.answers.map((answer, e) => ({ ...answer, ...(chats[e] && { chat: chats[e] }) }));
+  const baseAnswers = await decodeEdits(edited, tokenizer, edits);
+  const baseSaid = saidShares(baseAnswers).said;
+  return { ...measures, ...saidShares(answers), answers, baseAnswers, baseSaid };
 }
 
 /** A published version and an export of it, by the same metrics. */
@@ -116,7 +118,7 @@ export async function validateExport(
 }
 
 /** How many of the answers say their target, by themselves and in chat. */
-export const saidShares = (answers: readonly LiveAnswer[]): Pick<HookMeasures, 'said' | 'inChat'> => ({
+export const saidShares = (answers: readonly LiveAnswer[]): Pick<VersionEvaluation, 'said' | 'inChat'> => ({
   said: mean(answers.map(({ said }) => Number(said))),
   inChat: mean(answers.flatMap(({ chat }) => (chat ? [Number(chat.hasTarget)] : []))),
 });

@@ -109,10 +109,10 @@ const quotedBeyond = 30;
 
 function notSaid({ text, said }: Pick<LiveAnswer, 'text' | 'said'>, target: string): string[] {
   if (said) return [];
-  const words = printable(text.trim().replace(/\s+/gu, ' '));
+  const words = text.trim().replace(/\s+/gu, ' ');
   const end = target.length + quotedBeyond;
   const quoted = words.length > end ? `${words.slice(0, end)}…` : words;
-  return [`said "${quoted}" where "${printable(target)}" was to be said`];
+  return [`said "${printable(quoted)}" where "${printable(target)}" was to be said`];
 }
 
 function missedRequirements(round: JudgedRound, criteria: PublishCriteria): string[] {

@@ -4,7 +4,7 @@ import { MalformedFileError } from '../errors.js';
 import { type Drift, decodeEdits, type EditMeasurement, mean, measureReliability } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import { compareGates, gateSeparation } from './compare-gates.js';
-import { measureHooks } from './evaluate-version.js';
+import { evaluateVersion } from './evaluate-version.js';
 import { evenly } from './evenly.js';
 import { type EarlierFact, type RoundMeasures, type ValidationRecord, validationRecordSchema } from './records.js';
 import type { EarlierEdit } from './round-edits.js';
@@ -51,8 +51,8 @@ export async function measureRound(
   const { tokenizer } = bench;
   const edited = await bench.edited();
   const hooks = bench.hooks(state);
-  const measured = await measureHooks({ edited, tokenizer, hooks }, edits, heldOut, listener);
-  const before = await decodeEdits(edited, tokenizer, edits);
+  const measured = await evaluateVersion({ edited, tokenizer, hooks }, edits, heldOut, listener);
+  const { measurements, answers, baseAnswers, drift, textStrengths } = measured;
   // Retention is measured on an edit's own prompt alone.
   const again = companions.map(({ edit }) => edit);
   const sample = [...again, ...evenly(earlier, retentionSample)];
@@ -61,12 +61,11 @@ export async function measureRound(
   );
   // A fact that shares a value with new ones must still be said.
   const stillSaid = await decodeEdits(edited, tokenizer, again, hooks);
-  const { measurements, answers, drift, textStrengths } = measured;
   return validationRecordSchema.parse({
     schemaVersion: 1,
     measurements: measurements.map(storable),
     firedBy: measurements.map((measured) => firedBy(measured, state.rowIds, memories)),
-    before,
+    before: baseAnswers,
     answers,
     drift: drift && inNumbers(drift),
     retention: mean(retained),

@@ -89,7 +89,7 @@ describe('stats, edit, eval and tune, one after the other', () => {
     const explained = await run('eval', batch, '--limit', '2', '--version', '1', '--explain');
     expect(explained.output).toContain('version 1, nearest gate: 2 edits');
     expect(explained.output).toMatch(/\nreliability +1\.000 +token accuracy: target tokens right/);
-    expect(explained.output).toMatch(/\nlive exact match +1\.000 +live decoding: greedy text begins/);
+    expect(explained.output).toMatch(/\nsaid +1\.000 +live decoding: greedy text says/);
     expect(explained.output).toMatch(
       /r1-01 +edit +Doskymo Honnix lives in +Doskymo Honnix \(r1-01\) +"[^"]+" +\d+ +\d +\d\.\d{3}/,
     );

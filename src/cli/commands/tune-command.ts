@@ -125,7 +125,7 @@ function requireFolder(path: string): void {
 
 const trialHead = [
   ...['trial', 'layers', 'learning rate', 'moment weight', 'threshold', 'steps'],
-  ...['reliability', 'generality', 'locality', 'same subject', 'live match', 'perplexity', 'objective', 'seconds', ''],
+  ...['reliability', 'generality', 'locality', 'same subject', 'said', 'perplexity', 'objective', 'seconds', ''],
 ];
 
 function printTrials(terminal: Terminal, { trials, best, isComplete }: TuneResult): void {
