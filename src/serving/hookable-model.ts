@@ -295,7 +295,7 @@ export class HookableModel {
     const own = closed.map((s) => rows[s]);
     const { logProbabilities } = await this.#head.score(joined(closed.map((s) => states[s])), own.flatMap(nextIds));
     return cut(logProbabilities, own).map((scored, i) => {
-      const nll = -sum(scored);
+      const nll = 0 - sum(scored);
       return [closed[i], { baseNll: nll, editedNll: nll, klSum: 0 }];
     });
   }

@@ -53,8 +53,8 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
       const sortBy = (column) => document.querySelectorAll('#edits th button')[column].click();
       const ids = () => [...document.querySelectorAll('#edits tbody tr')].filter((row) => !row.hidden).map((row) => row.id.slice(0, 6));
       const seen = [];
-      sortBy(5); seen.push(ids().join());
-      sortBy(5); seen.push(ids().join());
+      sortBy(7); seen.push(ids().join());
+      sortBy(7); seen.push(ids().join());
       const status = document.getElementById('edit-status');
       status.value = 'applied'; status.dispatchEvent(new Event('change'));
       const filter = document.getElementById('edit-filter');

@@ -46,6 +46,10 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
     expect(await texts('#versions thead th')).toEqual(expect.arrayContaining(['Reliability', 'Locality', 'Retention']));
     expect(await text('#versions tbody tr')).toMatch(/100\u202f%/);
     expect(await tab.evaluate('document.querySelectorAll("#listing figure svg").length')).toBe(2);
+    expect(await texts('#newest tbody tr')).toEqual([
+      expect.stringContaining(`${served.targets[1]}2yes`),
+      expect.stringContaining(`${served.targets[0]}1yes`),
+    ]);
     const report = await tab.evaluate<string>(
       'fetch(document.querySelector("#versions a").href).then((r) => r.text())',
     );

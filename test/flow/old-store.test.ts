@@ -83,7 +83,7 @@ describe('a store that release 0.1.0 wrote', () => {
     ]);
     // Both had rows under one id. The one that stays is written again, in a memory of its own.
     const { measures, manifest } = value as RoundOutcome;
-    expect(measures.companions).toEqual([{ version: 3, id: 'fact-1', reliability: 1 }]);
+    expect(measures.companions).toMatchObject([{ version: 3, id: 'fact-1', reliability: 1, answer: { said: true } }]);
     const [overwritten, stays, , , written] = manifest!.edits.slice(3).map(({ memory }) => memory);
     expect(overwritten).toBeUndefined();
     expect(stays).toMatch(/^m-[0-9a-f]{16}$/);
