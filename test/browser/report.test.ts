@@ -43,7 +43,7 @@ describe.skipIf(chromiumPath === undefined)(name, () => {
     expect(messages).toEqual([]);
     expect(dom).toContain('data-ready="true"');
     expect(dom).toContain('4 of 4 edits');
-    expect(dom.match(/<th[^>]*><button type="button">/g)).toHaveLength(10);
+    expect(dom.match(/<th[^>]*><button type="button">/g)).toHaveLength(12);
     expect(/<title>([^<]*)/.exec(dom)?.[1]).toContain('Report &lt;script&gt;');
     expect(dom).not.toContain(hostile);
   });
