@@ -2,7 +2,7 @@ import type { EditSummary } from '../summary.js';
 import type { ReportData } from './report-data.js';
 
 /** The end state after all rounds of one way to write the same edits. Metrics are null where there was nothing to measure. */
-export interface StudyCell extends Omit<EditSummary, 'edits'> {
+export interface StudyCell extends Omit<EditSummary, 'measured'> {
   readonly gate: string;
   /** Whether a round's solve knows the keys of the rounds before it. */
   readonly history: 'kept' | 'forgotten';

@@ -148,7 +148,7 @@ async function measureCell(
   );
   const drift = heldOut.length === 0 ? undefined : (await measureDrift(edited, heldOut, hooks)).drift;
   const [{ relativeChange }] = await layerChanges(model, state, engine);
-  const { edits: _, ...summary } = summarise(measurements);
+  const { measured: _, ...summary } = summarise(measurements);
   const ofPart = ([from, to]: readonly [number, number]) => {
     const ids = new Set(subjects.slice(from, to).flatMap((subject) => subject.edits.map(({ id }) => id)));
     return partSummary(measurements.filter(({ id }) => ids.has(id)));

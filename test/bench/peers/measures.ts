@@ -1,7 +1,8 @@
 /** @file What is measured of every method alike, by the product's own code. */
 import { mean, summarise } from '../../../src/evaluation/index.js';
+import { mentions } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
-import { known, says, share } from '../use/judging.js';
+import { known, share } from '../use/judging.js';
 import type { WrittenRecords } from '../use/room.js';
 import type { Workshop } from '../use/workshop.js';
 
@@ -18,7 +19,7 @@ export async function measuresOf(
   const answers = await workshop.answers(written, prompts, { maxTokens: answerTokens });
   const { reliability, generality, locality, sameSubjectLocality } = summarise(measurements);
   const moreProbable = mean(measurements.flatMap(({ paraphraseSuccess }) => paraphraseSuccess.map(Number)));
-  const said = answers.map(({ text }, i) => says(text, asked[i].target));
+  const said = answers.map(({ text }, i) => mentions(text, asked[i].target));
   return [
     figure('reliability', known(reliability), ''),
     figure('paraphrases: P(new) > P(old)', known(moreProbable), ''),
