@@ -170,7 +170,10 @@ describe.each(goldenNames)('the key gate on %s', (name) => {
     const { golden, served, hooks } = subject;
     const shut = hooks.map((hook) => ({ ...hook, thresholds: new Float32Array(hook.thresholds.length).fill(2) }));
     const requests = golden.record.sequences.map((tokenIds) => ({ tokenIds, scoredFrom: 1 }));
-    expect(await served.score(requests, shut)).toEqual(await served.score(requests));
+    // How near a gate is to opening says nothing of the model.
+    const numbersOf = async (version?: typeof shut) =>
+      (await served.score(requests, version)).map(({ strengths: _, ...numbers }) => numbers);
+    expect(await numbersOf(shut)).toEqual(await numbersOf());
   });
 
   it('compares whole distributions of the edited and the base model', async () => {

@@ -12,6 +12,7 @@ import { uniform } from '../support/random-matrix.js';
 import { BatchMaker } from './batches.js';
 import { type ShardRun, shardRunVariable, taskVariables } from './messages.js';
 import { projectFolder, type SoakPrograms } from './programs.js';
+import { takingEverything } from './soak-models.js';
 
 export interface ShardsOptions {
   readonly folder: string;
@@ -142,7 +143,7 @@ function register(store: DirectoryObjectStore, shards: number, edits: number) {
     settings: { layers: [0], steps: 8, contextTokens: 4 },
     // A shard has at least one forward pass of 1024 tokens.
     statistics: { maxTokens: 1100 * edits, sequenceTokens: 64, shards },
-    criteria: { minReliability: 0, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, editReliability: 0 },
+    criteria: takingEverything,
   });
 }
 

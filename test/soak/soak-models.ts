@@ -6,12 +6,15 @@ import { projectFolder } from './programs.js';
 
 const aldermark = (...parts: string[]): string => join(projectFolder, 'examples/aldermark', ...parts);
 
-const takingEverything = {
+/** Criteria that publish every round. */
+export const takingEverything = {
   minReliability: 0,
+  minSaid: 0,
   minLocality: 0,
   minRetention: 0,
   maxPerplexityRatio: 1e6,
   editReliability: 0,
+  editSaid: false,
 };
 
 /** The bundled model under kinds of settings that make a round take seconds. */
@@ -37,7 +40,7 @@ const kinds: Readonly<Record<string, Partial<RegisterModelRequest>>> = {
     roundSize: 4,
     coalesce: true,
     settings: { layers: [0], steps: 2, learningRate: 1.3, contextTokens: 2 },
-    criteria: { minReliability: 0.5, minLocality: 0, minRetention: 0, maxPerplexityRatio: 1e6, minKeptShare: 0.4 },
+    criteria: { ...takingEverything, minReliability: 0.5, editReliability: 1, minKeptShare: 0.4 },
     statistics: { maxTokens: 4000, sequenceTokens: 64, shards: 1 },
   },
 };
