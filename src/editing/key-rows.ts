@@ -39,8 +39,9 @@ const exactShare = 0.98;
  * Gathers each subject's forms into rows. A form joins the first row whose first form's key is similar enough to its own in
  * every hooked layer, in whitened cosine; else it begins a row. A row's key is the mean of its forms'.
  *
- * The first token of a text sees nothing but itself, and from the early layers on all first tokens have nearly the same key. So
- * a form that is one such token has a row to itself that opens only at this very key.
+ * The first token of a text sees nothing but itself, and from the early layers on all first tokens have nearly the same key, as
+ * have some second ones. A form that is one such token, or whose key would open at one, has a row to itself that opens only at
+ * this very key: else it would open at the beginning of every text.
  *
  * @param hooks of any state: they are closed
  */
@@ -52,7 +53,9 @@ export async function keyRows(
   const forms = subjects.flatMap(({ forms }, subject) =>
     forms.map(({ tokenIds }) => ({ subject, text: { tokenIds, lookupIndex: tokenIds.length - 1 } })),
   );
-  const sources = forms.map(({ text }) => ({ texts: [{ ...text, weight: 1 }] }));
+  // Any token will do.
+  const beginning = { tokenIds: [0], lookupIndex: 0 };
+  const sources = [...forms.map(({ text }) => text), beginning].map((text) => ({ texts: [{ ...text, weight: 1 }] }));
   const { keys, hidden } = await collection.collect(sources, hooks, rowsPerBatch, () => 'closed');
   const layers: Directions[] = [];
   for (const layer of settings.layers) {
@@ -68,13 +71,13 @@ export async function keyRows(
   let own: typeof groups = [];
   forms.forEach(({ subject, text }, f) => {
     if (f === 0 || forms[f - 1].subject !== subject) own = [];
-    const isExact = text.tokenIds.length === 1;
+    const isLike = (other: number, least: number) =>
+      layers.every(({ whitened, norms }) => cosineOf(whitened, norms, other, f) >= least);
+    const isExact = text.tokenIds.length === 1 || isLike(forms.length, settings.similarityThreshold);
     const found = own.find((group) =>
       isExact || group.isExact
-        ? isExact && group.isExact && forms[group.members[0]].text.tokenIds[0] === text.tokenIds[0]
-        : layers.every(
-            ({ whitened, norms }) => cosineOf(whitened, norms, group.members[0], f) >= settings.formSimilarity,
-          ),
+        ? isExact && group.isExact && forms[group.members[0]].text.tokenIds.join() === text.tokenIds.join()
+        : isLike(group.members[0], settings.formSimilarity),
     );
     if (found) {
       found.members.push(f);

@@ -207,6 +207,24 @@ describe('a form of one token, which sees nothing but itself', () => {
     expect(isNot.map((row) => row.threshold)).toEqual(isNot.map(() => threshold));
     expect(isNot.length).toBeGreaterThan(0);
   });
+
+  it('is so too where it has more tokens, and a key that would open at the beginning of any text', async () => {
+    const context = await contextOf([0, 1], 0);
+    const subjects = someSubjects();
+    const forms = subjects.flatMap((one) => one.forms);
+    const [[beginning], looked] = await Promise.all([lookedAt(context, [{ tokenIds: [0] }]), lookedAt(context, forms)]);
+    const similarities = looked.map(({ whitened }) =>
+      Math.min(...whitened.map((key, l) => cosine(key, beginning.whitened[l]))),
+    );
+    // Half of the forms are as near to it.
+    const similarityThreshold = similarities.toSorted((a, b) => a - b)[similarities.length >> 1];
+    const { rows } = await rowsOf({ ...context, settings: { ...context.settings, similarityThreshold } }, subjects);
+    const exact = rows.filter((row) => row.threshold > similarityThreshold);
+    expect(exact.map(({ texts }) => texts.map(({ tokenIds }) => tokenIds))).toEqual(
+      forms.flatMap(({ tokenIds }, f) => (similarities[f] >= similarityThreshold ? [[tokenIds]] : [])),
+    );
+    for (const row of exact) expect(row.threshold).toBeCloseTo(0.98, 6);
+  });
 });
 
 describe('the targets of rows', () => {
