@@ -147,8 +147,7 @@ class AdamSearch implements SubjectSearch {
   }
 
   result(): ValueTarget {
-    const isOfNumbers = this.#losses.length > 0 && this.#losses.every(Number.isFinite);
-    const nll = isOfNumbers ? this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts.length : Number.NaN;
+    const nll = this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts.length;
     return { id: this.#start.id, delta: this.delta.slice(), losses: this.#losses, nll, hit: this.#hit };
   }
 }

@@ -145,7 +145,9 @@ export class ValueSearch {
       }),
     );
     const isOfNumbers = await descend(objective, searches, onStep);
-    if (isOfNumbers || subjects.length === 1) return searches.map((search) => search.result());
+    const found = searches.map((search) => search.result());
+    if (isOfNumbers) return found;
+    if (found.length === 1) return [{ ...found[0], nll: Number.NaN, hit: false }];
     const half = subjects.length >> 1;
     return [
       ...(await this.#searchBatch(subjects.slice(0, half), onStep)),

@@ -332,6 +332,19 @@ describe('a subject whose numbers are none', () => {
     return loadModel(folder);
   }
 
+  it('finds nothing where they become so on the way', async () => {
+    const { model, subjects } = await randomWorld();
+    // Steps so long that they lead to what is no float32 number any more.
+    const far = { descent: 'loss', learningRate: 1e60, clampNormFactor: 1e60 } as const;
+    const { search } = await opened({ model, subjects }, { ...far, steps: 3, stopLoss: 0 });
+    const found = await search.search(subjects);
+    await search.dispose();
+    for (const { nll, hit, losses } of found) {
+      expect(losses.length).toBeGreaterThan(0);
+      expect([nll, hit]).toEqual([Number.NaN, false]);
+    }
+  });
+
   it('finds nothing, and leaves what the others find as it is', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hookline-damaged-'));
     const model = await damagedModel(folder, 26);
