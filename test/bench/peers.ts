@@ -15,11 +15,9 @@ import { prepare } from './peers/preparation.js';
 import { splitText } from './use/judging.js';
 import { firstRecord, fullCounts, quickCounts, rangeOf, withCounts } from './use/records.js';
 import { RealRoom } from './use/room.js';
-import { Workshop } from './use/workshop.js';
+import { heldOutCharacters, Workshop } from './use/workshop.js';
 
 const name = 'peers';
-/** As much as `use` takes, for drift. */
-const heldOutCharacters = 80_000;
 
 const say = (text: string): void => void process.stderr.write(`${name}: ${text}\n`);
 

@@ -6,6 +6,16 @@ import type { Metric } from './report-data.js';
 
 /** Width of a chart that stands beside another, in CSS pixels. */
 export const CHART_WIDTH = 560;
+/** Names of series, above the plot at its left. */
+export const legend = {
+  top: 0,
+  left: 0,
+  itemGap: 12,
+  itemWidth: 16,
+  itemHeight: 9,
+  textStyle: { color: ink.text, fontSize: 12 },
+} as const;
+
 /** Room beside the plot for labels, in CSS pixels. */
 export const margins = { left: 48, right: 20, bottom: 44 } as const;
 

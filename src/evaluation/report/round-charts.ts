@@ -1,6 +1,6 @@
 /** @file Charts over rounds: quality, retention and perplexity. */
-import { axis, axisName, CHART_WIDTH, line, margins, panelTitle, shareAxisFor } from './chart-parts.js';
-import { drawChart, ink } from './draw-chart.js';
+import { axis, axisName, CHART_WIDTH, legend, line, margins, panelTitle, shareAxisFor } from './chart-parts.js';
+import { drawChart } from './draw-chart.js';
 import { isMeasured } from './format-number.js';
 import { extent } from './histogram.js';
 import type { Markup } from './html.js';
@@ -21,14 +21,7 @@ export function roundsChart(rounds: readonly RoundRow[]): Markup {
   const shown = qualities.filter(([, field]) => rounds.some((round) => isMeasured(round[field])));
   const values = shown.flatMap(([, field]) => rounds.map((round) => round[field])).filter(isMeasured);
   return drawChart('Quality per round', caption, size, {
-    legend: {
-      top: 0,
-      left: 0,
-      itemGap: 12,
-      itemWidth: 16,
-      itemHeight: 9,
-      textStyle: { color: ink.text, fontSize: 12 },
-    },
+    legend,
     grid: { ...margins, top: 44 },
     xAxis: roundAxis(rounds),
     yAxis: shareAxisFor(values, 5),

@@ -1,5 +1,5 @@
 /** @file The report of a study: the same edits, written in different numbers of rounds. */
-import { axis, axisName, line, margins, panelTitle, shareAxisFor } from './chart-parts.js';
+import { axis, axisName, legend, line, margins, panelTitle, shareAxisFor } from './chart-parts.js';
 import { drawChart, ink } from './draw-chart.js';
 import { decimal, isMeasured, percent, ratio, seconds } from './format-number.js';
 import { extent } from './histogram.js';
@@ -103,14 +103,7 @@ function lineChart(title: string, caption: string, cells: readonly StudyCell[], 
     );
   const x = { ...axis, type: 'category', data: splits.map((split) => splitText(split, edits)) };
   return drawChart(title, caption, size, {
-    legend: {
-      top: 0,
-      left: 0,
-      itemGap: 12,
-      itemWidth: 16,
-      itemHeight: 9,
-      textStyle: { color: ink.text, fontSize: 12 },
-    },
+    legend,
     title: panels.map(([name], panel) => ({ ...panelTitle(name, topOf(panel) - 24), left: leftOf(panel) - 40 })),
     grid: panels.map((_, panel) => ({
       left: leftOf(panel),

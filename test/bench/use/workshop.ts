@@ -56,7 +56,7 @@ export interface Written {
 const modelId = 'use';
 const toldMisses = 4;
 /** About 8 000 tokens are taken for drift. */
-const heldOutCharacters = 80_000;
+export const heldOutCharacters = 80_000;
 
 /** Writes edits into stores in memory. Key statistics are computed once for a model, its layers and a text. */
 export class Workshop {
