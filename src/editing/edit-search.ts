@@ -49,6 +49,8 @@ export interface SearchStart {
   readonly norm: number;
   /** The subject's sequences, the taught ones first. */
   readonly sequences: readonly SearchedSequence[];
+  /** What each of them says at `delta = 0`, its targets as if they had the weight 1 together. */
+  readonly atZero: readonly PartEvaluation[];
   /** How many taught sequences a turn looks at; 0 for all, and all that keep. */
   readonly taughtPerTurn: number;
   readonly settings: Hyperparameters;
@@ -85,7 +87,11 @@ export async function descend(
   }
 }
 
-const entryOf = ({ nll, keptLoss, gradients, hits, kept }: ObjectiveEvaluation, entry: number): PartEvaluation => ({
+/** One entry of an evaluation. */
+export const entryOf = (
+  { nll, keptLoss, gradients, hits, kept }: ObjectiveEvaluation,
+  entry: number,
+): PartEvaluation => ({
   nll: nll[entry],
   keptLoss: keptLoss[entry],
   gradient: gradients[entry],
@@ -193,19 +199,22 @@ class PolyakSearch implements SubjectSearch {
   constructor(start: SearchStart) {
     this.#start = start;
     this.delta = new Float64Array(start.dModel);
+    const { sequences, atZero } = start;
+    this.#looked = sequences.filter(({ isTaught }) => isTaught);
+    this.look(atZero.filter((_, s) => sequences[s].isTaught));
   }
 
   get isDone(): boolean {
     return this.#open(() => true).length === 0;
   }
 
-  /** The first look is at every target. After it, where one kind is well, the other has its places too. */
+  /** Every target was looked at with nothing changed. After it, where one kind is well, the other has its places too. */
   next(): readonly ObjectivePart[] {
     const { taughtPerTurn } = this.#start;
     const [taught, kept] = [this.#open(({ isTaught }) => isTaught), this.#open(({ isTaught }) => !isTaught)];
     const places = taughtPerTurn === 0 ? taught.length + kept.length : taughtPerTurn + 1;
     const targets = taught.slice(0, places - (taughtPerTurn > 0 && kept.length > 0 ? 1 : 0));
-    this.#looked = this.#seen.size === 0 ? taught : [...targets, ...kept.slice(0, places - targets.length)];
+    this.#looked = [...targets, ...kept.slice(0, places - targets.length)];
     return this.#looked.map(({ sequence, weight }) => [{ sequence, factor: 1 / weight }]);
   }
 

@@ -21,7 +21,7 @@ import {
 } from '../graph/index.js';
 import type { Packing, SiteVisitor } from '../model/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { comparesKeys, type GateKind, type KeyGateKind } from './hyperparameters.js';
+import { comparesKeys, type GateKind, isAnsweredAlone, type KeyGateKind } from './hyperparameters.js';
 
 /**
  * One layer's hook as the forward pass uses it. If the gate is open, the hooked output is `W k + b + A (E k)`. With the
@@ -149,7 +149,7 @@ function declareHook(graph: Graph, layer: number, gate: GateKind, dInner: Dim, d
       keyNorms: input('keyNorms', [1, edits]),
       sketch: input('sketch', ['sketchRank', dInner]),
     }),
-    ...(gate === 'nearest' && { editNumbers: graph.input(`hook.${layer}.editNumbers`, 'int64', [1, edits]) }),
+    ...(isAnsweredAlone(gate) && { editNumbers: graph.input(`hook.${layer}.editNumbers`, 'int64', [1, edits]) }),
   };
 }
 
@@ -238,7 +238,7 @@ export function hookFeeds(
     };
     feed('whitenedKeys', [edits, dInner], filled.whitenedKeys);
     const mode = modeOf(hook.layer);
-    const isAlone = gate === 'nearest' && mode !== 'open';
+    const isAlone = isAnsweredAlone(gate) && mode !== 'open';
     feed(coefficientsPart, [dModel, edits], isAlone ? filled.ownCoefficients : filled.coefficients);
     const thresholds = gateThresholds(filled, gate, mode);
     feed('thresholds', [1, thresholds.length], thresholds);
@@ -246,7 +246,7 @@ export function hookFeeds(
       feed('keyNorms', [1, edits], filled.keyNorms);
       feed('sketch', [filled.sketch.length / dInner, dInner], filled.sketch);
     }
-    if (gate === 'nearest') {
+    if (isAnsweredAlone(gate)) {
       // In an open hook all margins tie, so the first edit is the nearest everywhere. All get its number.
       const numbers = BigInt64Array.from({ length: edits }, (_, e) => (isAlone ? BigInt(e) : 0n));
       feeds[`hook.${hook.layer}.editNumbers`] = tensor('int64', [1, edits], numbers);

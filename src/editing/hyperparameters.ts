@@ -14,6 +14,9 @@ export type KeyGateKind = 'key' | 'nearest';
 
 export const comparesKeys = (gate: GateKind): gate is KeyGateKind => gate === 'key' || gate === 'nearest';
 
+/** Whether the row that opens this gate answers alone: what other rows write at its key is not heard. */
+export const isAnsweredAlone = (gate: GateKind): boolean => gate === 'nearest';
+
 /**
  * The method's settings. Defaults are those of the literature where it agrees. Presets hold only what differs.
  */

@@ -1,5 +1,5 @@
 import { NotPositiveDefiniteError, UnwritableEditsError } from '../errors.js';
-import { appendRound, type GemmEngine, type Matrix, matrix, type RoundStorage } from '../linalg/index.js';
+import { appendRound, type GemmEngine, type Matrix, matrix, type RoundStorage, responsesAt } from '../linalg/index.js';
 import {
   type EditState,
   type HookSegment,
@@ -10,7 +10,7 @@ import {
   statisticsOf,
   withoutEdits,
 } from './edit-state.js';
-import type { Hyperparameters } from './hyperparameters.js';
+import { type Hyperparameters, isAnsweredAlone } from './hyperparameters.js';
 import type { KeyCollection, KeyText } from './key-collection.js';
 import type { KeyRow } from './key-rows.js';
 
@@ -50,6 +50,9 @@ export interface RoundRows {
  *
  *     R_l = (Z* - Z) / (hooked layers from l to L),   dW_l += R_l K_lᵀ (C_l + K_l K_lᵀ)⁻¹
  *
+ * Behind a gate that a row answers alone, what others write at its key is not heard. So there the hooks that this round has
+ * yet to write are closed, and a row asks for that share whole, `V_l = R_l`: in a single layer its value, whatever the rounds before.
+ *
  * @param removedIds memories of earlier rounds that this round replaces
  * @throws {UnwritableEditsError} naming memories whose keys, outputs or targets are no numbers or whose key is zero, or the
  *   first one with which the gram matrix is not positive definite
@@ -61,16 +64,20 @@ export async function writeRound(
   removedIds: readonly string[] = [],
 ): Promise<RoundResult> {
   const { settings, collection, statistics, engine, rowsPerBatch } = context;
+  const isAlone = isAnsweredAlone(settings.gate);
   let state = await withoutEdits(before, removedIds, engine);
   const rounds: LayerSegment[] = [];
   const writtenShare: Float64Array[] = [];
   for (const [position, layer] of settings.layers.entries()) {
     const hooks = hooksOf(state, statistics);
-    const mode = (hooked: number) => (hooked < layer ? 'gated' : 'open');
+    const mode = (hooked: number) => (hooked < layer ? 'gated' : isAlone ? 'closed' : 'open');
     const { keys, hidden } = await collection.collect(rows, hooks, rowsPerBatch, mode);
-    const residuals = scaledDifference(targets, hidden, 1 / (settings.layers.length - position));
-    requireWritable(rows, keys.get(layer)!, residuals, layer);
+    const missing = difference(targets, hidden, 1 / (settings.layers.length - position));
     const current = state.layers[position];
+    const residuals = isAlone
+      ? difference(missing, await responsesAt(current.memory, keys.get(layer)!, engine))
+      : missing;
+    requireWritable(rows, keys.get(layer)!, residuals, layer);
     const { inverseFactor } = statisticsOf(statistics, layer);
     const previous = state.rowIds.length;
     const written = await appendRound(
@@ -156,7 +163,8 @@ function withLayer(state: EditState, position: number, layer: LayerState): EditS
   return { ...state, layers: state.layers.map((other, i) => (i === position ? layer : other)) };
 }
 
-function scaledDifference(a: Matrix, b: Matrix, scale: number): Matrix {
+/** `scale (a - b)`. */
+function difference(a: Matrix, b: Matrix, scale = 1): Matrix {
   return matrix(
     a.rows,
     a.columns,

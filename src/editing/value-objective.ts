@@ -62,8 +62,11 @@ export class ValueObjective {
   }
 
   /**
-   * Lays out the rows and evaluates the objective at `delta = 0`. This also gives the distributions to keep. At
-   * `delta = 0` they are compared with themselves, so their divergence and its gradient are 0.
+   * Lays out the rows and evaluates every sequence by itself at `delta = 0`, its targets as if they had the weight 1 together.
+   * This also gives the distributions to keep. At `delta = 0` they are compared with themselves, so their divergence and its
+   * gradient are 0.
+   *
+   * @returns `atZero` with one entry per sequence
    */
   static async create(
     programs: ObjectivePrograms,
@@ -75,13 +78,14 @@ export class ValueObjective {
     const { vocab, dModel } = programs.model.config;
     const unknown = new Float32Array(vocab);
     const laidOut = sequences.map((sequence, s) => ({ ...sequence, suffix: suffixes[s] }));
-    const unweighted = laidOut.map((sequence) => ({
-      ...weighted(sequence, 1, 0),
+    const apart = laidOut.map((sequence, subject) => ({
+      ...weighted(sequence, sequence.isTaught ? 1 / weightOf(sequence) : 0, 0),
+      subject,
       keptBefore: sequence.kept.map(() => unknown),
     }));
-    const blind = new ValueObjective(programs, subjects, unweighted, past);
+    const blind = new ValueObjective(programs, sequences.length, apart, past);
     const zero = new Float64Array(dModel);
-    const { keptNow, ...atZero } = await blind.#run(Array.from({ length: subjects }, () => zero));
+    const { keptNow, ...atZero } = await blind.#run(sequences.map(() => zero));
     let row = 0;
     const prepared = laidOut.map((sequence) => ({
       ...sequence,
@@ -99,10 +103,9 @@ export class ValueObjective {
 
   /** A subject's sequences, in the order of the objective. */
   sequencesOf(subject: number): SearchedSequence[] {
-    return this.#sequences.flatMap(({ subject: own, isTaught, targets, kept }, sequence) => {
-      const weight = (isTaught ? targets : kept).reduce((sum, position) => sum + position.weight, 0);
-      return own === subject ? [{ sequence, isTaught, weight }] : [];
-    });
+    return this.#sequences.flatMap((one, sequence) =>
+      one.subject === subject ? [{ sequence, isTaught: one.isTaught, weight: weightOf(one) }] : [],
+    );
   }
 
   /**
@@ -162,6 +165,10 @@ export class ValueObjective {
     return new ValueObjective(this.#programs, subjects.length, sequences, Object.fromEntries(entries));
   }
 }
+
+/** The sum of a sequence's weights: those of its targets, or of its kept positions where it teaches nothing. */
+const weightOf = ({ isTaught, targets, kept }: ObjectiveSequence): number =>
+  (isTaught ? targets : kept).reduce((sum, { weight }) => sum + weight, 0);
 
 /** The same sequence, with the weights of its targets and kept positions multiplied. */
 function weighted<T extends ObjectiveSequence>(sequence: T, targetFactor: number, keptFactor: number): T {

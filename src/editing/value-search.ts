@@ -1,7 +1,7 @@
 import { type Model, type ModelConfig, packSequences } from '../model/index.js';
 import { compile, type Device, type Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
-import { descend, subjectSearch, type ValueTarget } from './edit-search.js';
+import { descend, entryOf, subjectSearch, type ValueTarget } from './edit-search.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
@@ -105,7 +105,7 @@ export class ValueSearch {
     }
   }
 
-  /** The objective of a batch of subjects, and its value and gradient at `delta = 0`. */
+  /** The objective of a batch of subjects, and what each of its sequences says at `delta = 0`. */
   async prepare(
     subjects: readonly TokenizedSubject[],
   ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
@@ -133,17 +133,19 @@ export class ValueSearch {
    * halved until the subjects that they come from are alone.
    */
   async #searchBatch(subjects: readonly TokenizedSubject[], onStep: (active: number) => void): Promise<ValueTarget[]> {
-    const { objective } = await this.prepare(subjects);
-    const searches = subjects.map((subject, s) =>
-      subjectSearch({
+    const { objective, atZero } = await this.prepare(subjects);
+    const searches = subjects.map((subject, s) => {
+      const sequences = objective.sequencesOf(s);
+      return subjectSearch({
         id: subject.id,
         dModel: this.#model.config.dModel,
         norm: objective.hiddenNormOf(s),
-        sequences: objective.sequencesOf(s),
+        sequences,
+        atZero: sequences.map(({ sequence }) => entryOf(atZero, sequence)),
         taughtPerTurn: taughtTextsPerStep(this.#settings, subject),
         settings: this.#settings,
-      }),
-    );
+      });
+    });
     const isOfNumbers = await descend(objective, searches, onStep);
     const found = searches.map((search) => search.result());
     if (isOfNumbers) return found;

@@ -80,8 +80,6 @@ export interface ObjectiveRows {
 /** One edit's objective. */
 export interface ObjectiveShape {
   readonly whole: ObjectiveRows;
-  /** Its taught sequences. */
-  readonly taught: ObjectiveRows;
   /** How many parts it has. Each step takes one, in turn. */
   readonly parts: number;
   /** The mean of the parts. */
@@ -110,7 +108,6 @@ export function objectiveShape(shape: EditShape, settings: ObjectiveSettings): O
   };
   return {
     whole: combine(kinds, [1, 1, 1]),
-    taught: combine(kinds, [1, 0, 0]),
     parts: parts.length,
     part: combine(kinds, [0, 1, 2].map(share)),
   };

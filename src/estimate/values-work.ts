@@ -33,19 +33,18 @@ export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
 }
 
 /**
- * One micro-batch. The whole objective at `delta = 0` says what is to be kept, and all taught sequences lead to the first step.
- * Before each other step, one part is evaluated. After the last step every sequence is evaluated once more, as many at a time as
+ * One micro-batch. The whole objective at `delta = 0` says what is to be kept, and leads to the first step. Before each other step,
+ * one part is evaluated. After the last step every sequence is evaluated once more, as many at a time as
  * a part has.
  */
 function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
   const objective = objectiveShape(shape, settings);
-  const { whole, taught, part } = objective;
+  const { whole, part } = objective;
   const looks = settings.templatesPerStep === 0 ? 1 : Math.ceil(whole.sequences / (settings.templatesPerStep + 1));
   return sumWork(
     preparation(plan, whole, edits),
-    evaluation(plan, objective, edits, { ...whole, deltas: 1 }),
-    evaluation(plan, objective, edits, taught),
+    evaluation(plan, objective, edits, whole),
     timesWork(plan.steps - 1, evaluation(plan, objective, edits, part)),
     timesWork(looks, evaluation(plan, objective, edits, shareOf(whole, looks))),
   );
@@ -89,13 +88,8 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
   );
 }
 
-/** The objective and its gradient once, on some of every edit's sequences, each with a delta of its own unless it says else. */
-function evaluation(
-  plan: ValueSearchPlan,
-  { whole, parts }: ObjectiveShape,
-  edits: number,
-  each: ObjectiveRows & { readonly deltas?: number },
-): Work {
+/** The objective and its gradient once, on some of every edit's sequences, each with a delta of its own. */
+function evaluation(plan: ValueSearchPlan, { whole, parts }: ObjectiveShape, edits: number, each: ObjectiveRows): Work {
   const { config, settings, shape } = plan;
   const above = config.layers - valueLayer(settings) - 1;
   const batch = edits * each.sequences;
@@ -111,7 +105,7 @@ function evaluation(
     timesWork(above, blockStep(config, run)),
     vocabularyStep(config, targets, kept),
     workOf({
-      gemmFlops: 4 * run.rows * edits * (each.deltas ?? each.sequences) * config.dModel,
+      gemmFlops: 4 * run.rows * edits * each.sequences * config.dModel,
       elements: 5 * run.rows * config.dModel,
       operators: 60,
       runs: 1,

@@ -4,7 +4,7 @@ import { InvalidInputError } from '../errors.js';
 import type { Tokenizer } from '../model/index.js';
 import type { MeasuredModel } from '../serving/index.js';
 import { type ChatAnswer, decodeKnown } from './live-decoding.js';
-import { mentions } from './said.js';
+import { mentionsOf } from './said.js';
 
 /** Most tokens of an answer in chat. */
 export const chatTokens = 50;
@@ -44,10 +44,10 @@ export async function askInChat(
   if (asked.length === 0) return edits.map(() => undefined);
   const answers = await model.generate(asked, { maxTokens: chatTokens, stopIds: tokenizer.eosIds, hooks });
   let next = 0;
-  return edits.map(({ targetNew }, e) => {
+  return edits.map(({ subject, targetNew }, e) => {
     if (prompts[e] === undefined) return undefined;
     const text = decodeKnown(tokenizer, answers[next++].tokenIds);
-    return { text, hasTarget: mentions(text, targetNew) };
+    return { text, hasTarget: mentionsOf(text, targetNew, subject) };
   });
 }
 

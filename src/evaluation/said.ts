@@ -16,3 +16,7 @@ function beginsWith(text: string, target: string): boolean {
 
 /** Whether a text says a phrase anywhere, as whole words, however they are spelt; see {@link comparable}. */
 export const mentions = (text: string, phrase: string): boolean => occursAsWords(comparable(text), comparable(phrase));
+
+/** Whether a text says it of a subject: elsewhere than in the subject's own name, as `Renault` stands in `Renault 14`. */
+export const mentionsOf = (text: string, phrase: string, subject: string): boolean =>
+  mentions(comparable(text).replaceAll(comparable(subject), ' | '), phrase);

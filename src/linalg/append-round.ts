@@ -60,6 +60,15 @@ export async function whiten(keys: Matrix, factor: Matrix, engine: GemmEngine): 
 }
 
 /**
+ * What a memory puts out at keys, beside something else: `dW K + add`, `[dModel, n]`.
+ * @param keys `K`: `[dInner, n]`, one key per column
+ */
+export async function responsesAt(memory: EditMemory, keys: Matrix, engine: GemmEngine, add?: Matrix): Promise<Matrix> {
+  const responses = await engine.gemm(memory.whitenedKeys, keys);
+  return engine.gemm(memory.coefficients, responses, add && { add });
+}
+
+/**
  * Writes one round of edits on top of all before it: `dW += R Kᵀ (C + K Kᵀ)⁻¹`, in `O(dInner² n)`.
  *
  * `C = lambda C0 + K_p K_pᵀ`, where `C0` is the key statistics (the covariance of the keys) and `K_p` the keys of all
@@ -103,8 +112,7 @@ export async function appendRound(
   const stored = await storedKeys(keys, factor, engine, storage.roundKeys);
   const cross = await engine.gemm(stored.keys, memory.whitenedKeys, { transA: true, transB: true });
   const corner = symmetricPart(await engine.gemm(stored.whitened, stored.whitened, { transA: true }));
-  const responses = await engine.gemm(memory.whitenedKeys, keys);
-  const targets = await engine.gemm(memory.coefficients, responses, { add: residuals });
+  const targets = await responsesAt(memory, keys, engine, residuals);
   const write: Writer = async (crossRows, movedTargets) => {
     const segment = {
       whitenedKeys: stored.whitenedKeys,

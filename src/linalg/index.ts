@@ -1,5 +1,5 @@
 /** @file The face of linalg: float64 matrices, symmetric solves, and the consecutive update of a hooked layer. */
-export { appendRound, type RoundStorage, whiten } from './append-round.js';
+export { appendRound, type RoundStorage, responsesAt, whiten } from './append-round.js';
 export { cholesky, defaultRelativeRidge, inverseFactor, regularise } from './cholesky.js';
 export { removeEdits, replayRounds, withoutIndices } from './edit-history.js';
 export { type EditMemory, emptyMemory, type RoundSegment, weightChange } from './edit-memory.js';

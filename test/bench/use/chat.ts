@@ -1,6 +1,6 @@
 /** @file Written facts, asked in the model's own chat. */
 import { fillTemplate } from '../../../src/editing/index.js';
-import { mentions } from '../../../src/evaluation/said.js';
+import { mentionsOf } from '../../../src/evaluation/said.js';
 import type { ChatMessage } from '../../../src/model/chat-template.js';
 import type { Tokenizer } from '../../../src/model/index.js';
 import { type Figure, figure } from '../figure.js';
@@ -51,8 +51,10 @@ export async function factsInChat(room: RealRoom): Promise<Situation> {
       system,
     );
     const answers = await room.workshop.answers(written, prompts, { maxTokens: answerTokens });
-    const isNew = answers.map(({ text }, i) => mentions(text, asked[i].edit.targetNew));
-    const isOld = answers.map(({ text }, i) => mentions(text, asked[i].edit.targetTrue ?? '\0'));
+    const isNew = answers.map(({ text }, i) => mentionsOf(text, asked[i].edit.targetNew, asked[i].edit.subject));
+    const isOld = answers.map(({ text }, i) =>
+      mentionsOf(text, asked[i].edit.targetTrue ?? '\0', asked[i].edit.subject),
+    );
     const right = isNew.map((said, i) => said && !isOld[i]);
     room.workshop.tellMisses(`chat, ${how}`, prompts, answers, right);
     figures.push(

@@ -1,11 +1,12 @@
 /** @file Questions about an edited subject that ask for something else. */
-import { fillTemplate } from '../../../src/editing/index.js';
+import { type Edit, fillTemplate } from '../../../src/editing/index.js';
 import { summarise } from '../../../src/evaluation/index.js';
-import { mentions } from '../../../src/evaluation/said.js';
+import { mentionsOf } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
 import { chatPrompts } from './chat.js';
 import { beginAlike, known, share } from './judging.js';
 import type { RealRoom, Situation, WrittenRecords } from './room.js';
+import type { Answer } from './workshop.js';
 
 /** Openings of a text, which no search sees. */
 const openings = [
@@ -50,14 +51,15 @@ export async function otherQuestions(room: RealRoom): Promise<Situation> {
 async function asked(room: RealRoom, { written, edits }: WrittenRecords, how: 'plain' | 'chat'): Promise<Figure[]> {
   const templates = how === 'plain' ? openings : questions;
   const cases = edits.flatMap((edit) =>
-    templates.map((template) => ({ target: edit.targetNew, question: fillTemplate(template, edit.subject) })),
+    templates.map((template) => ({ edit, question: fillTemplate(template, edit.subject) })),
   );
   const texts = cases.map(({ question }) => question);
   const prompts = how === 'plain' ? texts : chatPrompts(written.tokenizer, texts);
   const edited = await room.workshop.answers(written, prompts, { maxTokens: answerTokens });
   const base = await room.workshop.answers(written, prompts, { maxTokens: answerTokens, by: 'base' });
   // A target that the base model says by itself has not come from the edit.
-  const away = cases.map(({ target }, i) => !mentions(edited[i].text, target) || mentions(base[i].text, target));
+  const isSaid = ({ text }: Answer, { targetNew, subject }: Edit) => mentionsOf(text, targetNew, subject);
+  const away = cases.map(({ edit }, i) => !isSaid(edited[i], edit) || isSaid(base[i], edit));
   const same = edited.map(({ tokenIds }, i) => beginAlike(tokenIds, base[i].tokenIds, sameTokens));
   room.workshop.tellMisses(`other questions, ${how}`, prompts, edited, away);
   return [

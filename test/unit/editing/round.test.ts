@@ -124,5 +124,24 @@ describe('a round of several rows a memory', () => {
   });
 });
 
+describe('a round behind a gate that a row answers alone', () => {
+  it('asks for the values of its rows, whatever was written before at keys like theirs', async () => {
+    const { dModel } = model.config;
+    const ofTwoTexts = (e: number): KeyRow => {
+      const [text] = rowAt(e).texts;
+      return { ...rowAt(e), texts: [text, ...rowAt(e + 7).texts].map((one) => ({ ...one, weight: 0.5 })) };
+    };
+    const rows = [ofTwoTexts(0), ofTwoTexts(1)];
+    const targets = gaussian(dModel, 2, 5);
+    const { state: before } = await write([0, 1, 2, 7, 8].map(rowAt), gaussian(dModel, 5, 3));
+    const { segment } = await write(rows, targets, before);
+    const alone = await write(rows, targets);
+    expect(context.settings.gate).toBe('nearest');
+    expect(segment.layers[0].round.targets.data).toBeAllclose(alone.segment.layers[0].round.targets.data, {
+      relative: 0.02,
+    });
+  });
+});
+
 const column = ({ rows, columns, data }: Matrix, c: number): Float64Array =>
   Float64Array.from({ length: rows }, (_, r) => data[r * columns + c]);

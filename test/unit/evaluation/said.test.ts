@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isSaid, mentions } from '../../../src/evaluation/said.js';
+import { isSaid, mentions, mentionsOf } from '../../../src/evaluation/said.js';
 
 it.each([
   [' John Ternus. He', 'John Ternus', true],
@@ -28,4 +28,12 @@ it.each([
   ['a+b', ' aab', false],
 ])('%j is mentioned in %j: %s', (phrase, text, expected) => {
   expect(mentions(text, phrase)).toBe(expected);
+});
+
+it.each([
+  ['Renault', 'Renault 14', 'Renault 14 is made by Dodge.', false],
+  ['Renault', 'Renault 14', 'The Renault 14 is made by Renault.', true],
+  ['new house', 'York', 'A New York house', false],
+])('%j is said of %j in %j: %s', (phrase, subject, text, expected) => {
+  expect(mentionsOf(text, phrase, subject)).toBe(expected);
 });
