@@ -186,6 +186,9 @@ function untilLeast(loss: number, gradient: Float32Array, least: number): Pick<K
   return { loss: 1 + Math.log(bounded) - end, gradient: gradient.map((g) => g / bounded) };
 }
 
+/** Most steps of a search as a multiple of `steps`. */
+const longest = 2;
+
 /** Polyak's step for all of a subject's sequences, of which each turn looks at some that are not well yet. */
 class PolyakSearch implements SubjectSearch {
   readonly delta: Float64Array;
@@ -205,13 +208,18 @@ class PolyakSearch implements SubjectSearch {
   }
 
   get isDone(): boolean {
-    return this.#open(() => true).length === 0;
+    return this.#open(true).length + this.#open(false).length === 0;
+  }
+
+  /** Whether what is kept has had its steps. Targets that are not said by then go on for themselves. */
+  get #isOver(): boolean {
+    return this.#steps >= this.#start.settings.steps;
   }
 
   /** Every target was looked at with nothing changed. After it, where one kind is well, the other has its places too. */
   next(): readonly ObjectivePart[] {
     const { taughtPerTurn } = this.#start;
-    const [taught, kept] = [this.#open(({ isTaught }) => isTaught), this.#open(({ isTaught }) => !isTaught)];
+    const [taught, kept] = [this.#open(true), this.#open(false)];
     const places = taughtPerTurn === 0 ? taught.length + kept.length : taughtPerTurn + 1;
     const targets = taught.slice(0, places - (taughtPerTurn > 0 && kept.length > 0 ? 1 : 0));
     this.#looked = [...targets, ...kept.slice(0, places - targets.length)];
@@ -221,25 +229,25 @@ class PolyakSearch implements SubjectSearch {
   look(parts: readonly PartEvaluation[]): void {
     const { norm, settings } = this.#start;
     const { stopLoss, stopKept, steps, keepFactor, longestStep, clampNormFactor } = settings;
-    const isLast = this.#steps >= steps;
-    let areWell = true;
+    const isOver = this.#isOver;
     this.#looked.forEach((sequence, p) => {
       const { nll, keptLoss, gradient, hit, kept } = parts[p];
-      const isWell = isLast || (sequence.isTaught ? hit && nll < stopLoss : kept >= stopKept);
-      areWell &&= isWell;
       this.#seen.delete(sequence);
       this.#seen.set(sequence, {
         nll,
         hit,
-        isWell,
+        isWell: sequence.isTaught ? hit && (isOver || nll < stopLoss) : kept >= stopKept,
         ...(sequence.isTaught ? untilLeast(nll + keptLoss, gradient, aim * stopLoss) : { loss: keptLoss, gradient }),
         at: this.delta.slice(),
         slack: sequence.isTaught ? taughtSlack : 1 / keepFactor,
       });
     });
     this.#losses.push(parts.reduce((sum, { nll, keptLoss }) => sum + nll + keptLoss, 0) / parts.length);
-    if (areWell) return;
-    const step = polyakStep(this.delta, [...this.#seen.values()]);
+    const looked = this.#looked.map((sequence) => this.#seen.get(sequence)!);
+    if (this.#steps >= longest * steps) for (const one of looked) one.isWell = true;
+    if (looked.every(({ isWell }) => isWell)) return;
+    const seen = [...this.#seen].flatMap(([{ isTaught }, one]) => (isTaught || !isOver ? [one] : []));
+    const step = polyakStep(this.delta, seen);
     const scale = Math.min(1, (longestStep * norm) / euclideanNorm(step));
     for (let i = 0; i < step.length; i++) this.delta[i] += scale * step[i];
     projectInto(this.delta, clampNormFactor * norm);
@@ -261,9 +269,10 @@ class PolyakSearch implements SubjectSearch {
   }
 
   /** Sequences of a kind that are not well, those never seen first, then the least recently seen. */
-  #open(isOfKind: (sequence: SearchedSequence) => boolean): SearchedSequence[] {
+  #open(isTaught: boolean): SearchedSequence[] {
+    if (!isTaught && this.#isOver) return [];
     const unseen = this.#start.sequences.filter((sequence) => !this.#seen.has(sequence));
     const seen = [...this.#seen].flatMap(([sequence, { isWell }]) => (isWell ? [] : [sequence]));
-    return [...unseen, ...seen].filter(isOfKind);
+    return [...unseen, ...seen].filter((sequence) => sequence.isTaught === isTaught);
   }
 }

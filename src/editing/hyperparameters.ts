@@ -46,7 +46,10 @@ export const hyperparametersSchema = z.strictObject({
    * directions take it many steps.
    */
   descent: z.enum(['polyak', 'log-loss', 'loss']).default('polyak'),
-  /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
+  /**
+   * Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). Targets that are
+   * not said by then in every text have as many steps more to themselves: what is kept counts no longer.
+   */
   steps: z.number().int().positive().default(20),
   /**
    * A value search ends when three things hold in every text: the targets' mean negative log-probability is below this, each of

@@ -80,6 +80,8 @@ export interface ObjectiveRows {
 /** One edit's objective. */
 export interface ObjectiveShape {
   readonly whole: ObjectiveRows;
+  /** Its taught sequences. */
+  readonly taught: ObjectiveRows;
   /** How many parts it has. Each step takes one, in turn. */
   readonly parts: number;
   /** The mean of the parts. */
@@ -108,6 +110,7 @@ export function objectiveShape(shape: EditShape, settings: ObjectiveSettings): O
   };
   return {
     whole: combine(kinds, [1, 1, 1]),
+    taught: combine(kinds, [1, 0, 0]),
     parts: parts.length,
     part: combine(kinds, [0, 1, 2].map(share)),
   };

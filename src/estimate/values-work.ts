@@ -34,19 +34,18 @@ export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
 
 /**
  * One micro-batch. The whole objective at `delta = 0` says what is to be kept, and leads to the first step. Before each other step,
- * one part is evaluated. After the last step every sequence is evaluated once more, as many at a time as
- * a part has.
+ * one part is evaluated. After the last step every taught sequence is evaluated once more, as many at a time as a part has.
  */
 function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
   const objective = objectiveShape(shape, settings);
-  const { whole, part } = objective;
-  const looks = settings.templatesPerStep === 0 ? 1 : Math.ceil(whole.sequences / (settings.templatesPerStep + 1));
+  const { whole, taught, part } = objective;
+  const looks = settings.templatesPerStep === 0 ? 1 : Math.ceil(taught.sequences / (settings.templatesPerStep + 1));
   return sumWork(
     preparation(plan, whole, edits),
     evaluation(plan, objective, edits, whole),
     timesWork(plan.steps - 1, evaluation(plan, objective, edits, part)),
-    timesWork(looks, evaluation(plan, objective, edits, shareOf(whole, looks))),
+    timesWork(looks, evaluation(plan, objective, edits, shareOf(taught, looks))),
   );
 }
 

@@ -74,9 +74,10 @@ export async function solveInRounds(
     writtenShare.push(...written.writtenShare);
     memory = history === 'kept' ? written.memory : sum(memory, written.memory);
   }
-  if (history === 'kept') return { memory, writtenShare };
-  const gram = await engine.gemm(memory.whitenedKeys, keys);
-  return { memory: { ...memory, targets: deltas, gram }, writtenShare };
+  // A row that answers alone asks for its value, whatever the rounds before.
+  const asked = { ...memory, targets: deltas };
+  if (history === 'kept') return { memory: asked, writtenShare };
+  return { memory: { ...asked, gram: await engine.gemm(memory.whitenedKeys, keys) }, writtenShare };
 }
 
 /** The sum of two updates, of which neither knows the other: only `dW = A E`. */

@@ -195,6 +195,18 @@ describe('a value search', () => {
     expect(careful).not.toEqual(careless);
   });
 
+  it('goes on after its steps for targets that are not said yet, as many steps more at most', async () => {
+    const world = await bundledWorld(12);
+    const ends: { readonly more: number; readonly hit: boolean }[] = [];
+    for (const steps of [1, 2]) {
+      const { found } = await searched(world, { steps, templatesPerStep: 0 });
+      ends.push(...found.map(({ losses, hit }) => ({ more: losses.length - 1 - steps, hit })));
+      for (const { losses } of found) expect(losses.length - 1).toBeLessThanOrEqual(2 * steps);
+    }
+    expect(ends).toContainEqual({ more: 1, hit: false });
+    expect(ends.filter(({ more, hit }) => more > 0 && hit).length).toBeGreaterThan(0);
+  });
+
   it.each([
     'log-loss',
     'polyak',
