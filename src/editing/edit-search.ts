@@ -186,9 +186,6 @@ function untilLeast(loss: number, gradient: Float32Array, least: number): Pick<K
   return { loss: 1 + Math.log(bounded) - end, gradient: gradient.map((g) => g / bounded) };
 }
 
-/** Most steps of a search as a multiple of `steps`. */
-const longest = 2;
-
 /** Polyak's step for all of a subject's sequences, of which each turn looks at some that are not well yet. */
 class PolyakSearch implements SubjectSearch {
   readonly delta: Float64Array;
@@ -228,7 +225,7 @@ class PolyakSearch implements SubjectSearch {
 
   look(parts: readonly PartEvaluation[]): void {
     const { norm, settings } = this.#start;
-    const { stopLoss, stopKept, steps, keepFactor, longestStep, clampNormFactor } = settings;
+    const { stopLoss, stopKept, steps, targetSteps, keepFactor, longestStep, clampNormFactor } = settings;
     const isOver = this.#isOver;
     this.#looked.forEach((sequence, p) => {
       const { nll, keptLoss, gradient, hit, kept } = parts[p];
@@ -244,7 +241,7 @@ class PolyakSearch implements SubjectSearch {
     });
     this.#losses.push(parts.reduce((sum, { nll, keptLoss }) => sum + nll + keptLoss, 0) / parts.length);
     const looked = this.#looked.map((sequence) => this.#seen.get(sequence)!);
-    if (this.#steps >= longest * steps) for (const one of looked) one.isWell = true;
+    if (this.#steps >= steps + targetSteps) for (const one of looked) one.isWell = true;
     if (looked.every(({ isWell }) => isWell)) return;
     const seen = [...this.#seen].flatMap(([{ isTaught }, one]) => (isTaught || !isOver ? [one] : []));
     const step = polyakStep(this.delta, seen);

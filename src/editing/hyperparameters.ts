@@ -46,11 +46,10 @@ export const hyperparametersSchema = z.strictObject({
    * directions take it many steps.
    */
   descent: z.enum(['polyak', 'log-loss', 'loss']).default('polyak'),
-  /**
-   * Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). Targets that are
-   * not said by then in every text have as many steps more to themselves: what is kept counts no longer.
-   */
+  /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
   steps: z.number().int().positive().default(20),
+  /** How many further steps of `polyak`, at most, targets have to themselves that not every text says by then: nothing is kept in them. */
+  targetSteps: z.number().int().nonnegative().default(16),
   /**
    * A value search ends when three things hold in every text: the targets' mean negative log-probability is below this, each of
    * their tokens is the most probable one, and `stopKept` is reached. (The paper looks at the whole loss, whose KL terms need not

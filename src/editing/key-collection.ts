@@ -28,11 +28,14 @@ export interface CollectedKeys {
 
 /** Runs prompts through the hooked blocks and reads keys, block outputs and gates at the subjects. */
 export class KeyCollection {
+  /** Tokens that the model knows. */
+  readonly vocab: number;
   readonly #model: Model;
   readonly #settings: Hyperparameters;
   readonly #program: Program;
 
   private constructor(model: Model, settings: Hyperparameters, program: Program) {
+    this.vocab = model.config.vocab;
     this.#model = model;
     this.#settings = settings;
     this.#program = program;

@@ -40,8 +40,8 @@ const exactShare = 0.98;
  * every hooked layer, in whitened cosine; else it begins a row. A row's key is the mean of its forms'.
  *
  * The first token of a text sees nothing but itself, and from the early layers on all first tokens have nearly the same key, as
- * have some second ones. A form that is one such token, or whose key would open at one, has a row to itself that opens only at
- * this very key: else it would open at the beginning of every text.
+ * have some that follow soon. A form that is one such token, or whose key is half as similar to some as would open its row, has a
+ * row to itself that opens only at this very key: else it would open at the beginning of every text.
  *
  * @param hooks of any state: they are closed
  */
@@ -53,9 +53,11 @@ export async function keyRows(
   const forms = subjects.flatMap(({ forms }, subject) =>
     forms.map(({ tokenIds }) => ({ subject, text: { tokenIds, lookupIndex: tokenIds.length - 1 } })),
   );
-  // Any token will do.
-  const beginning = { tokenIds: [0], lookupIndex: 0 };
-  const sources = [...forms.map(({ text }) => text), beginning].map((text) => ({ texts: [{ ...text, weight: 1 }] }));
+  // Any token will do that is not a special one, as the first often are.
+  const beginning = { tokenIds: [collection.vocab >> 1], lookupIndex: 0 };
+  const sources = [...forms.map(({ text }) => text), beginning].map((text) => ({
+    texts: [{ ...text, weight: 1 }],
+  }));
   const { keys, hidden } = await collection.collect(sources, hooks, rowsPerBatch, () => 'closed');
   const layers: Directions[] = [];
   for (const layer of settings.layers) {
@@ -73,7 +75,11 @@ export async function keyRows(
     if (f === 0 || forms[f - 1].subject !== subject) own = [];
     const isLike = (other: number, least: number) =>
       layers.every(({ whitened, norms }) => cosineOf(whitened, norms, other, f) >= least);
-    const isExact = text.tokenIds.length === 1 || isLike(forms.length, settings.similarityThreshold);
+    const isExact =
+      text.tokenIds.length === 1 ||
+      layers.some(
+        ({ whitened, norms }) => cosineOf(whitened, norms, forms.length, f) >= settings.similarityThreshold / 2,
+      );
     const found = own.find((group) =>
       isExact || group.isExact
         ? isExact && group.isExact && forms[group.members[0]].text.tokenIds.join() === text.tokenIds.join()

@@ -12,7 +12,8 @@ export function assumptionsOf(request: EstimateRequest): string[] {
     'Everything here is predicted; nothing was downloaded and nothing was run.',
     `Layers ${settings.layers.join(', ')} are hooked; values are sought at the output of block ${valueLayer(settings)}.`,
     `Every value search takes all ${settings.steps} steps, ${settings.templatesPerStep || shape.templates * shape.phrasings} of ` +
-      `${shape.templates * shape.phrasings} texts each and one that is kept, ${batch} edits at a time; searches that stop earlier cost less, those whose target is not said by then take up to twice as many.`,
+      `${shape.templates * shape.phrasings} texts each and one that is kept, ${batch} edits at a time; searches that stop earlier cost less, ` +
+      `and targets that are not said by then take up to ${settings.targetSteps} steps more.`,
     `An edit is like CounterFact's: a prompt of ${shape.promptTokens} tokens, its subject ending at ` +
       `${shape.lookupIndex}, a target of ${shape.targetTokens}, ${shape.keptTexts} kept texts, ${shape.rows} rows; it is ` +
       'the only fact of its subject; ' +

@@ -19,9 +19,10 @@ export type SearchedSubject = Pick<Subject, 'names' | 'edits' | 'earlier'>;
  */
 export function valueKeyOf({ modelDigest, settings, contexts }: ValueInputs, subject: SearchedSubject): string {
   const { klFactor, keepFactor, keptTokens, chatContexts, endFactor, weightDecay, clampNormFactor } = settings;
-  const { descent, learningRate, longestStep, steps, stopLoss, stopKept, templatesPerStep } = settings;
+  const { descent, learningRate, longestStep, steps, targetSteps, stopLoss, stopKept, templatesPerStep } = settings;
   const objective = { klFactor, keepFactor, keptTokens, chatContexts, endFactor, weightDecay, clampNormFactor };
-  const search = { ...objective, descent, learningRate, longestStep, steps, stopLoss, stopKept, templatesPerStep };
+  const stop = { steps, targetSteps, stopLoss, stopKept };
+  const search = { ...objective, ...stop, descent, learningRate, longestStep, templatesPerStep };
   const facts = factsOf(subject).map((edit) => {
     const { id: _, ...content } = contentOf(edit);
     return content;

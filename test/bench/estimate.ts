@@ -91,7 +91,7 @@ async function statisticsTrial({ model, settings: { layers }, text }: BenchConte
 }
 
 async function valuesTrial({ model, settings, subjects, options }: BenchContext): Promise<Trial> {
-  const fixed = { ...settings, stopLoss: 0, steps };
+  const fixed = { ...settings, stopLoss: 0, steps, targetSteps: 0 };
   const search = await ValueSearch.compile(model, fixed);
   const sought = subjects.slice(0, options.edits);
   const plan = {

@@ -23,7 +23,7 @@ if (job === 'statistics') {
     look();
   }
 } else {
-  const settings = { ...context.settings, stopLoss: 0, steps: 6 };
+  const settings = { ...context.settings, stopLoss: 0, steps: 6, targetSteps: 0 };
   const search = await ValueSearch.compile(context.model, settings);
   await search.search(context.subjects, { onStep: look });
 }
