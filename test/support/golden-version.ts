@@ -65,7 +65,8 @@ export async function publishGoldenVersion(name: string): Promise<GoldenVersion>
   const relative = { momentWeight: momentWeight / 10 / model.config.dInner, similarityThreshold: tau };
   const settings = resolveHyperparameters({ layers, ...relative }, model.config);
   const statistics = await goldenStatistics(golden, layers);
-  const segments = await goldenSegments(golden, model, settings, statistics);
+  // As the goldens are: a row's residual is what the others leave of its target.
+  const segments = await goldenSegments(golden, model, { ...settings, gate: 'key' }, statistics);
   const store = new MemoryObjectStore();
   const base = { modelDigest: await modelDigest(model), hyperparameters: settings, layers };
   const { dInner, dModel } = model.config;
