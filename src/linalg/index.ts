@@ -7,6 +7,7 @@ export { type FactorEngine, type FactorOrigin, GemmFactorEngine } from './factor
 export { type GemmEngine, PlainGemmEngine, type ProductOptions } from './gemm.js';
 export { keySketch } from './key-sketch.js';
 export { addTo, block, columnNorms, type Matrix, matrix, stackColumns, stackRows, transpose } from './matrix.js';
+export { randomIntegers, randomSigns } from './random.js';
 export { productNorm, productSingularValues, type SingularValues } from './singular-values.js';
 export { Solver, type SolverChoice, type SolverRequest, solverChoices } from './solver.js';
 export { blockRanges, blockSize, wideStep } from './triangular.js';

@@ -1,6 +1,7 @@
 /** @file A small random projection that estimates the whitened norm of any key. */
 import type { GemmEngine } from './gemm.js';
 import { type Matrix, matrix } from './matrix.js';
+import { randomSigns } from './random.js';
 
 /**
  * `Q = Omega F / sqrt(rank)`, with `Omega` of independent signs: `E |Q k|² = |F k|² = kᵀ P0 k`.
@@ -14,21 +15,10 @@ import { type Matrix, matrix } from './matrix.js';
  */
 export function keySketch(factor: Matrix, engine: GemmEngine, rank = 64, seed = 0): Promise<Matrix> {
   const omega = matrix(rank, factor.rows);
-  const nextSign = signs(seed);
+  const nextSign = randomSigns(seed);
   const scale = 1 / Math.sqrt(rank);
   for (let row = 0; row < factor.rows; row++) {
     for (let i = 0; i < rank; i++) omega.data[i * factor.rows + row] = nextSign() * scale;
   }
   return engine.gemm(omega, factor);
-}
-
-/** Independent signs +1 and -1 from a seed: the top bit of a splitmix32 sequence. */
-function signs(seed: number): () => 1 | -1 {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return (mixed ^ (mixed >>> 15)) < 0 ? -1 : 1;
-  };
 }

@@ -1,5 +1,6 @@
 /** @file Drawing a token from a distribution. */
 import { InvalidInputError } from '../errors.js';
+import { randomIntegers } from '../linalg/index.js';
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
@@ -12,15 +13,10 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
-/** Uniform numbers in [0, 1) from a seed and a stream number: splitmix32. */
+/** Uniform numbers in [0, 1) from a seed and a stream number. */
 export function randomStream(seed: number, stream: number): () => number {
-  let state = (Math.imul(seed, 0x2c1b3c6d) ^ Math.imul(stream + 1, 0x297a2d39)) | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
+  const next = randomIntegers(Math.imul(seed, 0x2c1b3c6d) ^ Math.imul(stream + 1, 0x297a2d39));
+  return () => next() / 2 ** 32;
 }
 
 /**
