@@ -16,7 +16,7 @@ export function assumptionsOf(request: EstimateRequest): string[] {
       `and targets that are not said by then take up to ${settings.targetSteps} steps more.`,
     `An edit is like CounterFact's: a prompt of ${shape.promptTokens} tokens, its subject ending at ` +
       `${shape.lookupIndex}, a target of ${shape.targetTokens}, ${shape.keptTexts} kept texts, ${shape.rows} rows; it is ` +
-      'the only fact of its subject; ' +
+      `the only fact of its subject${settings.chatContexts ? ', taught and kept in chat too (chatContexts)' : ''}; ` +
       `${shape.paraphrases} paraphrases and ${shape.neighborhood} neighbours are validated.`,
     `Key statistics are of ${corpusTokens} tokens in sequences of ${sequenceTokens}; they are made once for all rounds.`,
     'Rounds follow each other; in each, values and validation are divided among the shards, the solve is not.',

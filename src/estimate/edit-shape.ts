@@ -37,9 +37,9 @@ export interface EditShape {
 }
 
 /**
- * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six contexts and four plain openings. Chat, where a
- * model has it, adds a context and four openings. The longest over the mean is that of sixteen edits at a time. How many rows
- * the forms make is a guess: one at the beginning of a text, one inside of it, one in lower case.
+ * Means of the first 1000 records of CounterFact with SmolLM2's tokenizer, six contexts and four plain openings. The longest over
+ * the mean is that of sixteen edits at a time. How many rows the forms make is a guess: one at the beginning of a text, one inside
+ * of it, one in lower case.
  */
 export const counterFactShape: EditShape = {
   phrasings: 1,
@@ -61,6 +61,19 @@ export const counterFactShape: EditShape = {
   neighborhoodTokens: 8.5,
   longestOverMean: 1.4,
   longestSuffixOverMean: 2,
+};
+
+/** The same for a model with a chat template, which adds a context and four openings, each with SmolLM2's system prompt. */
+export const counterFactInChat: EditShape = {
+  ...counterFactShape,
+  templates: 7,
+  prefixTokens: 15,
+  keptTexts: 8,
+  openingTokens: 23.1,
+  openingLookupIndex: 17.9,
+  forms: 27,
+  formTokens: 19,
+  longestOverMean: 1.9,
 };
 
 /** Rows of some sequences of one edit's objective. */

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { type PresetSettings, presetFor, resolveHyperparameters } from '../editing/index.js';
 import { type ModelConfig, readModelConfig } from '../model/index.js';
 import { bytesPerElement } from '../tensor/index.js';
+import { counterFactInChat, counterFactShape } from './edit-shape.js';
 import { type EstimateRequest, estimateDefaults } from './estimate-request.js';
 import { machineOf } from './rates.js';
 import type { Rates } from './rates-schema.js';
@@ -43,6 +44,7 @@ export async function readEstimateRequest(path: string, choices: EstimateChoices
     shards,
     config,
     settings,
+    shape: settings.chatContexts ? counterFactInChat : counterFactShape,
     storedBytes: storedBytesOf(choices.storedDtype ?? storedDtype),
     memoryBudgetBytes: choices.memoryBudgetBytes ?? estimateDefaults.memoryBudgetBytes,
   };

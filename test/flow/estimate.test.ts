@@ -78,6 +78,15 @@ describe('hookline estimate', () => {
     expect(JSON.parse(output).settings).toMatchObject({ layers: [3, 4, 5], steps: 20 });
   });
 
+  it('counts what is taught and kept in chat, unless nothing is', async () => {
+    const valuesOf = async (options: string) => {
+      const { output } = await run(`estimate ${configs}/llama-3-8b.json --instance p5.48xlarge --json${options}`);
+      const { estimate } = JSON.parse(output);
+      return estimate.stages.find(({ stage }: { stage: string }) => stage === 'values').flops;
+    };
+    expect((await valuesOf('')) / (await valuesOf(' --set chatContexts=false'))).toBeGreaterThan(1.2);
+  });
+
   it('computes with rates that were printed, edited and given back', async () => {
     const printed = JSON.parse((await run('estimate --print-rates')).output);
     const path = join(folder, 'rates.json');
