@@ -11,6 +11,7 @@ import { cost } from './use/cost.js';
 import { subjectForms } from './use/forms.js';
 import { joins } from './use/joins.js';
 import { manyRounds } from './use/many-rounds.js';
+import { oracle } from './use/oracle.js';
 import { otherQuestions } from './use/other-questions.js';
 import { paraphrases } from './use/paraphrases.js';
 import { fullCounts, quickCounts, type RecordCounts, withCounts } from './use/records.js';
@@ -30,6 +31,7 @@ const realRows = {
   joins: ({ workshop }: RealRoom) => joins(workshop),
   cost,
   rounds: manyRounds,
+  oracle,
 } as const satisfies Record<string, (room: RealRoom) => Promise<Situation>>;
 
 /** Names that `--rows` takes: `world` is of the bundled model. */

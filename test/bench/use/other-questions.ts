@@ -5,7 +5,7 @@ import { mentionsOf } from '../../../src/evaluation/said.js';
 import { type Figure, figure } from '../figure.js';
 import { chatPrompts } from './chat.js';
 import { beginAlike, known, share } from './judging.js';
-import type { RealRoom, Situation, WrittenRecords } from './room.js';
+import type { DataSet, RealRoom, Situation, WrittenRecords } from './room.js';
 import type { Answer } from './workshop.js';
 
 /** Openings of a text, which no search sees. */
@@ -28,7 +28,10 @@ const answerTokens = 32;
 const sameTokens = 16;
 
 /** How often the target stays away, and the base model's own answer stays, where something else is asked. */
-export async function otherQuestions(room: RealRoom): Promise<Situation> {
+export async function otherQuestions(
+  room: RealRoom,
+  sameSubjectOf: readonly DataSet[] = ['counterfact', 'zsre'],
+): Promise<Situation> {
   const figures: Figure[] = [];
   const notes: string[] = [];
   const batch = await room.batch('counterfact');
@@ -40,7 +43,7 @@ export async function otherQuestions(room: RealRoom): Promise<Situation> {
       `other questions: ${openings.length} openings and ${questions.length} chat questions on each subject of ${batch.range}`,
     );
   }
-  for (const set of ['counterfact', 'zsre'] as const) {
+  for (const set of sameSubjectOf) {
     const measured = await room.batch(set);
     if (typeof measured === 'string') notes.push(`same subject: skipped, ${measured}`);
     else figures.push(sameSubject(measured));

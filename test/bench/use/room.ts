@@ -36,7 +36,14 @@ export class RealRoom {
     readonly workshop: Workshop,
     readonly counts: RecordCounts,
     readonly dataFolder: string,
+    /** What is written of each edit that is read. */
+    readonly written: (edit: Edit) => Edit = (edit) => edit,
   ) {}
+
+  /** The same room, in which other edits are written of the same records. */
+  where(written: (edit: Edit) => Edit): RealRoom {
+    return new RealRoom(this.workshop, this.counts, this.dataFolder, written);
+  }
 
   /** Edits of a data set from its first reported record on; a text says why it cannot be read. */
   async read(set: DataSet, count: number): Promise<readonly Edit[] | string> {
@@ -44,7 +51,9 @@ export class RealRoom {
       offset: firstRecord[set],
       limit: count,
     });
-    return edits.length > 0 ? edits : `${titles[set]} is not read: ${rejected[0]?.reason ?? 'no records'}`;
+    return edits.length > 0
+      ? edits.map(this.written)
+      : `${titles[set]} is not read: ${rejected[0]?.reason ?? 'no records'}`;
   }
 
   /** The batch of a data set: written and measured when it is first asked for. A text says why there is none. */
