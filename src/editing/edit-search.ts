@@ -1,4 +1,5 @@
 /** @file The steps of value searches, each subject's on its own. */
+import { randomSigns } from '../linalg/index.js';
 import { Adam, euclideanNorm, projectInto } from './adam.js';
 import type { Hyperparameters } from './hyperparameters.js';
 import { type ObjectivePart, partsOf, type SearchedSequence } from './objective-sequence.js';
@@ -28,13 +29,18 @@ export interface PartEvaluation {
   readonly kept: number;
 }
 
+/** A part of an objective, and the value at which it is to be evaluated. */
+export interface Look {
+  readonly part: ObjectivePart;
+  /** float64 [dModel]. */
+  readonly at: Float64Array;
+}
+
 /** The search of one subject's value. */
 export interface SubjectSearch {
-  /** float64 [dModel]. */
-  readonly delta: Float64Array;
   readonly isDone: boolean;
-  /** The parts to look at now, each of which is evaluated on its own. */
-  next(): readonly ObjectivePart[];
+  /** What to look at now, each part on its own. */
+  next(): readonly Look[];
   /** Takes what those parts say, in their order, and steps unless all is well. */
   look(parts: readonly PartEvaluation[]): void;
   result(): ValueTarget;
@@ -75,15 +81,16 @@ export async function descend(
     const active = searches.filter(({ isDone }) => !isDone);
     onStep(active.length);
     if (active.length === 0) return true;
-    const looks = active.map((search) => ({ search, parts: search.next() }));
-    const parts = looks.flatMap((look) => look.parts);
+    const turns = active.map((search) => ({ search, looks: search.next() }));
+    const looks = turns.flatMap((turn) => turn.looks);
+    const parts = looks.map(({ part }) => part);
     const name = JSON.stringify(parts);
     const objective = ready.get(name) ?? whole.select(parts);
     if (ready.size < keptObjectives) ready.set(name, objective);
-    const evaluation = await objective.evaluate(looks.flatMap(({ search, parts }) => parts.map(() => search.delta)));
+    const evaluation = await objective.evaluate(looks.map(({ at }) => at));
     if (![...evaluation.nll, ...evaluation.keptLoss].every(Number.isFinite)) return false;
     let entry = 0;
-    for (const { search, parts } of looks) search.look(parts.map(() => entryOf(evaluation, entry++)));
+    for (const { search, looks } of turns) search.look(looks.map(() => entryOf(evaluation, entry++)));
   }
 }
 
@@ -105,7 +112,7 @@ export function subjectSearch(start: SearchStart): SubjectSearch {
 
 /** Adam on the loss of the parts in turn, or on its logarithm. */
 class AdamSearch implements SubjectSearch {
-  readonly delta: Float64Array;
+  readonly #delta: Float64Array;
   readonly #adam: Adam;
   readonly #start: SearchStart;
   readonly #parts: readonly ObjectivePart[];
@@ -119,8 +126,8 @@ class AdamSearch implements SubjectSearch {
   constructor(start: SearchStart) {
     const { dModel, norm, sequences, taughtPerTurn, settings } = start;
     this.#start = start;
-    this.delta = new Float64Array(dModel);
-    this.#adam = new Adam(this.delta, settings.learningRate, settings.clampNormFactor * norm);
+    this.#delta = new Float64Array(dModel);
+    this.#adam = new Adam(this.#delta, settings.learningRate, settings.clampNormFactor * norm);
     this.#parts = partsOf(sequences, taughtPerTurn);
   }
 
@@ -129,14 +136,14 @@ class AdamSearch implements SubjectSearch {
     return this.#seen.length >= this.#parts.length;
   }
 
-  next(): readonly ObjectivePart[] {
-    return [this.#parts[this.#turn++ % this.#parts.length]];
+  next(): readonly Look[] {
+    return [{ part: this.#parts[this.#turn++ % this.#parts.length], at: this.#delta }];
   }
 
   look([{ nll, keptLoss, gradient, hit, kept }]: readonly PartEvaluation[]): void {
     const { norm, settings } = this.#start;
     const { weightDecay, stopLoss, stopKept, steps, descent } = settings;
-    const length = euclideanNorm(this.delta);
+    const length = euclideanNorm(this.#delta);
     const loss = nll + keptLoss + (weightDecay * length) / norm ** 2;
     this.#losses.push(loss);
     this.#seen.push(nll);
@@ -146,7 +153,7 @@ class AdamSearch implements SubjectSearch {
     // The gradient of the weight decay: `weightDecay * delta / (|delta| |z|²)`, 0 at `delta = 0`.
     const decay = length === 0 ? 0 : weightDecay / (length * norm ** 2);
     const scale = descent === 'log-loss' ? 1 / Math.max(loss, smallestLoss) : 1;
-    this.#adam.step(Float64Array.from(gradient, (g, i) => scale * (g + decay * this.delta[i])));
+    this.#adam.step(Float64Array.from(gradient, (g, i) => scale * (g + decay * this.#delta[i])));
     this.#steps++;
     this.#seen = [];
     this.#hit = true;
@@ -154,7 +161,7 @@ class AdamSearch implements SubjectSearch {
 
   result(): ValueTarget {
     const nll = this.#seen.reduce((sum, part) => sum + part, 0) / this.#parts.length;
-    return { id: this.#start.id, delta: this.delta.slice(), losses: this.#losses, nll, hit: this.#hit };
+    return { id: this.#start.id, delta: this.#delta.slice(), losses: this.#losses, nll, hit: this.#hit };
   }
 }
 
@@ -186,19 +193,30 @@ function untilLeast(loss: number, gradient: Float32Array, least: number): Pick<K
   return { loss: 1 + Math.log(bounded) - end, gradient: gradient.map((g) => g / bounded) };
 }
 
-/** Polyak's step for all of a subject's sequences, of which each turn looks at some that are not well yet. */
+/** How much more of what is kept a step may leave where targets go on for themselves. */
+const keptSlackAtEnd = 4;
+
+/**
+ * Polyak's step for all of a subject's sequences, of which each turn looks at some that are not well yet. Targets are looked at
+ * beside the value, with noise, so that other texts in which the subject's state is a little different say them too; what is
+ * kept is looked at where the value is. At the end every target is looked at without noise, and goes on for itself if it is not
+ * said.
+ */
 class PolyakSearch implements SubjectSearch {
-  readonly delta: Float64Array;
+  readonly #delta: Float64Array;
   readonly #start: SearchStart;
   /** The least recently seen first. */
   readonly #seen = new Map<SearchedSequence, SeenSequence>();
   readonly #losses: number[] = [];
+  readonly #nextSign = randomSigns(0);
   #looked: readonly SearchedSequence[] = [];
   #steps = 0;
+  /** Whether what is kept has had its steps, or all is well beside the value. */
+  #isAtEnd = false;
 
   constructor(start: SearchStart) {
     this.#start = start;
-    this.delta = new Float64Array(start.dModel);
+    this.#delta = new Float64Array(start.dModel);
     const { sequences, atZero } = start;
     this.#looked = sequences.filter(({ isTaught }) => isTaught);
     this.look(atZero.filter((_, s) => sequences[s].isTaught));
@@ -208,49 +226,28 @@ class PolyakSearch implements SubjectSearch {
     return this.#open(true).length + this.#open(false).length === 0;
   }
 
-  /** Whether what is kept has had its steps. Targets that are not said by then go on for themselves. */
-  get #isOver(): boolean {
-    return this.#steps >= this.#start.settings.steps;
-  }
-
   /** Every target was looked at with nothing changed. After it, where one kind is well, the other has its places too. */
-  next(): readonly ObjectivePart[] {
+  next(): readonly Look[] {
     const { taughtPerTurn } = this.#start;
     const [taught, kept] = [this.#open(true), this.#open(false)];
     const places = taughtPerTurn === 0 ? taught.length + kept.length : taughtPerTurn + 1;
     const targets = taught.slice(0, places - (taughtPerTurn > 0 && kept.length > 0 ? 1 : 0));
     this.#looked = [...targets, ...kept.slice(0, places - targets.length)];
-    return this.#looked.map(({ sequence, weight }) => [{ sequence, factor: 1 / weight }]);
+    return this.#looked.map(({ sequence, weight, isTaught }) => ({
+      part: [{ sequence, factor: 1 / weight }],
+      at: isTaught && !this.#isAtEnd ? this.#besideDelta() : this.#delta,
+    }));
   }
 
   look(parts: readonly PartEvaluation[]): void {
-    const { norm, settings } = this.#start;
-    const { stopLoss, stopKept, steps, targetSteps, keepFactor, longestStep, clampNormFactor } = settings;
-    const isOver = this.#isOver;
-    this.#looked.forEach((sequence, p) => {
-      const { nll, keptLoss, gradient, hit, kept } = parts[p];
-      this.#seen.delete(sequence);
-      this.#seen.set(sequence, {
-        nll,
-        hit,
-        isWell: sequence.isTaught ? hit && (isOver || nll < stopLoss) : kept >= stopKept,
-        ...(sequence.isTaught ? untilLeast(nll + keptLoss, gradient, aim * stopLoss) : { loss: keptLoss, gradient }),
-        at: this.delta.slice(),
-        slack: sequence.isTaught ? taughtSlack : 1 / keepFactor,
-      });
-    });
-    this.#losses.push(parts.reduce((sum, { nll, keptLoss }) => sum + nll + keptLoss, 0) / parts.length);
+    this.#take(parts);
     const looked = this.#looked.map((sequence) => this.#seen.get(sequence)!);
-    if (this.#steps >= steps + targetSteps) for (const one of looked) one.isWell = true;
-    if (looked.every(({ isWell }) => isWell)) return;
-    const seen = [...this.#seen].flatMap(([{ isTaught }, one]) => (isTaught || !isOver ? [one] : []));
-    const step = polyakStep(this.delta, seen);
-    const scale = Math.min(1, (longestStep * norm) / euclideanNorm(step));
-    for (let i = 0; i < step.length; i++) this.delta[i] += scale * step[i];
-    projectInto(this.delta, clampNormFactor * norm);
-    this.#steps++;
-    // What a step changes by less than this is as well as it was.
-    for (const seen of this.#seen.values()) seen.isWell &&= scale * Math.abs(dot(seen.gradient, step)) < 0.1 * stopLoss;
+    if (!looked.every(({ isWell }) => isWell)) this.#step();
+    const { steps, targetNoise } = this.#start.settings;
+    if (this.#isAtEnd || (this.#steps < steps && !this.isDone)) return;
+    this.#isAtEnd = true;
+    if (targetNoise === 0) return;
+    for (const [{ isTaught }, seen] of this.#seen) seen.isWell &&= !isTaught;
   }
 
   result(): ValueTarget {
@@ -258,16 +255,60 @@ class PolyakSearch implements SubjectSearch {
     const ends = taught.map((sequence) => ({ weight: sequence.weight, seen: this.#seen.get(sequence) }));
     return {
       id: this.#start.id,
-      delta: this.delta.slice(),
+      delta: this.#delta.slice(),
       losses: this.#losses,
       nll: ends.reduce((sum, { weight, seen }) => sum + weight * (seen?.nll ?? Number.NaN), 0),
       hit: ends.every(({ seen }) => seen?.hit === true),
     };
   }
 
+  /** delta and noise of `targetNoise |delta|`, in a direction that is another one each time. */
+  #besideDelta(): Float64Array {
+    const { dModel, settings } = this.#start;
+    const each = (settings.targetNoise * euclideanNorm(this.#delta)) / Math.sqrt(dModel);
+    return this.#delta.map((value) => value + this.#nextSign() * each);
+  }
+
+  /** Notes what was seen. A loss beside delta stands for that at delta: so its mean over the noise goes down. */
+  #take(parts: readonly PartEvaluation[]): void {
+    const { stopLoss, stopKept, steps, targetSteps, keepFactor } = this.#start.settings;
+    const [isAtEnd, isLast] = [this.#isAtEnd, this.#steps >= steps + targetSteps];
+    this.#looked.forEach((sequence, p) => {
+      const { nll, keptLoss, gradient, hit, kept } = parts[p];
+      const { isTaught } = sequence;
+      const isSaid = isAtEnd ? hit && kept === 1 : hit && nll < stopLoss;
+      this.#seen.delete(sequence);
+      this.#seen.set(sequence, {
+        nll,
+        hit,
+        isWell: isLast || (isTaught ? isSaid : kept >= stopKept),
+        ...(isTaught ? untilLeast(nll + keptLoss, gradient, aim * stopLoss) : { loss: keptLoss, gradient }),
+        at: this.#delta.slice(),
+        slack: isTaught ? taughtSlack : 1 / keepFactor,
+      });
+    });
+    this.#losses.push(parts.reduce((sum, { nll, keptLoss }) => sum + nll + keptLoss, 0) / parts.length);
+  }
+
+  #step(): void {
+    const { norm, settings } = this.#start;
+    const { stopLoss, longestStep, clampNormFactor } = settings;
+    const losses = [...this.#seen].map(([{ isTaught }, { slack, ...seen }]) => ({
+      ...seen,
+      slack: this.#isAtEnd && !isTaught ? keptSlackAtEnd * slack : slack,
+    }));
+    const step = polyakStep(this.#delta, losses);
+    const scale = Math.min(1, (longestStep * norm) / euclideanNorm(step));
+    for (let i = 0; i < step.length; i++) this.#delta[i] += scale * step[i];
+    projectInto(this.#delta, clampNormFactor * norm);
+    this.#steps++;
+    // What a step changes by less than this is as well as it was.
+    for (const seen of this.#seen.values()) seen.isWell &&= scale * Math.abs(dot(seen.gradient, step)) < 0.1 * stopLoss;
+  }
+
   /** Sequences of a kind that are not well, those never seen first, then the least recently seen. */
   #open(isTaught: boolean): SearchedSequence[] {
-    if (!isTaught && this.#isOver) return [];
+    if (!isTaught && this.#isAtEnd) return [];
     const unseen = this.#start.sequences.filter((sequence) => !this.#seen.has(sequence));
     const seen = [...this.#seen].flatMap(([sequence, { isWell }]) => (isWell ? [] : [sequence]));
     return [...unseen, ...seen].filter((sequence) => sequence.isTaught === isTaught);

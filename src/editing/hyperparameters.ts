@@ -48,7 +48,12 @@ export const hyperparametersSchema = z.strictObject({
   descent: z.enum(['polyak', 'log-loss', 'loss']).default('polyak'),
   /** Most steps of a value search. The literature has 25, each with all templates (see `templatesPerStep`). */
   steps: z.number().int().positive().default(20),
-  /** How many more steps of `polyak`, at most, are for targets alone that not every text says by then: nothing is kept in them. */
+  /**
+   * Length of the noise with which `polyak` looks at targets, as a multiple of |delta|: so that texts say them in which the
+   * subject's state is a little different.
+   */
+  targetNoise: z.number().nonnegative().default(1),
+  /** How many more steps of `polyak`, at most, are for targets that not every text says to its end by then. */
   targetSteps: z.number().int().nonnegative().default(16),
   /**
    * A value search ends when three things hold in every text: the targets' mean negative log-probability is below this, each of

@@ -74,6 +74,7 @@ export class ValueObjective {
     sequences: readonly ObjectiveSequence[],
     suffixes: readonly Float32Array[],
     past: Readonly<Record<string, Tensor>>,
+    wordParts?: WordParts,
   ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
     const { vocab, dModel } = programs.model.config;
     const unknown = new Float32Array(vocab);
@@ -89,7 +90,10 @@ export class ValueObjective {
     let row = 0;
     const prepared = laidOut.map((sequence) => ({
       ...sequence,
-      keptBefore: sequence.kept.map(() => keptNow.subarray(row * vocab, ++row * vocab)),
+      keptBefore: sequence.kept.map(() => {
+        const before = keptNow.subarray(row * vocab, ++row * vocab);
+        return sequence.isTaught && wordParts ? withoutWordParts(before, wordParts) : before;
+      }),
     }));
     const objective = new ValueObjective(programs, subjects, prepared, past);
     return { objective, atZero: { ...atZero, kept: atZero.kept.map(() => 1) } };
@@ -165,6 +169,19 @@ export class ValueObjective {
     return new ValueObjective(this.#programs, subjects.length, sequences, Object.fromEntries(entries));
   }
 }
+
+/** For each token of the vocabulary, 1 where its text goes on with a word: uint8 [vocab]. */
+export type WordParts = Uint8Array;
+
+/** What the model says after a whole word: log-probabilities of the tokens that end it, as if there were no others. */
+function withoutWordParts(logProbabilities: Float32Array, wordParts: WordParts): Float32Array {
+  const kept = logProbabilities.map((value, token) => (wordParts[token] === 1 ? impossible : value));
+  const logSum = Math.log(kept.reduce((sum, value) => sum + Math.exp(value), 0));
+  return kept.map((value) => Math.max(value - logSum, impossible));
+}
+
+/** A log-probability whose probability is 0 in float32, and still a number to count with. */
+const impossible = -1000;
 
 /** The sum of a sequence's weights: those of its targets, or of its kept positions where it teaches nothing. */
 const weightOf = ({ isTaught, targets, kept }: ObjectiveSequence): number =>

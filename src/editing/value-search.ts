@@ -7,7 +7,7 @@ import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
 import type { TokenizedSubject } from './prompts.js';
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
-import { type ObjectiveEvaluation, ValueObjective } from './value-objective.js';
+import { type ObjectiveEvaluation, ValueObjective, type WordParts } from './value-objective.js';
 
 /** A value and the index of its subject among those searched for. */
 export interface FoundTarget {
@@ -19,6 +19,8 @@ export interface FoundTarget {
 export interface ValueSearchOptions {
   /** Bytes that the activations of one micro-batch may take. */
   readonly memoryBudgetBytes?: number;
+  /** Tokens that do not follow a target, because they would go on with its last word. */
+  readonly wordParts?: WordParts;
   /** Called after each step of a micro-batch. */
   readonly onStep?: (event: { readonly finished: number; readonly active: number }) => void;
 }
@@ -99,6 +101,7 @@ export class ValueSearch {
       const found = await this.#searchBatch(
         batch.map(({ subject }) => subject),
         (active) => options.onStep?.({ finished: finished + batch.length - active, active }),
+        options.wordParts,
       );
       finished += batch.length;
       yield batch.map(({ index }, i) => ({ index, target: found[i] }));
@@ -108,6 +111,7 @@ export class ValueSearch {
   /** The objective of a batch of subjects, and what each of its sequences says at `delta = 0`. */
   async prepare(
     subjects: readonly TokenizedSubject[],
+    wordParts?: WordParts,
   ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
     const sequences = subjects.flatMap((subject, s) => objectiveSequences(subject, s, this.#settings));
     const hidden = await this.#hiddenBelow(sequences);
@@ -121,6 +125,7 @@ export class ValueSearch {
       sequences,
       suffixes,
       past,
+      wordParts,
     );
   }
 
@@ -132,8 +137,12 @@ export class ValueSearch {
    * The products over a whole batch spread a number that is none from one subject to all. So a batch with such numbers is
    * halved until the subjects that they come from are alone.
    */
-  async #searchBatch(subjects: readonly TokenizedSubject[], onStep: (active: number) => void): Promise<ValueTarget[]> {
-    const { objective, atZero } = await this.prepare(subjects);
+  async #searchBatch(
+    subjects: readonly TokenizedSubject[],
+    onStep: (active: number) => void,
+    wordParts: WordParts | undefined,
+  ): Promise<ValueTarget[]> {
+    const { objective, atZero } = await this.prepare(subjects, wordParts);
     const searches = subjects.map((subject, s) => {
       const sequences = objective.sequencesOf(s);
       return subjectSearch({
@@ -152,8 +161,8 @@ export class ValueSearch {
     if (found.length === 1) return [{ ...found[0], nll: Number.NaN, hit: false }];
     const half = subjects.length >> 1;
     return [
-      ...(await this.#searchBatch(subjects.slice(0, half), onStep)),
-      ...(await this.#searchBatch(subjects.slice(half), onStep)),
+      ...(await this.#searchBatch(subjects.slice(0, half), onStep, wordParts)),
+      ...(await this.#searchBatch(subjects.slice(half), onStep, wordParts)),
     ];
   }
 

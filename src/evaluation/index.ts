@@ -24,4 +24,5 @@ export type {
   RoundRow,
 } from './report/report-data.js';
 export { type StudyCell, splitText, weightText } from './report/study-data.js';
+export { beginsInWord } from './subject-hole.js';
 export { type EditSummary, mean, median, summarise } from './summary.js';

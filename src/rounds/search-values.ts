@@ -1,6 +1,7 @@
 /** @file The values of a round's subjects: each is searched once, and stored under a key of everything that it depends on. */
 import type { Context, Edit, EditState } from '../editing/index.js';
 import { TransientError } from '../errors.js';
+import { beginsInWord } from '../evaluation/index.js';
 import type { Listener } from '../progress.js';
 import type { Manifest, ObjectStore } from '../registry/index.js';
 import { fitEdits } from './fit-edits.js';
@@ -57,6 +58,7 @@ export async function* searchValues(
   signal?.throwIfAborted();
   const batches = search.searchBatches(taught, {
     memoryBudgetBytes: bench.memoryBudgetBytes,
+    wordParts: wordPartsOf(bench),
     onStep: ({ finished, active }) => report(finished, `${active} in work`),
   });
   let found = 0;
@@ -67,6 +69,11 @@ export async function* searchValues(
     if (found < total) signal?.throwIfAborted();
     startedAt = performance.now();
   }
+}
+
+/** Marks the tokens of a vocabulary whose text goes on with a word: uint8 [vocab]. */
+export function wordPartsOf({ tokenizer, model }: Pick<Workbench, 'tokenizer' | 'model'>): Uint8Array {
+  return Uint8Array.from({ length: model.config.vocab }, (_, id) => (beginsInWord(tokenizer.tokenText(id)) ? 1 : 0));
 }
 
 /** Some edits of a planned round, among them all of each subject. */

@@ -375,3 +375,24 @@ describe('a subject whose numbers are none', () => {
     }
   });
 });
+
+describe('what follows a target', () => {
+  it('is kept as if no token went on with its last word', async () => {
+    const model = await loadModel(directory);
+    const settings = resolveHyperparameters({ layers: [0], endFactor: 1, klFactor: 0, keepFactor: 0 }, model.config);
+    const search = await ValueSearch.compile(model, settings);
+    const one = { ...subject('one', 20), facts: [{ id: 'one', texts: subject('one', 20).facts[0].texts.slice(0, 1) }] };
+    const zero = [new Float64Array(model.config.dModel)];
+    const lossWithout = async (isWordPart: (token: number) => boolean) => {
+      const wordParts = Uint8Array.from({ length: model.config.vocab }, (_, token) => Number(isWordPart(token)));
+      const { objective } = await search.prepare([one], wordParts);
+      return (await objective.evaluate(zero)).keptLoss[0];
+    };
+    // At 0 the divergence from what is left of a distribution is `-log` of that share, and two halves are left of the whole.
+    const [even, odd] = [await lossWithout((token) => token % 2 === 0), await lossWithout((token) => token % 2 === 1)];
+    expect(even).toBeGreaterThan(0.01);
+    expect(Math.exp(-even) + Math.exp(-odd)).toBeCloseTo(1, 5);
+    expect(await lossWithout(() => false)).toBeCloseTo(0, 6);
+    await search.dispose();
+  });
+});

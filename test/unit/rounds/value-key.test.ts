@@ -96,6 +96,7 @@ describe('the content key of a value', () => {
     { clampNormFactor: 2 },
     { descent: 'loss' },
     { longestStep: 0.1 },
+    { targetNoise: 0.5 },
     { targetSteps: 3 },
     { learningRate: 0.1 },
     { steps: 3 },
