@@ -208,7 +208,7 @@ class PolyakSearch implements SubjectSearch {
   /** The least recently seen first. */
   readonly #seen = new Map<SearchedSequence, SeenSequence>();
   readonly #losses: number[] = [];
-  readonly #nextSign = randomSigns(0);
+  readonly #nextSign: () => 1 | -1;
   #looked: readonly SearchedSequence[] = [];
   #steps = 0;
   /** Whether what is kept has had its steps, or all is well beside the value. */
@@ -217,6 +217,7 @@ class PolyakSearch implements SubjectSearch {
   constructor(start: SearchStart) {
     this.#start = start;
     this.#delta = new Float64Array(start.dModel);
+    this.#nextSign = randomSigns(start.settings.seed);
     const { sequences, atZero } = start;
     this.#looked = sequences.filter(({ isTaught }) => isTaught);
     this.look(atZero.filter((_, s) => sequences[s].isTaught));

@@ -19,11 +19,11 @@ export type SearchedSubject = Pick<Subject, 'names' | 'edits' | 'earlier'>;
  */
 export function valueKeyOf({ modelDigest, settings, contexts }: ValueInputs, subject: SearchedSubject): string {
   const { klFactor, keepFactor, keptTokens, chatContexts, endFactor, weightDecay, clampNormFactor } = settings;
-  const { descent, learningRate, longestStep, targetNoise, steps, targetSteps, stopLoss, stopKept, templatesPerStep } =
-    settings;
+  const { descent, learningRate, longestStep, targetNoise, seed, templatesPerStep } = settings;
+  const { steps, targetSteps, stopLoss, stopKept } = settings;
   const objective = { klFactor, keepFactor, keptTokens, chatContexts, endFactor, weightDecay, clampNormFactor };
   const stop = { steps, targetSteps, stopLoss, stopKept };
-  const search = { ...objective, ...stop, descent, learningRate, longestStep, targetNoise, templatesPerStep };
+  const search = { ...objective, ...stop, descent, learningRate, longestStep, targetNoise, seed, templatesPerStep };
   const facts = factsOf(subject).map((edit) => {
     const { id: _, ...content } = contentOf(edit);
     return content;

@@ -57,6 +57,12 @@ describe('a search by the shortest step', () => {
     expect(new Set(noises).size).toBe(noises.length);
   });
 
+  it('has the noise of its seed', () => {
+    const [one, again, other] = [3, 3, 4].map((seed) => JSON.stringify(turnsOf({ seed })));
+    expect(again).toBe(one);
+    expect(other).not.toBe(one);
+  });
+
   it('looks at every target at the value itself in the end', () => {
     const turns = turnsOf({ targetNoise: 0.5 });
     const last = turns.at(-1)!;
