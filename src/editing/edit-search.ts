@@ -4,7 +4,7 @@ import { Adam, euclideanNorm, projectInto } from './adam.js';
 import type { Hyperparameters } from './hyperparameters.js';
 import { type ObjectivePart, partsOf, type SearchedSequence } from './objective-sequence.js';
 import { dot, type KnownLoss, polyakStep } from './polyak.js';
-import type { ObjectiveEvaluation, ValueObjective } from './value-objective.js';
+import { entryOf, type PartEvaluation, ValueObjective } from './value-objective.js';
 
 /** What the search found for one subject. */
 export interface ValueTarget {
@@ -17,16 +17,6 @@ export interface ValueTarget {
   readonly nll: number;
   /** Whether at the end every target token is the most probable one in every text. */
   readonly hit: boolean;
-}
-
-/** Loss terms and gradient of one part of a subject's objective. */
-export interface PartEvaluation {
-  readonly nll: number;
-  readonly keptLoss: number;
-  /** float32 [dModel], of `nll + keptLoss` by delta. */
-  readonly gradient: Float32Array;
-  readonly hit: boolean;
-  readonly kept: number;
 }
 
 /** A part of an objective, and the value at which it is to be evaluated. */
@@ -62,49 +52,54 @@ export interface SearchStart {
   readonly settings: Hyperparameters;
 }
 
-/** Most objectives of the same searches that are kept ready. */
-const keptObjectives = 32;
-
-/**
- * Lets every search step until all are done, or until a loss is no number.
- *
- * @param whole the objective of all searches
- * @returns whether all losses were numbers
- */
-export async function descend(
-  whole: ValueObjective,
-  searches: readonly SubjectSearch[],
-  onStep: (activeSubjects: number) => void,
-): Promise<boolean> {
-  const ready = new Map<string, ValueObjective>();
-  for (;;) {
-    const active = searches.filter(({ isDone }) => !isDone);
-    onStep(active.length);
-    if (active.length === 0) return true;
-    const turns = active.map((search) => ({ search, looks: search.next() }));
-    const looks = turns.flatMap((turn) => turn.looks);
-    const parts = looks.map(({ part }) => part);
-    const name = JSON.stringify(parts);
-    const objective = ready.get(name) ?? whole.select(parts);
-    if (ready.size < keptObjectives) ready.set(name, objective);
-    const evaluation = await objective.evaluate(looks.map(({ at }) => at));
-    if (![...evaluation.nll, ...evaluation.keptLoss].every(Number.isFinite)) return false;
-    let entry = 0;
-    for (const { search, looks } of turns) search.look(looks.map(() => entryOf(evaluation, entry++)));
-  }
+/** A search in work, and the objective of its subject. */
+export interface RunningSearch {
+  readonly search: SubjectSearch;
+  readonly objective: ValueObjective;
 }
 
-/** One entry of an evaluation. */
-export const entryOf = (
-  { nll, keptLoss, gradients, hits, kept }: ObjectiveEvaluation,
-  entry: number,
-): PartEvaluation => ({
-  nll: nll[entry],
-  keptLoss: keptLoss[entry],
-  gradient: gradients[entry],
-  hit: hits[entry],
-  kept: kept[entry],
-});
+/**
+ * Lets every search that is not done take a step.
+ *
+ * @returns those whose losses are no numbers any more, which took none
+ */
+export async function stepTogether<T extends RunningSearch>(running: readonly T[]): Promise<ReadonlySet<T>> {
+  const active = running.filter(({ search }) => !search.isDone);
+  const seen = await evaluateTogether(active.map(({ search, objective }) => ({ objective, looks: search.next() })));
+  const lost = new Set<T>();
+  active.forEach((one, s) => {
+    const parts = seen[s];
+    if (parts.every(isOfNumbers)) one.search.look(parts);
+    else lost.add(one);
+  });
+  return lost;
+}
+
+/** What a search wants to see of an objective. */
+interface Turn {
+  readonly objective: ValueObjective;
+  readonly looks: readonly Look[];
+}
+
+/**
+ * What all turns see. The products over a whole batch spread a number that is none from one subject to all. So a batch with such
+ * numbers is halved, until the subjects that they come from are alone.
+ */
+async function evaluateTogether(turns: readonly Turn[]): Promise<(readonly PartEvaluation[])[]> {
+  const [first, ...others] = turns.map(({ objective, looks }) => objective.select(looks.map(({ part }) => part)));
+  if (first === undefined) return [];
+  const evaluation = await ValueObjective.join([first, ...others]).evaluate(
+    turns.flatMap(({ looks }) => looks.map(({ at }) => at)),
+  );
+  let entry = 0;
+  const seen = turns.map(({ looks }) => looks.map(() => entryOf(evaluation, entry++)));
+  if (turns.length === 1 || seen.flat().every(isOfNumbers)) return seen;
+  const half = turns.length >> 1;
+  return [...(await evaluateTogether(turns.slice(0, half))), ...(await evaluateTogether(turns.slice(half)))];
+}
+
+export const isOfNumbers = ({ nll, keptLoss }: PartEvaluation): boolean =>
+  Number.isFinite(nll) && Number.isFinite(keptLoss);
 
 export function subjectSearch(start: SearchStart): SubjectSearch {
   return start.settings.descent === 'polyak' ? new PolyakSearch(start) : new AdamSearch(start);

@@ -1,7 +1,8 @@
-import { type Model, packSequences } from '../model/index.js';
+import { type Model, type ModelConfig, packSequences } from '../model/index.js';
 import type { Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { euclideanNorm } from './adam.js';
+import { batchByRows } from './micro-batch.js';
 import {
   type ObjectivePart,
   type ObjectiveSequence,
@@ -12,8 +13,6 @@ import {
 /** The compiled graphs that an objective is evaluated with. */
 export interface ObjectivePrograms {
   readonly model: Model;
-  /** First block above the value layer. */
-  readonly firstLayer: number;
   readonly objective: Program;
 }
 
@@ -29,74 +28,113 @@ export interface ObjectiveEvaluation {
   readonly kept: readonly number[];
 }
 
+/** One entry of an {@link ObjectiveEvaluation}. */
+export interface PartEvaluation {
+  readonly nll: number;
+  readonly keptLoss: number;
+  /** float32 [dModel], of `nll + keptLoss` by delta. */
+  readonly gradient: Float32Array;
+  readonly hit: boolean;
+  readonly kept: number;
+}
+
+export const entryOf = (
+  { nll, keptLoss, gradients, hits, kept }: ObjectiveEvaluation,
+  entry: number,
+): PartEvaluation => ({
+  nll: nll[entry],
+  keptLoss: keptLoss[entry],
+  gradient: gradients[entry],
+  hit: hits[entry],
+  kept: kept[entry],
+});
+
 /** One sequence with everything that stays the same from step to step. */
 interface PreparedSequence extends ObjectiveSequence {
   /** Block-L output from the subject on: float32 [suffix, dModel]. */
   readonly suffix: Float32Array;
   /** Log-probabilities before the edit, one [vocab] per kept position. */
   readonly keptBefore: readonly Float32Array[];
+  /** `past.<part>.<layer>`, keys and values above L of what stands before: float32 [lookups[0], width] each. */
+  readonly past: Readonly<Record<string, Float32Array>>;
+}
+
+/** What runs once for a sequence: float32 [suffix, dModel], and its keys and values above L of what stands before. */
+export type SequenceStart = Pick<PreparedSequence, 'suffix' | 'past'>;
+
+/** What an objective is made of. */
+export interface ObjectiveMaterial {
+  /** How many subjects the sequences are of. */
+  readonly subjects: number;
+  readonly sequences: readonly ObjectiveSequence[];
+  /** One for each sequence. */
+  readonly starts: readonly SequenceStart[];
+  readonly wordParts?: WordParts | undefined;
+  /** How many rows run at once. */
+  readonly rowsPerRun: number;
 }
 
 /**
  * The objective of some subjects as a function of their deltas. Immutable: {@link select} gives a smaller objective of some of
- * their sequences.
+ * their sequences, {@link join} one of many objectives together.
  */
 export class ValueObjective {
-  #feeds: Readonly<Record<string, Tensor>> | undefined;
   readonly #programs: ObjectivePrograms;
   readonly #subjects: number;
   readonly #sequences: readonly PreparedSequence[];
-  /** `past.<part>.<layer>`: float32 [batch, past, width]. */
-  readonly #past: Readonly<Record<string, Tensor>>;
 
-  private constructor(
-    programs: ObjectivePrograms,
-    subjects: number,
-    sequences: readonly PreparedSequence[],
-    past: Readonly<Record<string, Tensor>>,
-  ) {
+  private constructor(programs: ObjectivePrograms, subjects: number, sequences: readonly PreparedSequence[]) {
     this.#programs = programs;
     this.#subjects = subjects;
     this.#sequences = sequences;
-    this.#past = past;
   }
 
   /**
-   * Lays out the rows and evaluates every sequence by itself at `delta = 0`, its targets as if they had the weight 1 together.
-   * This also gives the distributions to keep. At `delta = 0` they are compared with themselves, so their divergence and its
-   * gradient are 0.
+   * Evaluates every sequence by itself at `delta = 0`, its targets as if they had the weight 1 together. This also gives the
+   * distributions to keep. At `delta = 0` they are compared with themselves, so their divergence and its gradient are 0.
    *
    * @returns `atZero` with one entry per sequence
    */
   static async create(
     programs: ObjectivePrograms,
-    subjects: number,
-    sequences: readonly ObjectiveSequence[],
-    suffixes: readonly Float32Array[],
-    past: Readonly<Record<string, Tensor>>,
-    wordParts?: WordParts,
-  ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
+    { subjects, sequences, starts, wordParts, rowsPerRun }: ObjectiveMaterial,
+  ): Promise<{ readonly objective: ValueObjective; readonly atZero: readonly PartEvaluation[] }> {
     const { vocab, dModel } = programs.model.config;
     const unknown = new Float32Array(vocab);
-    const laidOut = sequences.map((sequence, s) => ({ ...sequence, suffix: suffixes[s] }));
-    const apart = laidOut.map((sequence, subject) => ({
-      ...weighted(sequence, sequence.isTaught ? 1 / weightOf(sequence) : 0, 0),
-      subject,
-      keptBefore: sequence.kept.map(() => unknown),
-    }));
-    const blind = new ValueObjective(programs, sequences.length, apart, past);
     const zero = new Float64Array(dModel);
-    const { keptNow, ...atZero } = await blind.#run(sequences.map(() => zero));
-    let row = 0;
-    const prepared = laidOut.map((sequence) => ({
-      ...sequence,
-      keptBefore: sequence.kept.map(() => {
-        const before = keptNow.subarray(row * vocab, ++row * vocab);
-        return sequence.isTaught && wordParts ? withoutWordParts(before, wordParts) : before;
-      }),
-    }));
-    const objective = new ValueObjective(programs, subjects, prepared, past);
-    return { objective, atZero: { ...atZero, kept: atZero.kept.map(() => 1) } };
+    const laidOut = sequences.map((sequence, s) => ({ ...sequence, ...starts[s] }));
+    const prepared: PreparedSequence[] = [];
+    const atZero: PartEvaluation[] = [];
+    for (const run of batchByRows(laidOut, suffixLength, rowsPerRun)) {
+      const apart = run.map((sequence, subject) => ({
+        ...weighted(sequence, sequence.isTaught ? 1 / weightOf(sequence) : 0, 0),
+        subject,
+        keptBefore: sequence.kept.map(() => unknown),
+      }));
+      const blind = new ValueObjective(programs, run.length, apart);
+      const { keptNow, ...evaluation } = await blind.#run(run.map(() => zero));
+      let row = 0;
+      run.forEach((sequence, entry) => {
+        atZero.push({ ...entryOf(evaluation, entry), kept: 1 });
+        const keptBefore = sequence.kept.map(() => {
+          const before = keptNow.slice(row * vocab, ++row * vocab);
+          return sequence.isTaught && wordParts ? withoutWordParts(before, wordParts) : before;
+        });
+        prepared.push({ ...sequence, keptBefore });
+      });
+    }
+    return { objective: new ValueObjective(programs, subjects, prepared), atZero };
+  }
+
+  /** Objectives of the same programs as one, the subjects of the first one first. */
+  static join(objectives: readonly [ValueObjective, ...ValueObjective[]]): ValueObjective {
+    let subjects = 0;
+    const sequences = objectives.flatMap((objective) => {
+      const before = subjects;
+      subjects += objective.#subjects;
+      return objective.#sequences.map((sequence) => ({ ...sequence, subject: before + sequence.subject }));
+    });
+    return new ValueObjective(objectives[0].#programs, subjects, sequences);
   }
 
   /** |z| of a subject: the norm of the block-L output at it in its first taught text. */
@@ -119,12 +157,6 @@ export class ValueObjective {
     return this.#run(deltas);
   }
 
-  /** All inputs but delta. Made at the first run, because many objectives are only divided further and never run. */
-  #constantFeeds(): Readonly<Record<string, Tensor>> {
-    this.#feeds ??= objectiveFeeds(this.#programs.model, this.#subjects, this.#sequences, this.#past);
-    return this.#feeds;
-  }
-
   async #run(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
     const { dModel } = this.#programs.model.config;
     const delta = new Float32Array(this.#subjects * dModel);
@@ -132,7 +164,7 @@ export class ValueObjective {
       delta.set(values, e * dModel);
     });
     const outputs = await this.#programs.objective.run({
-      ...this.#constantFeeds(),
+      ...objectiveFeeds(this.#programs.model, this.#subjects, this.#sequences),
       delta: tensor('float32', [this.#subjects, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
@@ -164,9 +196,7 @@ export class ValueObjective {
       ...weighted(this.#sequences[sequence], factor, factor),
       subject,
     }));
-    const indices = chosen.map(({ sequence }) => sequence);
-    const entries = Object.entries(this.#past).map(([name, value]) => [name, takeBatch(value, indices)]);
-    return new ValueObjective(this.#programs, subjects.length, sequences, Object.fromEntries(entries));
+    return new ValueObjective(this.#programs, subjects.length, sequences);
   }
 }
 
@@ -200,7 +230,6 @@ function objectiveFeeds(
   { config }: Model,
   subjects: number,
   sequences: readonly PreparedSequence[],
-  past: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
   const starts = rowStarts(sequences);
   const rows = starts[sequences.length];
@@ -219,7 +248,7 @@ function objectiveFeeds(
   if (targets.length === 0) targets.push({ subject: 0, row: 0, positionIndex: 0, tokenId: 0, weight: 0 });
   if (kept.length === 0) kept.push({ subject: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
   return {
-    ...suffixFeeds({ config }, sequences, past),
+    ...suffixFeeds({ config }, sequences),
     lookup: tensor('float32', [rows, subjects], lookup),
     targetRows: int64(targets.map((t) => t.row)),
     targetIds: int64(
@@ -236,16 +265,32 @@ function objectiveFeeds(
 function suffixFeeds(
   { config }: Pick<Model, 'config'>,
   sequences: readonly PreparedSequence[],
-  past: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
   const extents = sequences.map((s) => ({ past: s.lookups[0], length: suffixLength(s) }));
   const hidden = concatenate(sequences.map((s) => s.suffix));
-  const pastTokens = Object.values(past)[0]?.shape[1] ?? 1;
+  // An axis must not be empty, so where nothing stands before any subject there is a place that no query sees.
+  const pastTokens = Math.max(1, ...extents.map(({ past }) => past));
+  const names = Object.keys(sequences[0].past);
   return {
     ...packSequences(config, extents, { pastTokens }),
-    ...past,
+    ...Object.fromEntries(names.map((name) => [name, pastFeed(config, sequences, name, pastTokens)])),
     hidden: tensor('float32', [hidden.length / config.dModel, config.dModel], hidden),
   };
+}
+
+/** One part of one layer's past as a rectangle: float32 [batch, pastTokens, width]. */
+function pastFeed(
+  { keyValueHeads, dHead }: ModelConfig,
+  sequences: readonly PreparedSequence[],
+  name: string,
+  pastTokens: number,
+): Tensor {
+  const width = keyValueHeads * dHead;
+  const data = new Float32Array(sequences.length * pastTokens * width);
+  sequences.forEach(({ past }, s) => {
+    data.set(past[name], s * pastTokens * width);
+  });
+  return tensor('float32', [sequences.length, pastTokens, width], data);
 }
 
 /** First row of each sequence, and the number of rows at the end. */
@@ -267,18 +312,7 @@ function weightsBySubject(
   return tensor('float32', [subjects, entries.length], data);
 }
 
-function takeBatch(value: Tensor, indices: readonly number[]): Tensor {
-  const [, past, width] = value.shape;
-  const data = value.data as Float32Array;
-  const size = past * width;
-  return tensor(
-    'float32',
-    [indices.length, past, width],
-    concatenate(indices.map((i) => data.subarray(i * size, (i + 1) * size))),
-  );
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
+export function concatenate(parts: readonly Float32Array[]): Float32Array {
   const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {

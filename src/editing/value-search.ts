@@ -1,13 +1,19 @@
 import { type Model, type ModelConfig, packSequences } from '../model/index.js';
-import { compile, type Device, type Program } from '../runtime/index.js';
-import { type Tensor, tensor } from '../tensor/index.js';
-import { descend, entryOf, subjectSearch, type ValueTarget } from './edit-search.js';
+import { compile, type Device, type Program, rowsPerBatch } from '../runtime/index.js';
+import { tensor } from '../tensor/index.js';
+import { isOfNumbers, type RunningSearch, stepTogether, subjectSearch, type ValueTarget } from './edit-search.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
 import { batchByRows } from './micro-batch.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
 import type { TokenizedSubject } from './prompts.js';
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
-import { type ObjectiveEvaluation, ValueObjective, type WordParts } from './value-objective.js';
+import {
+  concatenate,
+  type PartEvaluation,
+  type SequenceStart,
+  ValueObjective,
+  type WordParts,
+} from './value-objective.js';
 
 /** A value and the index of its subject among those searched for. */
 export interface FoundTarget {
@@ -17,12 +23,42 @@ export interface FoundTarget {
 
 /** How a search is run. */
 export interface ValueSearchOptions {
-  /** Bytes that the activations of one micro-batch may take. */
+  /** Bytes that the subjects in work may take: the activations of a step, and what is kept of each for its next one. */
   readonly memoryBudgetBytes?: number;
   /** Tokens that do not follow a target, because they would go on with its last word. */
   readonly wordParts?: WordParts;
-  /** Called after each step of a micro-batch. */
+  /** Called before each step. */
   readonly onStep?: (event: { readonly finished: number; readonly active: number }) => void;
+}
+
+/** A subject, and its index among those searched for. */
+interface SubjectAt {
+  readonly subject: TokenizedSubject;
+  readonly index: number;
+}
+
+/** What a subject takes while it is in work. */
+interface SubjectSizes {
+  /** Tokens of all its sequences. */
+  readonly tokens: number;
+  /** Most rows that a step runs for it. */
+  readonly stepRows: number;
+  /** Bytes of what is kept for its next steps: keys and values before it, its rows, the distributions to keep. */
+  readonly keptBytes: number;
+}
+
+type SearchInWork = RunningSearch & SubjectAt & SubjectSizes;
+
+/** An objective, and what each of its sequences says at `delta = 0`. */
+interface Prepared {
+  readonly objective: ValueObjective;
+  readonly atZero: readonly PartEvaluation[];
+}
+
+interface PreparationOptions {
+  readonly wordParts?: WordParts | undefined;
+  /** How many rows are evaluated at once. */
+  readonly rowsPerRun?: number;
 }
 
 /** Default of {@link ValueSearchOptions.memoryBudgetBytes}: 1.5 GiB. */
@@ -35,7 +71,7 @@ export const defaultMemoryBudgetBytes = 1.5 * 2 ** 30;
  *
  * The objective is that of running the whole model at every step, at a fraction of the cost. Everything up to block L,
  * and all positions before the subject, are computed once. A step runs the suffixes of many subjects at once through the
- * blocks above L. Subjects that are done leave the batch.
+ * blocks above L. A subject that is done leaves, and the next one takes its place, so that steps stay as full as memory allows.
  */
 export class ValueSearch {
   readonly #model: Model;
@@ -87,83 +123,122 @@ export class ValueSearch {
     return results;
   }
 
-  /** The same, but yields each micro-batch when it is done, so that a stopped search keeps what it has found. */
+  /** The same, but yields values as they are found, so that a stopped search keeps what it has found. */
   async *searchBatches(
     subjects: readonly TokenizedSubject[],
     options: ValueSearchOptions = {},
   ): AsyncGenerator<readonly FoundTarget[]> {
-    const budget = options.memoryBudgetBytes ?? defaultMemoryBudgetBytes;
-    const rowsPerBatch = Math.max(1, Math.floor(budget / objectiveRowBytes(this.#model.config, this.#settings)));
-    const rowsOf = (subject: TokenizedSubject) =>
-      objectiveSequences(subject, 0, this.#settings).reduce((rows, sequence) => rows + suffixLength(sequence), 0);
+    const waiting = bySuffix(subjects);
+    let running: readonly SearchInWork[] = [];
     let finished = 0;
-    for (const batch of batchByRows(bySuffix(subjects), ({ subject }) => rowsOf(subject), rowsPerBatch)) {
-      const found = await this.#searchBatch(
-        batch.map(({ subject }) => subject),
-        (active) => options.onStep?.({ finished: finished + batch.length - active, active }),
-        options.wordParts,
-      );
-      finished += batch.length;
-      yield batch.map(({ index }, i) => ({ index, target: found[i] }));
+    while (running.length + waiting.length > 0) {
+      running = [...running, ...(await this.#start(waiting, running, options))];
+      options.onStep?.({ finished, active: running.length });
+      const lost = await stepTogether(running);
+      const ended = running.filter((one) => lost.has(one) || one.search.isDone);
+      if (ended.length === 0) continue;
+      running = running.filter((one) => !ended.includes(one));
+      finished += ended.length;
+      options.onStep?.({ finished, active: running.length });
+      yield ended.map((one) => ({
+        index: one.index,
+        target: { ...one.search.result(), ...(lost.has(one) && { nll: Number.NaN, hit: false }) },
+      }));
     }
+  }
+
+  /** Starts as many of the waiting searches as there is memory for beside the running ones, and one if there are none. */
+  async #start(
+    waiting: SubjectAt[],
+    running: readonly SearchInWork[],
+    { memoryBudgetBytes = defaultMemoryBudgetBytes, wordParts }: ValueSearchOptions,
+  ): Promise<SearchInWork[]> {
+    const { config } = this.#model;
+    const rowBytes = objectiveRowBytes(config, this.#settings);
+    let free =
+      memoryBudgetBytes - running.reduce((sum, { stepRows, keptBytes }) => sum + stepRows * rowBytes + keptBytes, 0);
+    const chosen: (SubjectAt & SubjectSizes)[] = [];
+    while (waiting.length > 0) {
+      const sizes = subjectSizes(config, this.#settings, waiting[0].subject);
+      const bytes = sizes.stepRows * rowBytes + sizes.keptBytes;
+      if (bytes > free && running.length + chosen.length > 0) break;
+      free -= bytes;
+      chosen.push({ ...waiting.shift()!, ...sizes });
+    }
+    const stepBytes = rowBytes * [...running, ...chosen].reduce((sum, { stepRows }) => sum + stepRows, 0);
+    const rowsPerRun = Math.max(1, Math.floor((free + stepBytes) / rowBytes));
+    const started: SearchInWork[] = [];
+    for (const batch of batchByRows(chosen, ({ tokens }) => tokens, rowsPerBatch)) {
+      const prepared = await this.#prepareApart(
+        batch.map(({ subject }) => subject),
+        { wordParts, rowsPerRun },
+      );
+      started.push(...batch.map((one, s) => ({ ...one, ...this.#searchOf(one.subject, prepared[s]) })));
+    }
+    return started;
+  }
+
+  #searchOf(subject: TokenizedSubject, { objective, atZero }: Prepared): Pick<SearchInWork, 'objective' | 'search'> {
+    const sequences = objective.sequencesOf(0);
+    const search = subjectSearch({
+      id: subject.id,
+      dModel: this.#model.config.dModel,
+      norm: objective.hiddenNormOf(0),
+      sequences,
+      atZero,
+      taughtPerTurn: taughtTextsPerStep(this.#settings, subject),
+      settings: this.#settings,
+    });
+    return { objective, search };
   }
 
   /** The objective of a batch of subjects, and what each of its sequences says at `delta = 0`. */
   async prepare(
     subjects: readonly TokenizedSubject[],
-    wordParts?: WordParts,
-  ): Promise<{ readonly objective: ValueObjective; readonly atZero: ObjectiveEvaluation }> {
+    { wordParts, rowsPerRun = rowsPerBatch }: PreparationOptions = {},
+  ): Promise<Prepared> {
     const sequences = subjects.flatMap((subject, s) => objectiveSequences(subject, s, this.#settings));
-    const hidden = await this.#hiddenBelow(sequences);
     const { config } = this.#model;
-    const prefixes = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookups[0] * config.dModel));
-    const past = await this.#prefixPast(sequences, prefixes);
-    const suffixes = hidden.map((rows, s) => rows.subarray(sequences[s].lookups[0] * config.dModel));
+    const hidden = await this.#hiddenBelow(sequences);
+    const before = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookups[0] * config.dModel));
+    const pasts = await this.#prefixPasts(sequences, before);
     return ValueObjective.create(
-      { model: this.#model, firstLayer: valueLayer(this.#settings) + 1, objective: this.#objective },
-      subjects.length,
-      sequences,
-      suffixes,
-      past,
-      wordParts,
+      { model: this.#model, objective: this.#objective },
+      {
+        subjects: subjects.length,
+        sequences,
+        starts: hidden.map((rows, s): SequenceStart => ({ suffix: rows.slice(before[s].length), past: pasts[s] })),
+        wordParts,
+        rowsPerRun,
+      },
     );
+  }
+
+  /**
+   * The same for each subject by itself. A batch in which something is no number is halved, until the subjects that it comes from
+   * are alone, because the products over a whole batch spread it to all.
+   */
+  async #prepareApart(subjects: readonly TokenizedSubject[], options: PreparationOptions): Promise<Prepared[]> {
+    const together = await this.prepare(subjects, options);
+    if (subjects.length === 1) return [together];
+    if (together.atZero.every(isOfNumbers)) {
+      return subjects.map((_, s) => {
+        const own = together.objective.sequencesOf(s).map(({ sequence }) => ({ sequence, factor: 1 }));
+        return {
+          objective: together.objective.select([own]),
+          atZero: own.map(({ sequence }) => together.atZero[sequence]),
+        };
+      });
+    }
+    const half = subjects.length >> 1;
+    return [
+      ...(await this.#prepareApart(subjects.slice(0, half), options)),
+      ...(await this.#prepareApart(subjects.slice(half), options)),
+    ];
   }
 
   async dispose(): Promise<void> {
     for (const program of [this.#below, this.#prefix, this.#objective]) await program?.dispose();
-  }
-
-  /**
-   * The products over a whole batch spread a number that is none from one subject to all. So a batch with such numbers is
-   * halved until the subjects that they come from are alone.
-   */
-  async #searchBatch(
-    subjects: readonly TokenizedSubject[],
-    onStep: (active: number) => void,
-    wordParts: WordParts | undefined,
-  ): Promise<ValueTarget[]> {
-    const { objective, atZero } = await this.prepare(subjects, wordParts);
-    const searches = subjects.map((subject, s) => {
-      const sequences = objective.sequencesOf(s);
-      return subjectSearch({
-        id: subject.id,
-        dModel: this.#model.config.dModel,
-        norm: objective.hiddenNormOf(s),
-        sequences,
-        atZero: sequences.map(({ sequence }) => entryOf(atZero, sequence)),
-        taughtPerTurn: taughtTextsPerStep(this.#settings, subject),
-        settings: this.#settings,
-      });
-    });
-    const isOfNumbers = await descend(objective, searches, onStep);
-    const found = searches.map((search) => search.result());
-    if (isOfNumbers) return found;
-    if (found.length === 1) return [{ ...found[0], nll: Number.NaN, hit: false }];
-    const half = subjects.length >> 1;
-    return [
-      ...(await this.#searchBatch(subjects.slice(0, half), onStep, wordParts)),
-      ...(await this.#searchBatch(subjects.slice(half), onStep, wordParts)),
-    ];
   }
 
   /** Block-L output of every sequence: float32 [tokens, dModel] each. */
@@ -186,35 +261,34 @@ export class ValueSearch {
     });
   }
 
-  /** Keys and values above L of the tokens before each subject, `past.<part>.<layer>` [batch, past, width]. */
-  async #prefixPast(
+  /** Keys and values above L of the tokens before each subject. @param before block-L output at them: float32 [past, dModel] */
+  async #prefixPasts(
     sequences: readonly ObjectiveSequence[],
-    prefixes: readonly Float32Array[],
-  ): Promise<Record<string, Tensor>> {
+    before: readonly Float32Array[],
+  ): Promise<SequenceStart['past'][]> {
     const { config } = this.#model;
-    const rows = prefixes.reduce((sum, prefix) => sum + prefix.length, 0) / config.dModel;
     const width = config.keyValueHeads * config.dHead;
-    const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
+    const rows = before.reduce((sum, prefix) => sum + prefix.length, 0) / config.dModel;
     if (rows === 0 || this.#prefix === undefined) {
-      const empty = () => tensor('float32', [sequences.length, 1, width], new Float32Array(sequences.length * width));
-      return Object.fromEntries(
-        layers.flatMap((l) => ['keys', 'values'].map((part) => [`past.${part}.${l}`, empty()])),
-      );
-    }
-    const hidden = new Float32Array(rows * config.dModel);
-    let offset = 0;
-    for (const prefix of prefixes) {
-      hidden.set(prefix, offset);
-      offset += prefix.length;
+      const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
+      const names = layers.flatMap((l) => [`past.keys.${l}`, `past.values.${l}`]);
+      return sequences.map(() => Object.fromEntries(names.map((name) => [name, new Float32Array()])));
     }
     const outputs = await this.#prefix.run({
       ...packSequences(
         config,
         sequences.map(({ lookups }) => ({ past: 0, length: lookups[0] })),
       ),
-      hidden: tensor('float32', [rows, config.dModel], hidden),
+      hidden: tensor('float32', [rows, config.dModel], concatenate(before)),
     });
-    return Object.fromEntries(Object.entries(outputs).map(([name, value]) => [`past.${name}`, value]));
+    return sequences.map(({ lookups }, s) =>
+      Object.fromEntries(
+        Object.entries(outputs).map(([name, { shape, data }]) => {
+          const start = s * shape[1] * width;
+          return [`past.${name}`, (data as Float32Array).slice(start, start + lookups[0] * width)];
+        }),
+      ),
+    );
   }
 }
 
@@ -227,14 +301,28 @@ export function taughtTextsPerStep(
 }
 
 /** Sorts subjects by the length of their suffixes, so that a batch's attention rectangle holds little padding. */
-function bySuffix(
-  subjects: readonly TokenizedSubject[],
-): { readonly subject: TokenizedSubject; readonly index: number }[] {
+function bySuffix(subjects: readonly TokenizedSubject[]): SubjectAt[] {
   const longest = ({ facts, kept }: TokenizedSubject) =>
     Math.max(
       ...[...facts.flatMap(({ texts }) => texts), ...kept].map(({ tokenIds, lookups }) => tokenIds.length - lookups[0]),
     );
   return subjects.map((subject, index) => ({ subject, index })).sort((a, b) => longest(a.subject) - longest(b.subject));
+}
+
+function subjectSizes(config: ModelConfig, settings: Hyperparameters, subject: TokenizedSubject): SubjectSizes {
+  const sequences = objectiveSequences(subject, 0, settings);
+  const suffixes = sequences.map(suffixLength).sort((a, b) => b - a);
+  const perStep = taughtTextsPerStep(settings, subject);
+  const sum = (of: (sequence: ObjectiveSequence) => number) => sequences.reduce((total, one) => total + of(one), 0);
+  const keptNumbers =
+    sum(({ lookups }) => lookups[0]) * 2 * blocksAbove({ config }, settings) * config.keyValueHeads * config.dHead +
+    sum(suffixLength) * config.dModel +
+    sum(({ kept }) => kept.length) * config.vocab;
+  return {
+    tokens: sum(({ tokenIds }) => tokenIds.length),
+    stepRows: suffixes.slice(0, perStep === 0 ? suffixes.length : perStep + 1).reduce((total, rows) => total + rows, 0),
+    keptBytes: Float32Array.BYTES_PER_ELEMENT * keptNumbers,
+  };
 }
 
 /**

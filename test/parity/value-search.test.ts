@@ -50,8 +50,8 @@ describe.each(cases)('the value search of $name at layer $layer', ({ name, layer
           const taught = objective.sequencesOf(e).filter(({ isTaught }) => isTaught);
           const sum = (of: (sequence: number) => number) =>
             taught.reduce((total, { sequence, weight }) => total + weight * of(sequence), 0);
-          expect([nll[e]]).toBeAllclose([sum((s) => atZero.nll[s])], tolerances.activations);
-          const atSum = gradient.map((_, i) => sum((s) => atZero.gradients[s][i]));
+          expect([nll[e]]).toBeAllclose([sum((s) => atZero[s].nll)], tolerances.activations);
+          const atSum = gradient.map((_, i) => sum((s) => atZero[s].gradient[i]));
           expect(gradient).toBeAllclose(atSum, tolerances.activations);
         });
       }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { euclideanNorm } from '../../../src/editing/adam.js';
-import { type Look, type PartEvaluation, subjectSearch } from '../../../src/editing/edit-search.js';
+import { type Look, subjectSearch } from '../../../src/editing/edit-search.js';
 import { type Hyperparameters, parseHyperparameters } from '../../../src/editing/index.js';
+import type { PartEvaluation } from '../../../src/editing/value-objective.js';
 
 const dModel = 6;
 const sequences = [0, 1, 2].map((sequence) => ({ sequence, isTaught: sequence < 2, weight: 1 }));

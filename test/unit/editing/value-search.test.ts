@@ -385,7 +385,7 @@ describe('what follows a target', () => {
     const zero = [new Float64Array(model.config.dModel)];
     const lossWithout = async (isWordPart: (token: number) => boolean) => {
       const wordParts = Uint8Array.from({ length: model.config.vocab }, (_, token) => Number(isWordPart(token)));
-      const { objective } = await search.prepare([one], wordParts);
+      const { objective } = await search.prepare([one], { wordParts });
       return (await objective.evaluate(zero)).keptLoss[0];
     };
     // At 0 the divergence from what is left of a distribution is `-log` of that share, and two halves are left of the whole.
