@@ -2,6 +2,7 @@
 import { randomSigns } from '../linalg/index.js';
 import { Adam, euclideanNorm, projectInto } from './adam.js';
 import type { Hyperparameters } from './hyperparameters.js';
+import { batchByRows } from './micro-batch.js';
 import { type ObjectivePart, partsOf, type SearchedSequence } from './objective-sequence.js';
 import { dot, type KnownLoss, polyakStep } from './polyak.js';
 import { entryOf, type PartEvaluation, ValueObjective } from './value-objective.js';
@@ -61,38 +62,48 @@ export interface RunningSearch {
 /**
  * Lets every search that is not done take a step.
  *
+ * @param rowsPerRun most rows that are evaluated at once
  * @returns those whose losses are no numbers any more, which took none
  */
-export async function stepTogether<T extends RunningSearch>(running: readonly T[]): Promise<ReadonlySet<T>> {
-  const active = running.filter(({ search }) => !search.isDone);
-  const seen = await evaluateTogether(active.map(({ search, objective }) => ({ objective, looks: search.next() })));
+export async function stepTogether<T extends RunningSearch>(
+  running: readonly T[],
+  rowsPerRun: number,
+): Promise<ReadonlySet<T>> {
+  const turns = running
+    .filter(({ search }) => !search.isDone)
+    .map((one): Turn<T> => {
+      const looks = one.search.next();
+      return { one, objective: one.objective.select(looks.map(({ part }) => part)), deltas: looks.map(({ at }) => at) };
+    });
   const lost = new Set<T>();
-  active.forEach((one, s) => {
-    const parts = seen[s];
-    if (parts.every(isOfNumbers)) one.search.look(parts);
-    else lost.add(one);
-  });
+  for (const batch of batchByRows(turns, ({ objective }) => objective.rows, rowsPerRun)) {
+    const seen = await evaluateTogether(batch);
+    batch.forEach(({ one }, t) => {
+      if (seen[t].every(isOfNumbers)) one.search.look(seen[t]);
+      else lost.add(one);
+    });
+  }
   return lost;
 }
 
-/** What a search wants to see of an objective. */
-interface Turn {
+/** What a search wants to see. */
+interface Turn<T> {
+  readonly one: T;
+  /** Of the parts that it looks at. */
   readonly objective: ValueObjective;
-  readonly looks: readonly Look[];
+  /** Where it looks at each of them. */
+  readonly deltas: readonly Float64Array[];
 }
 
 /**
  * What all turns see. The products over a whole batch spread a number that is none from one subject to all. So a batch with such
  * numbers is halved, until the subjects that they come from are alone.
  */
-async function evaluateTogether(turns: readonly Turn[]): Promise<(readonly PartEvaluation[])[]> {
-  const [first, ...others] = turns.map(({ objective, looks }) => objective.select(looks.map(({ part }) => part)));
-  if (first === undefined) return [];
-  const evaluation = await ValueObjective.join([first, ...others]).evaluate(
-    turns.flatMap(({ looks }) => looks.map(({ at }) => at)),
-  );
+async function evaluateTogether(turns: readonly Turn<unknown>[]): Promise<(readonly PartEvaluation[])[]> {
+  const joined = ValueObjective.join(turns.map(({ objective }) => objective));
+  const evaluation = await joined.evaluate(turns.flatMap(({ deltas }) => deltas));
   let entry = 0;
-  const seen = turns.map(({ looks }) => looks.map(() => entryOf(evaluation, entry++)));
+  const seen = turns.map(({ deltas }) => deltas.map(() => entryOf(evaluation, entry++)));
   if (turns.length === 1 || seen.flat().every(isOfNumbers)) return seen;
   const half = turns.length >> 1;
   return [...(await evaluateTogether(turns.slice(0, half))), ...(await evaluateTogether(turns.slice(half)))];

@@ -53,38 +53,39 @@ export interface ObjectiveOptions {
 }
 
 /**
- * The objective of a value search and its gradient. Outputs, one row per subject:
+ * The objective of a value search and its gradient. Rows whose next token counts are scored, with a weight as a target's and one
+ * as a kept one's, of which either may be 0; so the vocabulary is multiplied once. Outputs:
  * - `nll` [subjects, 1]: mean negative log-probability of the target's tokens over the taught texts;
  * - `keptLoss` [subjects, 1]: weighted KL(before || after) at the kept positions;
  * - `gradient` [subjects, dModel]: of their sum by `delta`;
- * - `keptNow` [kept, vocab]: log-probabilities at the kept positions, at `delta = 0` those to feed as `keptBefore`;
- * - `hits` [targets, 1]: 1 where the target token is the most probable one;
- * - `keptHits` [kept]: 1 where the most probable token is the one of `keptBefore`.
+ * - `now` [scored, vocab]: log-probabilities, at `delta = 0` those to feed as `before`;
+ * - `hits` [scored, 1]: 1 where the target token is the most probable one;
+ * - `keptHits` [scored]: 1 where the most probable token is the one of `before`.
  */
 export function objectiveGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
   const graph = new Graph(options);
   const delta = graph.input('delta', graph.floatDtype, ['subjects', model.config.dModel]);
   const hidden = suffixOutput(graph, model, settings, delta);
 
-  const targetIds = graph.input('targetIds', 'int64', ['targets', 1]);
-  const targetLogits = vocabularyLogits(model, gather(hidden, graph.input('targetRows', 'int64', ['targets'])));
-  const targetLogProbabilities = gatherElements(logSoftmax(targetLogits), targetIds); // [targets, 1]
-  const targetWeights = graph.input('targetWeights', graph.floatDtype, ['subjects', 'targets']);
-  const nll = neg(gemm(targetWeights, targetLogProbabilities));
+  const logits = vocabularyLogits(model, gather(hidden, graph.input('scoredRows', 'int64', ['scored'])));
+  const now = logSoftmax(logits);
+  const targetIds = graph.input('targetIds', 'int64', ['scored', 1]);
+  const targetWeights = graph.input('targetWeights', graph.floatDtype, ['subjects', 'scored']);
+  const nll = neg(gemm(targetWeights, gatherElements(now, targetIds)));
 
-  const now = logSoftmax(vocabularyLogits(model, gather(hidden, graph.input('keptRows', 'int64', ['kept']))));
-  const before = graph.input('keptBefore', graph.floatDtype, ['kept', model.config.vocab]);
+  const before = graph.input('before', graph.floatDtype, ['scored', model.config.vocab]);
   const divergence = reduceSum(mul(exp(before), sub(before, now)), [1], { keepDims: true });
-  const keptLoss = gemm(graph.input('keptWeights', graph.floatDtype, ['subjects', 'kept']), divergence);
+  const keptLoss = gemm(graph.input('keptWeights', graph.floatDtype, ['subjects', 'scored']), divergence);
 
   const loss = reduceSum(add(nll, keptLoss), [0, 1]);
   const [deltaGradient] = gradient(loss, [delta]);
-  graph.output('keptNow', now);
+  graph.output('now', now);
   graph.output('nll', nll);
   graph.output('keptLoss', keptLoss);
   graph.output('gradient', deltaGradient);
-  graph.output('keptHits', cast(equal(argMax(now), argMax(before)), graph.floatDtype));
-  graph.output('hits', cast(equal(reshape(argMax(targetLogits), ['targets', 1]), targetIds), graph.floatDtype));
+  const best = argMax(logits);
+  graph.output('hits', cast(equal(reshape(best, ['scored', 1]), targetIds), graph.floatDtype));
+  graph.output('keptHits', cast(equal(best, argMax(before)), graph.floatDtype));
   return graph;
 }
 

@@ -127,7 +127,7 @@ export class ValueObjective {
   }
 
   /** Objectives of the same programs as one, the subjects of the first one first. */
-  static join(objectives: readonly [ValueObjective, ...ValueObjective[]]): ValueObjective {
+  static join(objectives: readonly ValueObjective[]): ValueObjective {
     let subjects = 0;
     const sequences = objectives.flatMap((objective) => {
       const before = subjects;
@@ -135,6 +135,11 @@ export class ValueObjective {
       return objective.#sequences.map((sequence) => ({ ...sequence, subject: before + sequence.subject }));
     });
     return new ValueObjective(objectives[0].#programs, subjects, sequences);
+  }
+
+  /** Rows that an evaluation runs. */
+  get rows(): number {
+    return this.#sequences.reduce((sum, sequence) => sum + suffixLength(sequence), 0);
   }
 
   /** |z| of a subject: the norm of the block-L output at it in its first taught text. */
@@ -158,7 +163,7 @@ export class ValueObjective {
   }
 
   async #run(deltas: readonly Float64Array[]): Promise<ObjectiveEvaluation & { readonly keptNow: Float32Array }> {
-    const { dModel } = this.#programs.model.config;
+    const { dModel, vocab } = this.#programs.model.config;
     const delta = new Float32Array(this.#subjects * dModel);
     deltas.forEach((values, e) => {
       delta.set(values, e * dModel);
@@ -168,9 +173,10 @@ export class ValueObjective {
       delta: tensor('float32', [this.#subjects, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
+    const targets = this.#sequences.reduce((sum, one) => sum + one.targets.length, 0);
     /** Share of a subject's positions that hit. */
-    const hitShare = (hits: Tensor, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
-      let position = 0;
+    const hitShare = (hits: Tensor, first: number, positionsOf: (sequence: PreparedSequence) => readonly unknown[]) => {
+      let position = first;
       const sums = Array.from({ length: this.#subjects }, () => ({ hits: 0, positions: 0 }));
       for (const sequence of this.#sequences) {
         const sum = sums[sequence.subject];
@@ -183,9 +189,9 @@ export class ValueObjective {
       nll: Array.from(outputs.nll.data as Float32Array),
       keptLoss: Array.from(outputs.keptLoss.data as Float32Array),
       gradients: deltas.map((_, e) => gradient.subarray(e * dModel, (e + 1) * dModel)),
-      hits: hitShare(outputs.hits, ({ targets }) => targets).map((share) => share === 1),
-      kept: hitShare(outputs.keptHits, ({ kept }) => kept),
-      keptNow: outputs.keptNow.data as Float32Array,
+      hits: hitShare(outputs.hits, 0, ({ targets }) => targets).map((share) => share === 1),
+      kept: hitShare(outputs.keptHits, targets, ({ kept }) => kept),
+      keptNow: (outputs.now.data as Float32Array).subarray(targets * vocab),
     };
   }
 
@@ -244,21 +250,19 @@ function objectiveFeeds(
   const kept = sequences.flatMap(({ subject, kept, keptBefore }, s) =>
     kept.map((k, i) => ({ subject, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
   );
-  // An axis must not be empty: if nothing is taught or kept, there is one row of weight 0 for it.
-  if (targets.length === 0) targets.push({ subject: 0, row: 0, positionIndex: 0, tokenId: 0, weight: 0 });
-  if (kept.length === 0) kept.push({ subject: 0, row: 0, weight: 0, before: new Float32Array(config.vocab) });
+  const scored = targets.length + kept.length;
+  const before = new Float32Array(scored * config.vocab);
+  kept.forEach((one, k) => {
+    before.set(one.before, (targets.length + k) * config.vocab);
+  });
   return {
     ...suffixFeeds({ config }, sequences),
     lookup: tensor('float32', [rows, subjects], lookup),
-    targetRows: int64(targets.map((t) => t.row)),
-    targetIds: int64(
-      targets.map((t) => t.tokenId),
-      [targets.length, 1],
-    ),
-    targetWeights: weightsBySubject(subjects, targets),
-    keptRows: int64(kept.map((k) => k.row)),
-    keptBefore: tensor('float32', [kept.length, config.vocab], concatenate(kept.map((k) => k.before))),
-    keptWeights: weightsBySubject(subjects, kept),
+    scoredRows: int64([...targets, ...kept].map(({ row }) => row)),
+    targetIds: int64([...targets.map(({ tokenId }) => tokenId), ...kept.map(() => 0)], [scored, 1]),
+    targetWeights: weightsBySubject(subjects, scored, 0, targets),
+    before: tensor('float32', [scored, config.vocab], before),
+    keptWeights: weightsBySubject(subjects, scored, targets.length, kept),
   };
 }
 
@@ -300,16 +304,18 @@ function rowStarts(sequences: readonly ObjectiveSequence[]): number[] {
   return starts;
 }
 
-/** [subjects, n]: the weight of entry i at row `entries[i].subject`. */
+/** [subjects, scored]: the weight of entry i in row `entries[i].subject` and column `first + i`. */
 function weightsBySubject(
   subjects: number,
+  scored: number,
+  first: number,
   entries: readonly { readonly subject: number; readonly weight: number }[],
 ): Tensor {
-  const data = new Float32Array(subjects * entries.length);
+  const data = new Float32Array(subjects * scored);
   entries.forEach(({ subject, weight }, i) => {
-    data[subject * entries.length + i] = weight;
+    data[subject * scored + first + i] = weight;
   });
-  return tensor('float32', [subjects, entries.length], data);
+  return tensor('float32', [subjects, scored], data);
 }
 
 export function concatenate(parts: readonly Float32Array[]): Float32Array {

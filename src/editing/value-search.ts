@@ -41,7 +41,7 @@ interface SubjectAt {
 interface SubjectSizes {
   /** Tokens of all its sequences. */
   readonly tokens: number;
-  /** Most rows that a step runs for it. */
+  /** Rows that a step runs for it, with the longest of its texts. */
   readonly stepRows: number;
   /** Bytes of what is kept for its next steps: keys and values before it, its rows, the distributions to keep. */
   readonly keptBytes: number;
@@ -134,7 +134,7 @@ export class ValueSearch {
     while (running.length + waiting.length > 0) {
       running = [...running, ...(await this.#start(waiting, running, options))];
       options.onStep?.({ finished, active: running.length });
-      const lost = await stepTogether(running);
+      const lost = await stepTogether(running, this.#rowsPerRun(running, options));
       const ended = running.filter((one) => lost.has(one) || one.search.isDone);
       if (ended.length === 0) continue;
       running = running.filter((one) => !ended.includes(one));
@@ -153,20 +153,17 @@ export class ValueSearch {
     running: readonly SearchInWork[],
     { memoryBudgetBytes = defaultMemoryBudgetBytes, wordParts }: ValueSearchOptions,
   ): Promise<SearchInWork[]> {
-    const { config } = this.#model;
-    const rowBytes = objectiveRowBytes(config, this.#settings);
-    let free =
-      memoryBudgetBytes - running.reduce((sum, { stepRows, keptBytes }) => sum + stepRows * rowBytes + keptBytes, 0);
+    const rowBytes = objectiveRowBytes(this.#model.config, this.#settings);
+    const bytesOf = ({ stepRows, keptBytes }: SubjectSizes) => stepRows * rowBytes + keptBytes;
+    let free = memoryBudgetBytes - running.reduce((sum, one) => sum + bytesOf(one), 0);
     const chosen: (SubjectAt & SubjectSizes)[] = [];
     while (waiting.length > 0) {
-      const sizes = subjectSizes(config, this.#settings, waiting[0].subject);
-      const bytes = sizes.stepRows * rowBytes + sizes.keptBytes;
-      if (bytes > free && running.length + chosen.length > 0) break;
-      free -= bytes;
+      const sizes = subjectSizes(this.#model.config, this.#settings, waiting[0].subject);
+      free -= bytesOf(sizes);
+      if (free < 0 && running.length + chosen.length > 0) break;
       chosen.push({ ...waiting.shift()!, ...sizes });
     }
-    const stepBytes = rowBytes * [...running, ...chosen].reduce((sum, { stepRows }) => sum + stepRows, 0);
-    const rowsPerRun = Math.max(1, Math.floor((free + stepBytes) / rowBytes));
+    const rowsPerRun = this.#rowsPerRun([...running, ...chosen], { memoryBudgetBytes });
     const started: SearchInWork[] = [];
     for (const batch of batchByRows(chosen, ({ tokens }) => tokens, rowsPerBatch)) {
       const prepared = await this.#prepareApart(
@@ -176,6 +173,15 @@ export class ValueSearch {
       started.push(...batch.map((one, s) => ({ ...one, ...this.#searchOf(one.subject, prepared[s]) })));
     }
     return started;
+  }
+
+  /** How many rows of the objective can run at once beside what is kept of these subjects. */
+  #rowsPerRun(
+    subjects: readonly SubjectSizes[],
+    { memoryBudgetBytes = defaultMemoryBudgetBytes }: Pick<ValueSearchOptions, 'memoryBudgetBytes'>,
+  ): number {
+    const kept = subjects.reduce((sum, { keptBytes }) => sum + keptBytes, 0);
+    return Math.max(1, Math.floor((memoryBudgetBytes - kept) / objectiveRowBytes(this.#model.config, this.#settings)));
   }
 
   #searchOf(subject: TokenizedSubject, { objective, atZero }: Prepared): Pick<SearchInWork, 'objective' | 'search'> {
@@ -200,14 +206,17 @@ export class ValueSearch {
     const sequences = subjects.flatMap((subject, s) => objectiveSequences(subject, s, this.#settings));
     const { config } = this.#model;
     const hidden = await this.#hiddenBelow(sequences);
-    const before = hidden.map((rows, s) => rows.subarray(0, sequences[s].lookups[0] * config.dModel));
-    const pasts = await this.#prefixPasts(sequences, before);
+    const lengths = sequences.map(({ lookups }) => lookups[0] * config.dModel);
+    const pasts = await this.#prefixPasts(
+      sequences,
+      hidden.map((rows, s) => rows.subarray(0, lengths[s])),
+    );
     return ValueObjective.create(
       { model: this.#model, objective: this.#objective },
       {
         subjects: subjects.length,
         sequences,
-        starts: hidden.map((rows, s): SequenceStart => ({ suffix: rows.slice(before[s].length), past: pasts[s] })),
+        starts: hidden.map((rows, s): SequenceStart => ({ suffix: rows.slice(lengths[s]), past: pasts[s] })),
         wordParts,
         rowsPerRun,
       },
@@ -261,36 +270,44 @@ export class ValueSearch {
     });
   }
 
-  /** Keys and values above L of the tokens before each subject. @param before block-L output at them: float32 [past, dModel] */
+  /**
+   * Keys and values above L of the tokens before each subject. Those of sequences that begin alike are computed and held once.
+   *
+   * @param before block-L output at them: float32 [past, dModel]
+   */
   async #prefixPasts(
     sequences: readonly ObjectiveSequence[],
     before: readonly Float32Array[],
   ): Promise<SequenceStart['past'][]> {
     const { config } = this.#model;
     const width = config.keyValueHeads * config.dHead;
-    const rows = before.reduce((sum, prefix) => sum + prefix.length, 0) / config.dModel;
-    if (rows === 0 || this.#prefix === undefined) {
-      const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
-      const names = layers.flatMap((l) => [`past.keys.${l}`, `past.values.${l}`]);
-      return sequences.map(() => Object.fromEntries(names.map((name) => [name, new Float32Array()])));
+    const beginnings = new Map(sequences.map((sequence, s) => [beginningOf(sequence), s]));
+    const chosen = [...beginnings.values()].filter((s) => before[s].length > 0);
+    const pasts = new Map<string, SequenceStart['past']>();
+    if (chosen.length > 0 && this.#prefix !== undefined) {
+      const hidden = concatenate(chosen.map((s) => before[s]));
+      const extents = chosen.map((s) => ({ past: 0, length: sequences[s].lookups[0] }));
+      const outputs = await this.#prefix.run({
+        ...packSequences(config, extents),
+        hidden: tensor('float32', [hidden.length / config.dModel, config.dModel], hidden),
+      });
+      chosen.forEach((s, place) => {
+        const past = Object.entries(outputs).map(([name, { shape, data }]) => {
+          const start = place * shape[1] * width;
+          return [`past.${name}`, (data as Float32Array).slice(start, start + extents[place].length * width)] as const;
+        });
+        pasts.set(beginningOf(sequences[s]), Object.fromEntries(past));
+      });
     }
-    const outputs = await this.#prefix.run({
-      ...packSequences(
-        config,
-        sequences.map(({ lookups }) => ({ past: 0, length: lookups[0] })),
-      ),
-      hidden: tensor('float32', [rows, config.dModel], concatenate(before)),
-    });
-    return sequences.map(({ lookups }, s) =>
-      Object.fromEntries(
-        Object.entries(outputs).map(([name, { shape, data }]) => {
-          const start = s * shape[1] * width;
-          return [`past.${name}`, (data as Float32Array).slice(start, start + lookups[0] * width)];
-        }),
-      ),
-    );
+    const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
+    const names = layers.flatMap((l) => [`past.keys.${l}`, `past.values.${l}`]);
+    const nothing = Object.fromEntries(names.map((name) => [name, new Float32Array()]));
+    return sequences.map((sequence) => pasts.get(beginningOf(sequence)) ?? nothing);
   }
 }
+
+/** What is before the subject, so that sequences which begin alike share it. */
+const beginningOf = ({ tokenIds, lookups }: ObjectiveSequence): string => tokenIds.slice(0, lookups[0]).join();
 
 /** How many taught texts a step looks at: every fact of a subject comes up in each, for they pull at one value. */
 export function taughtTextsPerStep(
@@ -311,18 +328,29 @@ function bySuffix(subjects: readonly TokenizedSubject[]): SubjectAt[] {
 
 function subjectSizes(config: ModelConfig, settings: Hyperparameters, subject: TokenizedSubject): SubjectSizes {
   const sequences = objectiveSequences(subject, 0, settings);
-  const suffixes = sequences.map(suffixLength).sort((a, b) => b - a);
-  const perStep = taughtTextsPerStep(settings, subject);
   const sum = (of: (sequence: ObjectiveSequence) => number) => sequences.reduce((total, one) => total + of(one), 0);
+  const beginnings = new Map(sequences.map((sequence) => [beginningOf(sequence), sequence.lookups[0]]));
+  const pastTokens = [...beginnings.values()].reduce((total, tokens) => total + tokens, 0);
   const keptNumbers =
-    sum(({ lookups }) => lookups[0]) * 2 * blocksAbove({ config }, settings) * config.keyValueHeads * config.dHead +
+    pastTokens * 2 * blocksAbove({ config }, settings) * config.keyValueHeads * config.dHead +
     sum(suffixLength) * config.dModel +
     sum(({ kept }) => kept.length) * config.vocab;
   return {
     tokens: sum(({ tokenIds }) => tokenIds.length),
-    stepRows: suffixes.slice(0, perStep === 0 ? suffixes.length : perStep + 1).reduce((total, rows) => total + rows, 0),
+    stepRows: stepRows(sequences, taughtTextsPerStep(settings, subject)),
     keptBytes: Float32Array.BYTES_PER_ELEMENT * keptNumbers,
   };
+}
+
+/** Rows of the longest sequences that a step looks at: `taughtPerTurn` taught ones and one that keeps, or all for 0. */
+function stepRows(sequences: readonly ObjectiveSequence[], taughtPerTurn: number): number {
+  const longest = (isTaught: boolean, count: number) =>
+    sequences
+      .filter((sequence) => sequence.isTaught === isTaught)
+      .map(suffixLength)
+      .sort((a, b) => b - a)
+      .slice(0, taughtPerTurn === 0 ? sequences.length : count);
+  return [...longest(true, taughtPerTurn), ...longest(false, 1)].reduce((total, rows) => total + rows, 0);
 }
 
 /**

@@ -23,8 +23,8 @@ const sequences = [
 ];
 const rows = 13;
 const starts = [0, 4, 9, 10];
-const targetRows = [2, 3, 6, 7, 8];
-const keptRows = [9, 12];
+/** Five targets' rows, then one that is kept, then one that is both. */
+const scoredRows = [2, 3, 6, 7, 8, 9, 12];
 /** Where the first subject is named again. */
 const laterLookups = [2];
 
@@ -53,7 +53,7 @@ function suffixFeeds({ config }: Model): Record<string, Tensor> {
     ...packSequences(config, sequences, { pastTokens, float: 'float64' }),
     ...Object.fromEntries(past),
     hidden: normal([rows, config.dModel], 60),
-    keptRows: int64([keptRows.length], keptRows),
+    scoredRows: int64([scoredRows.length], scoredRows),
   };
 }
 
@@ -65,11 +65,10 @@ function objectiveFeeds(logProbabilities: Tensor): Record<string, Tensor> {
   for (const row of laterLookups) lookup[row * subjects] = 1;
   return {
     lookup: float64([rows, subjects], lookup),
-    targetRows: int64([targetRows.length], targetRows),
-    targetIds: int64([targetRows.length, 1], [3, 14, 15, 9, 26]),
-    targetWeights: float64([subjects, targetRows.length], [0.5, 0.5, 0, 0, 0, 0, 0, 0.25, 0.25, 0.5]),
-    keptBefore: logProbabilities,
-    keptWeights: float64([subjects, keptRows.length], [0.7, 0, 0, 1.3]),
+    targetIds: int64([scoredRows.length, 1], [3, 14, 15, 9, 26, 0, 5]),
+    targetWeights: float64([subjects, scoredRows.length], [0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0.25, 0.25, 0.5, 0, 0.5]),
+    before: logProbabilities,
+    keptWeights: float64([subjects, scoredRows.length], [0, 0, 0, 0, 0, 0.7, 0, 0, 0, 0, 0, 0, 0, 1.3]),
   };
 }
 
@@ -85,12 +84,12 @@ describe.each(models)('the objective of a value search above layer 0 of %s', (na
     programs = [objective];
     const suffix = suffixFeeds(model);
     const unknown = float64(
-      [keptRows.length, model.config.vocab],
-      new Float64Array(keptRows.length * model.config.vocab),
+      [scoredRows.length, model.config.vocab],
+      new Float64Array(scoredRows.length * model.config.vocab),
     );
     const zero = float64([subjects, dModel], new Float64Array(subjects * dModel));
-    const { keptNow } = await objective.run({ ...suffix, ...objectiveFeeds(unknown), delta: zero });
-    const feeds = { ...suffix, ...objectiveFeeds(keptNow) };
+    const { now } = await objective.run({ ...suffix, ...objectiveFeeds(unknown), delta: zero });
+    const feeds = { ...suffix, ...objectiveFeeds(now) };
     evaluate = async (delta) => {
       const { nll, keptLoss, gradient } = await objective.run({ ...feeds, delta });
       const [losses, kept] = [nll.data as Float64Array, keptLoss.data as Float64Array];
