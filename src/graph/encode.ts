@@ -28,6 +28,7 @@ import { dtypeCode, dtypeOfCode } from './dtype-code.js';
 import type { Graph } from './graph.js';
 import { lowerGraph, type OnnxInitializer, type OnnxModel, type OnnxNode, type OnnxPort } from './lower.js';
 import { float, int, ints, type OnnxAttribute, text } from './operator.js';
+import { widenAtUse } from './widen-at-use.js';
 
 const IR_VERSION = 10n;
 const OPSETS = { '': 21n, 'com.microsoft': 1n };
@@ -42,9 +43,9 @@ export interface EncodedGraph {
 }
 
 /** As `encodeGraph` of the face says, which loads this file. */
-export function encodeGraph(graph: Graph): EncodedGraph {
+export function encodeGraph(graph: Graph, mostHeldBytes = Number.POSITIVE_INFINITY): EncodedGraph {
   if (graph.outputs.size === 0) throw new InvalidInputError('graph', 'at least one output', 'none');
-  const model = lowerGraph(graph);
+  const model = widenAtUse(lowerGraph(graph), mostHeldBytes);
   const weightsFolder = commonFolder(model.initializers);
   return { bytes: encodeModel(model), inputs: model.inputs, ...(weightsFolder !== undefined && { weightsFolder }) };
 }

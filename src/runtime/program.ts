@@ -24,7 +24,16 @@ export interface CompileOptions {
    */
   readonly prepack?: boolean;
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /**
+   * Bytes that the float32 copies of weights stored in two bytes may take together. If they would take more, none is held: each
+   * weight is widened where it is used, which costs time where there are few rows (docs/results.md). By default 1 GiB on the CPU,
+   * and nothing on other devices.
+   */
+  readonly mostWidenedBytes?: number;
 }
+
+/** Default of {@link CompileOptions.mostWidenedBytes} on the CPU. */
+const mostWidenedOnCpu = 2 ** 30;
 
 /** A compiled graph. Dispose of it when done: its memory is not the garbage collector's. */
 export interface Program {
@@ -42,16 +51,16 @@ export interface Program {
 }
 
 /**
- * Makes a graph ready to run. Weights are mapped from their files, not copied.
+ * Makes a graph ready to run. Weights are mapped from their files, not copied, but for those that are widened and held.
  *
  * @throws {PermanentError} if ONNX Runtime is missing, the graph cannot run on the device, or its weights lie in
  *   several folders
  * @throws {TransientError} naming the device, if it is out of memory, lost or broken
  */
 export async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
-  const { bytes, weightsFolder, inputs } = await encodeGraph(graph);
+  const { device = cpu, mostWidenedBytes = device.provider === 'cpu' ? mostWidenedOnCpu : 0 } = options;
+  const { bytes, weightsFolder, inputs } = await encodeGraph(graph, mostWidenedBytes);
   const { Tensor: OrtTensor } = await loadOnnxRuntime();
-  const { device = cpu } = options;
   try {
     const session = await createSession(bytes, sessionOptions(options, weightsFolder));
     return new SessionProgram(session, { OrtTensor, device }, inputs);
