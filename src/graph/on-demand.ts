@@ -7,8 +7,8 @@ import type { OnnxFile } from './onnx-file.js';
  * Encodes the part of a graph that its outputs need as an ONNX model. Weights are not copied: the model says file, offset and
  * length.
  *
- * @param mostHeldBytes what weights that are not stored as the graph's float dtype may take where ONNX Runtime widens and holds
- *   them; if it is more, each is widened where it is used. Without it they are always held.
+ * @param mostHeldBytes what a checkpoint may take in the graph's float dtype for its weights to be widened once, and held; if it is
+ *   more, each is widened where it is used. Without it they are always held.
  * @throws {PermanentError} if the weights do not all lie in one folder
  * @throws {InvalidInputError} if there is no output
  */

@@ -1,5 +1,5 @@
 /** @file Weights of two bytes stay as they are in their file, and are widened for the product that reads them. */
-import { bytesPerElement, elementCount, tensor } from '../tensor/index.js';
+import { bytesPerElement, elementCount, type TensorLocation, tensor } from '../tensor/index.js';
 import type { OnnxInitializer, OnnxModel, OnnxNode } from './lower.js';
 import { int } from './operator.js';
 
@@ -18,12 +18,12 @@ interface Widening {
  * before anything else runs. So here the shape that a weight is taken in depends on what the node reads beside it, by adding
  * nothing to it: a weight is widened when that is there, and forgotten after the node.
  *
- * @param mostHeldBytes what all weights together may take that ONNX Runtime widens and holds; then the model stays as it is
+ * @param mostHeldBytes what the widened checkpoint may take for ONNX Runtime to widen and hold the weights; then the model stays
+ *   as it is. It is that of the checkpoint, because a process holds the programs of several graphs.
  */
 export function widenAtUse(model: OnnxModel, mostHeldBytes: number): OnnxModel {
   const widenings = wideningsOf(model);
-  const heldBytes = [...widenings.values()].reduce((sum, { weight }) => sum + wideBytes(weight), 0);
-  if (heldBytes <= mostHeldBytes) return model;
+  if (widenedBytes([...widenings.values()].map(({ weight }) => weight)) <= mostHeldBytes) return model;
   const fixed = new Set([...model.initializers.map(({ name }) => name), ...widenings.keys()]);
   const integers = new Map<string, readonly number[]>();
   const constant = (vector: readonly number[]) => {
@@ -98,6 +98,16 @@ const isLargeAndStored = (initializer: OnnxInitializer): boolean =>
   'file' in initializer.content && wideBytes(initializer) > smallBytes;
 
 const wideBytes = ({ content }: OnnxInitializer): number => elementCount(content.shape) * bytesPerElement('float32');
+
+/** Bytes of the widened checkpoint, or of the weights themselves if they were opened without one. */
+function widenedBytes(weights: readonly OnnxInitializer[]): number {
+  const own = weights.reduce((sum, weight) => sum + wideBytes(weight), 0);
+  const checkpoints = weights.map(({ content }) => {
+    const { dtype, checkpointBytes = 0 } = content as TensorLocation;
+    return (checkpointBytes * bytesPerElement('float32')) / bytesPerElement(dtype);
+  });
+  return Math.max(own, ...checkpoints);
+}
 
 /** Rows of a weight are taken as they are stored, and then widened. */
 function castAfter(gather: OnnxNode, { weight, cast }: Widening): readonly OnnxNode[] {

@@ -25,9 +25,9 @@ export interface CompileOptions {
   readonly prepack?: boolean;
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /**
-   * Bytes that the float32 copies of weights stored in two bytes may take together. If they would take more, none is held: each
-   * weight is widened where it is used, which costs time where there are few rows (docs/results.md). By default 1 GiB on the CPU,
-   * and nothing on other devices.
+   * Bytes that a checkpoint may take in float32 for weights which are stored in two bytes to be widened once, and held. Where it
+   * takes more, each is widened where it is used, which costs time where there are few rows (docs/results.md). By default 1 GiB
+   * on the CPU, and nothing on other devices.
    */
   readonly mostWidenedBytes?: number;
 }

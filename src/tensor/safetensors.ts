@@ -14,6 +14,8 @@ export interface TensorLocation {
   /** From the file's first byte. */
   readonly offsetBytes: number;
   readonly sizeBytes: number;
+  /** Bytes of all tensors of the checkpoint that it is part of, if it was opened with them. */
+  readonly checkpointBytes?: number;
 }
 
 /** An opened safetensors file: its header is in memory, its tensors are read on demand. */

@@ -41,9 +41,8 @@ const kinds: Readonly<Record<string, { readonly config: Record<string, unknown>;
 /** One of every architecture, and of its variants that have other tensors. */
 export const modelKinds: readonly string[] = Object.keys(kinds);
 
-/** A new model of a kind, whose weights are float32 and random. */
-export function randomModel(kind: string, seed = 1): ModelParts {
-  const { config, tokenizer } = kinds[kind];
+/** The tensors that a model of this config has, by their full names. */
+export function tensorShapes(config: Readonly<Record<string, unknown>>): Map<string, readonly number[]> {
   const { architecture, config: understood } = checkModelConfig(config, 'config.json');
   const { trunk, block, head } = architecture.tensors(understood);
   const [prefix] = architecture.prefixes;
@@ -54,10 +53,20 @@ export function randomModel(kind: string, seed = 1): ModelParts {
       shapes.set(`${prefix}${architecture.blocks}.${layer}.${name}`, shape);
     }
   }
+  return shapes;
+}
+
+/** Whether a tensor is the gain of a norm: such numbers are about 1, all others about 0. */
+export const isGain = (name: string, shape: readonly number[]): boolean =>
+  shape.length === 1 && name.endsWith('weight');
+
+/** A new model of a kind, whose weights are float32 and random. */
+export function randomModel(kind: string, seed = 1): ModelParts {
+  const { config, tokenizer } = kinds[kind];
   const next = uniform(seed);
   const tensors = new Map<string, Tensor>();
-  for (const [name, shape] of shapes) {
-    const centre = shape.length === 1 && name.endsWith('weight') ? 1 : 0;
+  for (const [name, shape] of tensorShapes(config)) {
+    const centre = isGain(name, shape) ? 1 : 0;
     const data = Float32Array.from({ length: elementCount(shape) }, () => centre + 0.6 * (next() - 0.5));
     tensors.set(name, tensor('float32', shape, data));
   }
@@ -66,12 +75,17 @@ export function randomModel(kind: string, seed = 1): ModelParts {
 
 /** Writes a model as a Hugging Face folder. @returns the folder */
 export function writeModel(folder: string, { config, tensors, tokenizer }: ModelParts): string {
+  writeConfig(folder, config, tokenizer);
+  writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(tensors));
+  return folder;
+}
+
+/** What a model's folder has beside its weights. @param tokenizer a name under test/golden/tokenizer */
+export function writeConfig(folder: string, config: Readonly<Record<string, unknown>>, tokenizer: string): void {
   mkdirSync(folder, { recursive: true });
   cpSync(join(projectFolder, 'test/golden/tokenizer', tokenizer), folder, {
     recursive: true,
     filter: (path) => !path.endsWith('cases.json'),
   });
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(tensors));
-  return folder;
 }

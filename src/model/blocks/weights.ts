@@ -87,7 +87,9 @@ export async function openWeights(
     }
   }
   const prefix = prefixes.find((candidate) => locations.has(candidate + embedding)) ?? prefixes[0];
-  return new Weights(directory, files, locations, prefix);
+  const checkpointBytes = [...locations.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const tensors = new Map([...locations].map(([name, location]) => [name, { ...location, checkpointBytes }]));
+  return new Weights(directory, files, tensors, prefix);
 }
 
 /** How messages call the weights of a model. */

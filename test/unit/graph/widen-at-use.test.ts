@@ -88,6 +88,11 @@ describe('weights in two bytes', () => {
     const bytes = 4 * width * (400 + width + width);
     expect(widenAtUse(model, bytes)).toBe(model);
     expect(widenAtUse(model, bytes - 1)).not.toBe(model);
+    const inLarger = model.initializers.map(({ name, content }) => ({
+      name,
+      content: 'file' in content ? { ...content, checkpointBytes: bytes } : content,
+    }));
+    expect(heldWeights(widenAtUse({ ...model, initializers: inLarger }, bytes))).toHaveLength(1);
   });
 
   it('give the same numbers either way', async () => {
