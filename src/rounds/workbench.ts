@@ -16,7 +16,7 @@ import {
 import { InvalidInputError } from '../errors.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
-import { type Device, OnnxGemmEngine, rowsPerBatch } from '../runtime/index.js';
+import { type Device, mostWidenedOnCpu, OnnxGemmEngine, rowsPerBatch } from '../runtime/index.js';
 import { HookableModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 
@@ -38,7 +38,10 @@ export interface WorkbenchParts {
   readonly edited?: HookableModel;
 }
 
-/** What all rounds on one model share. Graphs are compiled when they are first needed. */
+/**
+ * What all rounds on one model share. Graphs are compiled when they are first needed. Those of a model that is too large to be held
+ * wide are held for one purpose at a time: what runs with them keeps its memory as long as they live.
+ */
 export class Workbench {
   readonly store: ObjectStore;
   readonly modelId: string;
@@ -52,11 +55,12 @@ export class Workbench {
   readonly device: Device | undefined;
   readonly memoryBudgetBytes: number;
   readonly engine: OnnxGemmEngine;
-  readonly #values: Lazy<ValueSearch>;
-  readonly #collection: Lazy<KeyCollection>;
+  readonly #values: LazyPrograms<ValueSearch>;
+  readonly #collection: LazyPrograms<KeyCollection>;
   readonly #given: HookableModel | undefined;
-  readonly #edited: Lazy<HookableModel>;
+  readonly #edited: LazyPrograms<HookableModel>;
   readonly #contexts: Lazy<readonly Context[]>;
+  readonly #holdsOneAtATime: boolean;
 
   constructor(parts: WorkbenchParts) {
     const { store, modelId, modelDigest, model, tokenizer, settings, statistics = [], device } = parts;
@@ -73,10 +77,11 @@ export class Workbench {
     const onDevice = device ? { device } : {};
     const { layers, gate, contextTokens, chatContexts, seed } = settings;
     this.engine = new OnnxGemmEngine(onDevice);
-    this.#values = new Lazy(() => ValueSearch.compile(model, settings, device));
-    this.#collection = new Lazy(() => KeyCollection.compile(model, settings, device));
+    this.#values = new LazyPrograms(() => ValueSearch.compile(model, settings, device));
+    this.#collection = new LazyPrograms(() => KeyCollection.compile(model, settings, device));
     this.#given = parts.edited;
-    this.#edited = new Lazy(() => HookableModel.compile(model, { layers, gate, rowsPerBatch, ...onDevice }));
+    this.#holdsOneAtATime = model.weights.numbers * Float32Array.BYTES_PER_ELEMENT > mostWidenedOnCpu;
+    this.#edited = new LazyPrograms(() => HookableModel.compile(model, { layers, gate, rowsPerBatch, ...onDevice }));
     const edited: Pick<HookableModel, 'generate'> = {
       generate: async (...request) => (await this.edited()).generate(...request),
     };
@@ -86,17 +91,17 @@ export class Workbench {
 
   /** The search for the values of edits. */
   values(): Promise<ValueSearch> {
-    return this.#values.get();
+    return this.#alone(this.#values);
   }
 
   /** Reads keys and block outputs of edits. */
   collection(): Promise<KeyCollection> {
-    return this.#collection.get();
+    return this.#alone(this.#collection);
   }
 
   /** The model as it is served, with and without hooks. */
   edited(): Promise<HookableModel> {
-    return this.#given === undefined ? this.#edited.get() : Promise.resolve(this.#given);
+    return this.#given === undefined ? this.#alone(this.#edited) : Promise.resolve(this.#given);
   }
 
   /** The contexts that every edit prompt is put into. The model writes them where they are not stored yet. */
@@ -126,8 +131,19 @@ export class Workbench {
   }
 
   async dispose(): Promise<void> {
-    for (const lazy of [this.#values, this.#collection, this.#edited]) await (await lazy.made())?.dispose();
+    for (const lazy of this.#programs) await lazy.free();
     await this.engine.dispose();
+  }
+
+  get #programs(): readonly LazyPrograms<ValueSearch | KeyCollection | HookableModel>[] {
+    return [this.#values, this.#collection, this.#edited];
+  }
+
+  async #alone<T extends ValueSearch | KeyCollection | HookableModel>(wanted: LazyPrograms<T>): Promise<T> {
+    if (this.#holdsOneAtATime) {
+      for (const other of this.#programs) if (other !== wanted) await other.free();
+    }
+    return wanted.get();
   }
 }
 
@@ -148,8 +164,17 @@ class Lazy<T> {
     return this.#making;
   }
 
-  /** What was made, if anything was. Whoever asked for what failed has had its error. */
-  made(): Promise<T | undefined> {
-    return Promise.resolve(this.#making).catch(() => undefined);
+  /** Forgets what was made, so that the next call makes it anew. Whoever asked for what failed has had its error. */
+  protected async take(): Promise<T | undefined> {
+    const making = this.#making;
+    this.#making = undefined;
+    return making?.catch(() => undefined);
+  }
+}
+
+/** Compiled programs. */
+class LazyPrograms<T extends { dispose(): Promise<void> }> extends Lazy<T> {
+  async free(): Promise<void> {
+    await (await this.take())?.dispose();
   }
 }

@@ -4,4 +4,4 @@ export type { ProgramInput } from './feeds.js';
 export { OnnxGemmEngine, withGemmEngine } from './gemm-engine.js';
 export { type ModelFile, openModelFile } from './model-file.js';
 export { loadOnnxRuntime } from './onnx-runtime.js';
-export { type CompileOptions, compile, type Program, rowsPerBatch } from './program.js';
+export { type CompileOptions, compile, mostWidenedOnCpu, type Program, rowsPerBatch } from './program.js';

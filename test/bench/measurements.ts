@@ -13,6 +13,7 @@ import { measureMicroBatches } from './micro-batches.js';
 import { measurePeers } from './peers.js';
 import { measurePytorchSearch } from './pytorch-search.js';
 import { measureRounds } from './rounds.js';
+import { measureShapes } from './shapes.js';
 import { measureSolvers } from './solvers.js';
 import { measureStatistics } from './statistics.js';
 import { measureUse } from './use.js';
@@ -35,6 +36,7 @@ export const measurements: Readonly<Record<string, (context: BenchContext) => Pr
   'idle-pull': measureIdlePull,
   artifact: measureArtifact,
   memory: measureMemory,
+  shapes: measureShapes,
   'inverse-factor': measureInverseFactor,
   solvers: measureSolvers,
   plan: measurePlan,

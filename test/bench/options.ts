@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { namedValues } from '../../src/cli/options/setting-options.js';
+import { InvalidInputError } from '../../src/errors.js';
 import { type SolverChoice, solverChoices } from '../../src/linalg/index.js';
 import { pythonWith } from '../support/python.js';
 import type { ClockKind } from './clock.js';
+import { modelShapes } from './shapes/model-shapes.js';
 
 /** What to measure on what. */
 export interface BenchOptions {
@@ -40,6 +42,8 @@ export interface BenchOptions {
   readonly records: Readonly<Record<string, unknown>>;
   /** Hyperparameters of `use` that differ from the model's preset. */
   readonly set: Readonly<Record<string, unknown>>;
+  /** Which of the random models of `shapes`. */
+  readonly shapes: readonly string[];
   /** Folder with counterfact.jsonl, zsre.jsonl, qaedit.json and wikipedia.txt. */
   readonly datasets?: string;
 }
@@ -76,9 +80,11 @@ export function readOptions(args: readonly string[]): BenchOptions {
       records: { type: 'string', multiple: true, default: [] },
       set: { type: 'string', multiple: true, default: [] },
       datasets: { type: 'string' },
+      shapes: { type: 'string', default: 'qwen2.5-0.5b,llama-3.2-1b' },
     },
   });
-  const { corpus, python, layers, only, clock, edits, solver, widths, threads, rows, records, set, ...rest } = values;
+  const { corpus, python, layers, only, clock, edits, solver, widths, threads, rows, records, set, shapes, ...rest } =
+    values;
   const { datasets = process.env.HOOKLINE_DATA, ...named } = rest;
   const interpreter = python ?? pythonWith(...pythonModules);
   return {
@@ -89,6 +95,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     solvers: solverChoices.filter((choice) => solver.split(',').includes(choice)),
     widths: widths.split(',').map(Number),
     only: only.flatMap((names) => names.split(',')),
+    shapes: shapes.split(',').map((name) => choiceOf('--shapes', name, Object.keys(modelShapes))),
     rows: rows.flatMap((names) => names.split(',')),
     records: namedValues(
       '--records',
@@ -100,4 +107,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
     ...(existsSync(corpus) && { corpus }),
     ...(interpreter !== undefined && { python: interpreter }),
   };
+}
+
+function choiceOf(option: string, name: string, choices: readonly string[]): string {
+  if (choices.includes(name)) return name;
+  throw new InvalidInputError(option, `one of ${choices.join(', ')}`, name);
 }

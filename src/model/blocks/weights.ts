@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { InvalidInputError, MalformedFileError } from '../../errors.js';
 import type { Graph, Value } from '../../graph/index.js';
 import { parseJson } from '../../json.js';
-import { openSafetensors, type TensorLocation } from '../../tensor/index.js';
+import { elementCount, openSafetensors, type TensorLocation } from '../../tensor/index.js';
 
 /** The tensors of a checkpoint by their full names, in one file or several. A tensor is read when it is used. */
 export class Weights {
@@ -21,6 +21,11 @@ export class Weights {
   /** What it is, for messages. */
   get what(): string {
     return weightsIn(this.directory);
+  }
+
+  /** How many numbers they are. */
+  get numbers(): number {
+    return [...this.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   }
 
   /** Real paths of the files, in the order of their names. */
