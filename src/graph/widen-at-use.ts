@@ -16,7 +16,8 @@ interface Widening {
  * The same model, in which each node that reads a widened weight widens it itself. ONNX Runtime would compute what has no input
  * once, when it compiles, and hold it: a weight in four bytes for each in two. And where it may not, it would widen all weights
  * before anything else runs. So here the shape that a weight is taken in depends on what the node reads beside it, by adding
- * nothing to it: a weight is widened when that is there, and forgotten after the node.
+ * nothing to it: a weight is widened when that is there, and forgotten after the node. If the next node that reads a weight reads
+ * the same one, as with the vocabulary at the turn from forward to backward pass, both read one copy.
  *
  * @param mostHeldBytes what the widened checkpoint may take for ONNX Runtime to widen and hold the weights; then the model stays
  *   as it is. It is that of the checkpoint, because a process holds the programs of several graphs.
@@ -33,6 +34,7 @@ export function widenAtUse(model: OnnxModel, mostHeldBytes: number): OnnxModel {
   };
   const uses = new Set(model.outputs.map(({ name }) => name));
   const nothings = new Set<string>();
+  let latest: { readonly of: string; readonly name: string } | undefined;
   const nodes = model.nodes.flatMap((node): readonly OnnxNode[] => {
     if (widenings.has(node.outputs[0]) || !node.inputs.some((input) => widenings.has(input))) return [node];
     const gathered = node.type === 'Gather' ? widenings.get(node.inputs[0]) : undefined;
@@ -55,6 +57,7 @@ export function widenAtUse(model: OnnxModel, mostHeldBytes: number): OnnxModel {
     const inputs = node.inputs.map((input) => {
       const widening = widenings.get(input);
       if (widening === undefined) return input;
+      if (latest?.of === input) return latest.name;
       const { weight, cast } = widening;
       const [shape, stored, wide] = ['shape', 'stored', 'wide'].map(
         (what) => `%${what} ${input} for ${node.outputs[0]}`,
@@ -64,6 +67,7 @@ export function widenAtUse(model: OnnxModel, mostHeldBytes: number): OnnxModel {
         plain('Reshape', [weight.name, shape], stored),
         { ...cast, inputs: [stored], outputs: [wide] },
       );
+      latest = { of: input, name: wide };
       return wide;
     });
     return [...before, { ...node, inputs }];

@@ -80,7 +80,10 @@ describe('weights in two bytes', () => {
   it('are widened where they are used, each time after something that a run feeds, but for small ones', () => {
     const model = lowerGraph(network());
     expect(heldWeights(model)).toHaveLength(4);
-    expect(heldWeights(widenAtUse(model, 0))).toEqual([`${width}`]);
+    const atUse = widenAtUse(model, 0);
+    expect(heldWeights(atUse)).toEqual([`${width}`]);
+    // Both matrices in both directions, the rows of the embedding, and the whole of it once for both directions of the logits.
+    expect(atUse.nodes.filter(({ type }) => type === 'Cast')).toHaveLength(2 + 2 + 1 + 1 + 1);
   });
 
   it('are held wide if there is room for all of them', () => {
