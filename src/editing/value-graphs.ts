@@ -30,7 +30,7 @@ export function belowValueLayer(model: Model, settings: Hyperparameters): Graph 
   return graph;
 }
 
-/** Output of block L -> keys and values of every block above it, `keys.<l>` and `values.<l>` [batch, tokens, width]. */
+/** Output of block L -> keys and values of every block above it, `keys.<l>` and `values.<l>` [rows, width]. */
 export function prefixAboveValueLayer(model: Model, settings: Hyperparameters): Graph {
   const graph = new Graph();
   const packing = declarePacking(graph, model.config);
@@ -39,8 +39,8 @@ export function prefixAboveValueLayer(model: Model, settings: Hyperparameters): 
     from: valueLayer(settings) + 1,
     to: model.config.layers,
     visit: (site, layer, value) => {
-      if (site === 'attention.keys') graph.output(`keys.${layer}`, gather(value, packing.toPadded));
-      if (site === 'attention.values') graph.output(`values.${layer}`, gather(value, packing.toPadded));
+      if (site === 'attention.keys') graph.output(`keys.${layer}`, value);
+      if (site === 'attention.values') graph.output(`values.${layer}`, value);
       return value;
     },
   });
@@ -50,6 +50,8 @@ export function prefixAboveValueLayer(model: Model, settings: Hyperparameters): 
 /** What a gradient graph is built for. */
 export interface ObjectiveOptions {
   readonly floatDtype?: 'float32' | 'float64';
+  /** Also says keys and values of rows `pastRows` in every block, `keys.<l>` and `values.<l>` [past rows, width]. */
+  readonly saysPast?: boolean;
 }
 
 /**
@@ -62,10 +64,17 @@ export interface ObjectiveOptions {
  * - `hits` [scored, 1]: 1 where the target token is the most probable one;
  * - `keptHits` [scored]: 1 where the most probable token is the one of `before`.
  */
-export function objectiveGraph(model: Model, settings: Hyperparameters, options: ObjectiveOptions = {}): Graph {
+export function objectiveGraph(
+  model: Model,
+  settings: Hyperparameters,
+  { saysPast = false, ...options }: ObjectiveOptions = {},
+): Graph {
   const graph = new Graph(options);
   const delta = graph.input('delta', graph.floatDtype, ['subjects', model.config.dModel]);
-  const hidden = suffixOutput(graph, model, settings, delta);
+  const pastRows = saysPast ? graph.input('pastRows', 'int64', ['exported']) : undefined;
+  const hidden = suffixOutput(graph, model, settings, delta, (name, value) => {
+    if (pastRows !== undefined) graph.output(name, gather(value, pastRows));
+  });
 
   const logits = vocabularyLogits(model, gather(hidden, graph.input('scoredRows', 'int64', ['scored'])));
   const now = logSoftmax(logits);
@@ -90,7 +99,13 @@ export function objectiveGraph(model: Model, settings: Hyperparameters, options:
 }
 
 /** The last block's output on the suffixes; `lookup` [rows, subjects] marks the rows and subject where delta is added. */
-function suffixOutput(graph: Graph, model: Model, settings: Hyperparameters, delta: Value): Value {
+function suffixOutput(
+  graph: Graph,
+  model: Model,
+  settings: Hyperparameters,
+  delta: Value,
+  say: (name: string, value: Value) => void,
+): Value {
   const { config } = model;
   const packing = declarePacking(graph, config, { hasPast: true });
   const hidden = graph.input('hidden', graph.floatDtype, ['rows', config.dModel]);
@@ -99,6 +114,11 @@ function suffixOutput(graph: Graph, model: Model, settings: Hyperparameters, del
     from: valueLayer(settings) + 1,
     to: config.layers,
     past: (layer) => pastInputs(graph, model, layer),
+    visit: (site, layer, value) => {
+      if (site === 'attention.keys') say(`keys.${layer}`, value);
+      if (site === 'attention.values') say(`values.${layer}`, value);
+      return value;
+    },
   });
 }
 

@@ -1,8 +1,9 @@
-import { type Model, type ModelConfig, packSequences } from '../model/index.js';
+import type { Model } from '../model/index.js';
 import type { Program } from '../runtime/index.js';
 import { type Tensor, tensor } from '../tensor/index.js';
 import { euclideanNorm } from './adam.js';
 import { batchByRows } from './micro-batch.js';
+import { objectiveFeeds, type PreparedSequence, pastFeeds } from './objective-feeds.js';
 import {
   type ObjectivePart,
   type ObjectiveSequence,
@@ -14,6 +15,8 @@ import {
 export interface ObjectivePrograms {
   readonly model: Model;
   readonly objective: Program;
+  /** Whether the program also says keys and values; see {@link ObjectiveOptions.saysPast}. */
+  readonly saysPast: boolean;
 }
 
 /** Loss terms and gradients of a batch of subjects, one entry per subject. */
@@ -48,16 +51,6 @@ export const entryOf = (
   hit: hits[entry],
   kept: kept[entry],
 });
-
-/** One sequence with everything that stays the same from step to step. */
-interface PreparedSequence extends ObjectiveSequence {
-  /** Block-L output from the subject on: float32 [suffix, dModel]. */
-  readonly suffix: Float32Array;
-  /** Log-probabilities before the edit, one [vocab] per kept position. */
-  readonly keptBefore: readonly Float32Array[];
-  /** `past.<part>.<layer>`, keys and values above L of what stands before: float32 [lookups[0], width] each. */
-  readonly past: Readonly<Record<string, Float32Array>>;
-}
 
 /** What runs once for a sequence: float32 [suffix, dModel], and its keys and values above L of what stands before. */
 export type SequenceStart = Pick<PreparedSequence, 'suffix' | 'past'>;
@@ -126,6 +119,22 @@ export class ValueObjective {
     return { objective: new ValueObjective(programs, subjects, prepared), atZero };
   }
 
+  /**
+   * Keys and values above L of what stands before some subjects, by the program of the objective itself, so that no other one has
+   * to hold the same weights. It computes a gradient too, which nobody reads.
+   *
+   * @param before block-L output at it: float32 [tokens, dModel] each
+   * @returns `past.<part>.<layer>`: float32 [tokens, width] of all of them, one after the other
+   */
+  static async pastOf(
+    { model, objective }: ObjectivePrograms,
+    before: readonly Float32Array[],
+  ): Promise<Readonly<Record<string, Float32Array>>> {
+    const names = objective.inputs.map(({ name }) => name).filter((name) => name.startsWith('past.'));
+    const outputs = await objective.run(pastFeeds(model, names, before));
+    return Object.fromEntries(names.map((name) => [name, outputs[name.slice('past.'.length)].data as Float32Array]));
+  }
+
   /** Objectives of the same programs as one, the subjects of the first one first. */
   static join(objectives: readonly ValueObjective[]): ValueObjective {
     let subjects = 0;
@@ -168,8 +177,10 @@ export class ValueObjective {
     deltas.forEach((values, e) => {
       delta.set(values, e * dModel);
     });
-    const outputs = await this.#programs.objective.run({
-      ...objectiveFeeds(this.#programs.model, this.#subjects, this.#sequences),
+    const { model, objective, saysPast } = this.#programs;
+    const outputs = await objective.run({
+      ...objectiveFeeds(model, this.#subjects, this.#sequences),
+      ...(saysPast && { pastRows: tensor('int64', [0], new BigInt64Array()) }),
       delta: tensor('float32', [this.#subjects, dModel], delta),
     });
     const gradient = outputs.gradient.data as Float32Array;
@@ -230,104 +241,4 @@ function weighted<T extends ObjectiveSequence>(sequence: T, targetFactor: number
     targets: sequence.targets.map((t) => ({ ...t, weight: t.weight * targetFactor })),
     kept: sequence.kept.map((k) => ({ ...k, weight: k.weight * keptFactor })),
   };
-}
-
-function objectiveFeeds(
-  { config }: Model,
-  subjects: number,
-  sequences: readonly PreparedSequence[],
-): Record<string, Tensor> {
-  const starts = rowStarts(sequences);
-  const rows = starts[sequences.length];
-  const rowOf = (s: number, positionIndex: number) => starts[s] + positionIndex - sequences[s].lookups[0];
-  const lookup = new Float32Array(rows * subjects);
-  sequences.forEach(({ subject, lookups }, s) => {
-    for (const position of lookups) lookup[rowOf(s, position) * subjects + subject] = 1;
-  });
-  const targets = sequences.flatMap(({ subject, targets }, s) =>
-    targets.map((t) => ({ subject, row: rowOf(s, t.positionIndex), ...t })),
-  );
-  const kept = sequences.flatMap(({ subject, kept, keptBefore }, s) =>
-    kept.map((k, i) => ({ subject, row: rowOf(s, k.positionIndex), weight: k.weight, before: keptBefore[i] })),
-  );
-  const scored = targets.length + kept.length;
-  const before = new Float32Array(scored * config.vocab);
-  kept.forEach((one, k) => {
-    before.set(one.before, (targets.length + k) * config.vocab);
-  });
-  return {
-    ...suffixFeeds({ config }, sequences),
-    lookup: tensor('float32', [rows, subjects], lookup),
-    scoredRows: int64([...targets, ...kept].map(({ row }) => row)),
-    targetIds: int64([...targets.map(({ tokenId }) => tokenId), ...kept.map(() => 0)], [scored, 1]),
-    targetWeights: weightsBySubject(subjects, scored, 0, targets),
-    before: tensor('float32', [scored, config.vocab], before),
-    keptWeights: weightsBySubject(subjects, scored, targets.length, kept),
-  };
-}
-
-function suffixFeeds(
-  { config }: Pick<Model, 'config'>,
-  sequences: readonly PreparedSequence[],
-): Record<string, Tensor> {
-  const extents = sequences.map((s) => ({ past: s.lookups[0], length: suffixLength(s) }));
-  const hidden = concatenate(sequences.map((s) => s.suffix));
-  // An axis must not be empty, so where nothing stands before any subject there is a place that no query sees.
-  const pastTokens = Math.max(1, ...extents.map(({ past }) => past));
-  const names = Object.keys(sequences[0].past);
-  return {
-    ...packSequences(config, extents, { pastTokens }),
-    ...Object.fromEntries(names.map((name) => [name, pastFeed(config, sequences, name, pastTokens)])),
-    hidden: tensor('float32', [hidden.length / config.dModel, config.dModel], hidden),
-  };
-}
-
-/** One part of one layer's past as a rectangle: float32 [batch, pastTokens, width]. */
-function pastFeed(
-  { keyValueHeads, dHead }: ModelConfig,
-  sequences: readonly PreparedSequence[],
-  name: string,
-  pastTokens: number,
-): Tensor {
-  const width = keyValueHeads * dHead;
-  const data = new Float32Array(sequences.length * pastTokens * width);
-  sequences.forEach(({ past }, s) => {
-    data.set(past[name], s * pastTokens * width);
-  });
-  return tensor('float32', [sequences.length, pastTokens, width], data);
-}
-
-/** First row of each sequence, and the number of rows at the end. */
-function rowStarts(sequences: readonly ObjectiveSequence[]): number[] {
-  const starts = [0];
-  for (const sequence of sequences) starts.push(starts[starts.length - 1] + suffixLength(sequence));
-  return starts;
-}
-
-/** [subjects, scored]: the weight of entry i in row `entries[i].subject` and column `first + i`. */
-function weightsBySubject(
-  subjects: number,
-  scored: number,
-  first: number,
-  entries: readonly { readonly subject: number; readonly weight: number }[],
-): Tensor {
-  const data = new Float32Array(subjects * scored);
-  entries.forEach(({ subject, weight }, i) => {
-    data[subject * scored + first + i] = weight;
-  });
-  return tensor('float32', [subjects, scored], data);
-}
-
-export function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    result.set(part, offset);
-    offset += part.length;
-  }
-  return result;
-}
-
-function int64(values: readonly number[], shape: readonly number[] = [values.length]): Tensor {
-  return tensor('int64', shape, BigInt64Array.from(values, BigInt));
 }

@@ -3,12 +3,14 @@ import { compile, type Device, type Program, rowsPerBatch } from '../runtime/ind
 import { tensor } from '../tensor/index.js';
 import { isOfNumbers, type RunningSearch, stepTogether, subjectSearch, type ValueTarget } from './edit-search.js';
 import { type Hyperparameters, valueLayer } from './hyperparameters.js';
+import { isLargeModel } from './large-model.js';
 import { batchByRows } from './micro-batch.js';
+import { concatenate } from './objective-feeds.js';
 import { type ObjectiveSequence, objectiveSequences, suffixLength } from './objective-sequence.js';
 import type { TokenizedSubject } from './prompts.js';
 import { belowValueLayer, objectiveGraph, prefixAboveValueLayer } from './value-graphs.js';
 import {
-  concatenate,
+  type ObjectivePrograms,
   type PartEvaluation,
   type SequenceStart,
   ValueObjective,
@@ -77,22 +79,21 @@ export class ValueSearch {
   readonly #model: Model;
   readonly #settings: Hyperparameters;
   readonly #below: Program;
-  /** Undefined if there is no block above the value layer. */
+  /** Undefined if there is no block above the value layer, or the objective's program says what this one would. */
   readonly #prefix: Program | undefined;
-  readonly #objective: Program;
+  readonly #above: ObjectivePrograms;
 
   private constructor(
-    model: Model,
     settings: Hyperparameters,
     below: Program,
     prefix: Program | undefined,
-    objective: Program,
+    above: ObjectivePrograms,
   ) {
-    this.#model = model;
+    this.#model = above.model;
     this.#settings = settings;
     this.#below = below;
     this.#prefix = prefix;
-    this.#objective = objective;
+    this.#above = above;
   }
 
   /** @param compileGraph makes the programs, in the order of their use; measurements pass their own */
@@ -103,15 +104,14 @@ export class ValueSearch {
     compileGraph: typeof compile = compile,
   ): Promise<ValueSearch> {
     const options = device ? { device } : {};
-    return new ValueSearch(
-      model,
-      settings,
-      await compileGraph(belowValueLayer(model, settings), options),
-      blocksAbove(model, settings) === 0
+    const saysPast = blocksAbove(model, settings) > 0 && isLargeModel(model);
+    const below = await compileGraph(belowValueLayer(model, settings), options);
+    const prefix =
+      blocksAbove(model, settings) === 0 || saysPast
         ? undefined
-        : await compileGraph(prefixAboveValueLayer(model, settings), options),
-      await compileGraph(objectiveGraph(model, settings), options),
-    );
+        : await compileGraph(prefixAboveValueLayer(model, settings), options);
+    const objective = await compileGraph(objectiveGraph(model, settings, { saysPast }), options);
+    return new ValueSearch(settings, below, prefix, { model, objective, saysPast });
   }
 
   /** One value per subject, in their order. */
@@ -207,20 +207,15 @@ export class ValueSearch {
     const { config } = this.#model;
     const hidden = await this.#hiddenBelow(sequences);
     const lengths = sequences.map(({ lookups }) => lookups[0] * config.dModel);
-    const pasts = await this.#prefixPasts(
+    const before = hidden.map((rows, s) => rows.subarray(0, lengths[s]));
+    const pasts = await this.#pasts(sequences, before, rowsPerRun);
+    return ValueObjective.create(this.#above, {
+      subjects: subjects.length,
       sequences,
-      hidden.map((rows, s) => rows.subarray(0, lengths[s])),
-    );
-    return ValueObjective.create(
-      { model: this.#model, objective: this.#objective },
-      {
-        subjects: subjects.length,
-        sequences,
-        starts: hidden.map((rows, s): SequenceStart => ({ suffix: rows.slice(lengths[s]), past: pasts[s] })),
-        wordParts,
-        rowsPerRun,
-      },
-    );
+      starts: hidden.map((rows, s): SequenceStart => ({ suffix: rows.slice(lengths[s]), past: pasts[s] })),
+      wordParts,
+      rowsPerRun,
+    });
   }
 
   /**
@@ -247,7 +242,7 @@ export class ValueSearch {
   }
 
   async dispose(): Promise<void> {
-    for (const program of [this.#below, this.#prefix, this.#objective]) await program?.dispose();
+    for (const program of [this.#below, this.#prefix, this.#above.objective]) await program?.dispose();
   }
 
   /** Block-L output of every sequence: float32 [tokens, dModel] each. */
@@ -275,34 +270,49 @@ export class ValueSearch {
    *
    * @param before block-L output at them: float32 [past, dModel]
    */
-  async #prefixPasts(
+  async #pasts(
     sequences: readonly ObjectiveSequence[],
     before: readonly Float32Array[],
+    rowsPerRun: number,
   ): Promise<SequenceStart['past'][]> {
     const { config } = this.#model;
     const width = config.keyValueHeads * config.dHead;
+    const tokensOf = (s: number) => before[s].length / config.dModel;
     const beginnings = new Map(sequences.map((sequence, s) => [beginningOf(sequence), s]));
     const chosen = [...beginnings.values()].filter((s) => before[s].length > 0);
     const pasts = new Map<string, SequenceStart['past']>();
-    if (chosen.length > 0 && this.#prefix !== undefined) {
-      const hidden = concatenate(chosen.map((s) => before[s]));
-      const extents = chosen.map((s) => ({ past: 0, length: sequences[s].lookups[0] }));
-      const outputs = await this.#prefix.run({
-        ...packSequences(config, extents),
-        hidden: tensor('float32', [hidden.length / config.dModel, config.dModel], hidden),
-      });
-      chosen.forEach((s, place) => {
-        const past = Object.entries(outputs).map(([name, { shape, data }]) => {
-          const start = place * shape[1] * width;
-          return [`past.${name}`, (data as Float32Array).slice(start, start + extents[place].length * width)] as const;
-        });
+    for (const run of batchByRows(chosen, tokensOf, this.#above.saysPast ? rowsPerRun : rowsPerBatch)) {
+      const parts = Object.entries(await this.#pastOf(run.map((s) => before[s])));
+      let start = 0;
+      for (const s of run) {
+        const end = start + tokensOf(s) * width;
+        const past = parts.map(([name, data]) => [name, data.slice(start, end)] as const);
         pasts.set(beginningOf(sequences[s]), Object.fromEntries(past));
-      });
+        start = end;
+      }
     }
     const layers = Array.from({ length: config.layers }, (_, l) => l).slice(valueLayer(this.#settings) + 1);
     const names = layers.flatMap((l) => [`past.keys.${l}`, `past.values.${l}`]);
     const nothing = Object.fromEntries(names.map((name) => [name, new Float32Array()]));
     return sequences.map((sequence) => pasts.get(beginningOf(sequence)) ?? nothing);
+  }
+
+  /** `past.<part>.<layer>`: float32 [tokens, width] of some beginnings, one after the other; nothing if no block is above L. */
+  async #pastOf(before: readonly Float32Array[]): Promise<Readonly<Record<string, Float32Array>>> {
+    if (this.#above.saysPast) return ValueObjective.pastOf(this.#above, before);
+    if (this.#prefix === undefined) return {};
+    const { config } = this.#model;
+    const hidden = concatenate(before);
+    const outputs = await this.#prefix.run({
+      ...packSequences(
+        config,
+        before.map((rows) => ({ past: 0, length: rows.length / config.dModel })),
+      ),
+      hidden: tensor('float32', [hidden.length / config.dModel, config.dModel], hidden),
+    });
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, { data }]) => [`past.${name}`, data as Float32Array]),
+    );
   }
 }
 

@@ -1,13 +1,13 @@
 /** @file The assumptions of an estimate, in words. */
 import { valueLayer } from '../editing/index.js';
 import type { EstimateRequest } from './estimate-request.js';
-import { editsPerBatch } from './values-work.js';
+import { editsAtOnce } from './values-work.js';
 
 /** One line for each assumption. */
 export function assumptionsOf(request: EstimateRequest): string[] {
   const { settings, shape, machine, rates, corpusTokens, sequenceTokens } = request;
   const { device } = machine.instance;
-  const batch = editsPerBatch({ ...request, steps: settings.steps });
+  const batch = editsAtOnce({ ...request, steps: settings.steps });
   return [
     'Everything here is predicted; nothing was downloaded and nothing was run.',
     `Layers ${settings.layers.join(', ')} are hooked; values are sought at the output of block ${valueLayer(settings)}.`,
@@ -21,7 +21,7 @@ export function assumptionsOf(request: EstimateRequest): string[] {
     `Key statistics are of ${corpusTokens} tokens in sequences of ${sequenceTokens}; they are made once for all rounds.`,
     'Rounds follow each other; in each, values and validation are divided among the shards, the solve is not.',
     'Every task opens the model; solve and validation rebuild the base from all segments before it, in one solve.',
-    'Weights are computed with in float32, whatever the checkpoint stores; each program on a GPU holds its own copy.',
+    'Products are in float32, whatever the checkpoint stores; weights of two bytes are widened where they are used, and each program on a GPU holds its own copy.',
     ...deviceLines(request, device),
     `Plain TypeScript does ${inUnits(rates.host.flopsPerSecond, 1e9)} GFLOP/s: ${rates.host.why}.`,
     `An instance needs ${rates.services.instanceStartSeconds} s to start and then the model from the store at ` +

@@ -1,5 +1,7 @@
 /** @file The number of a decoder's parameters, from its config alone, without norms and biases, which are very few. */
+
 import type { ModelConfig } from '../model/index.js';
+import { mostWidenedOnCpu } from '../runtime/index.js';
 
 /** Widths of the query, and of key and value each. */
 export const queryWidth = ({ heads, dHead }: ModelConfig): number => heads * dHead;
@@ -26,3 +28,7 @@ export const modelParameters = (config: ModelConfig): number =>
   config.layers * blockParameters(config) +
   embeddingParameters(config) +
   (config.tiedEmbeddings ? 0 : vocabularyParameters(config));
+
+/** As `isLargeModel` of editing decides. */
+export const isLarge = (config: ModelConfig): boolean =>
+  Float32Array.BYTES_PER_ELEMENT * modelParameters(config) > mostWidenedOnCpu;

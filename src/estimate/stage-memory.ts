@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
 import type { EstimateRequest } from './estimate-request.js';
 import { computedBytes } from './forward-work.js';
-import { blockParameters, embeddingParameters, modelParameters, vocabularyParameters } from './model-size.js';
+import { blockParameters, embeddingParameters, isLarge, modelParameters, vocabularyParameters } from './model-size.js';
 
 /** The container stages. */
 export const plannedStages = ['statistics', 'merge', 'values', 'solve', 'validate'] as const;
@@ -24,8 +24,8 @@ export interface MemorySizes {
   readonly sequenceTokens: number;
   /** Rows of all rounds together. */
   readonly allRows: number;
-  /** Whether the checkpoint stores float32. Then a CPU maps the weights instead of holding them. */
-  readonly isStoredWide: boolean;
+  /** Bytes of each number of the checkpoint. */
+  readonly storedBytes: number;
   readonly isGpu: boolean;
   readonly memoryBudgetBytes: number;
 }
@@ -34,7 +34,6 @@ export interface MemorySizes {
 export const memorySizes = (request: EstimateRequest): MemorySizes => ({
   ...request,
   allRows: request.shape.rows * request.edits,
-  isStoredWide: request.storedBytes >= computedBytes,
   isGpu: request.machine.kind === 'gpu',
 });
 
@@ -45,39 +44,47 @@ const contextBytes = 0.6e9;
 
 /** Peak memory of a stage, the largest round in it. */
 export function stageMemory(stage: PlannedStage, sizes: MemorySizes): StageMemory {
-  const programs = stageWeights(stage, sizes);
-  const mapped = Math.min(programs, computedBytes * modelParameters(sizes.config));
+  const weights = stageWeights(stage, sizes);
   const { onDevice, onHost } = beside(stage, sizes);
-  if (sizes.isGpu) return { device: programs + onDevice + contextBytes, host: onHost + processBytes };
-  return { device: 0, host: (sizes.isStoredWide ? mapped : programs) + onDevice + onHost + processBytes };
+  if (sizes.isGpu) return { device: weights + onDevice + contextBytes, host: onHost + processBytes };
+  return { device: 0, host: weights + onDevice + onHost + processBytes };
 }
 
-/** Bytes of weights in the stage's programs. Each program has its own copy, widened to float32. */
-export const stageWeights = (stage: PlannedStage, sizes: MemorySizes): number =>
-  computedBytes * weightsOf(stage, sizes);
+/**
+ * Bytes of weights in the stage's programs. On a GPU each program has its own copy, in the type that the checkpoint has. A CPU maps
+ * the weights once, unless a small model's are widened to float32; then each program holds its own. A weight of two bytes that is
+ * widened where it is used takes its place in float32 twice, because the runtime's memory falls into pieces.
+ */
+export function stageWeights(stage: PlannedStage, sizes: MemorySizes): number {
+  const { config, storedBytes, isGpu } = sizes;
+  const numbers = numbersOf(stage, sizes);
+  const isNarrow = storedBytes < computedBytes;
+  if (!isGpu && isNarrow && !isLarge(config)) return computedBytes * numbers;
+  const held = storedBytes * (isGpu ? numbers : Math.min(numbers, modelParameters(config)));
+  const widest = Math.max(vocabularyParameters(config), config.dModel * config.dInner);
+  return held + (isNarrow ? 2 * computedBytes * widest : 0);
+}
 
-function weightsOf(stage: PlannedStage, { config, settings }: MemorySizes): number {
+/** Numbers of the weights of the programs that a stage holds at the same time. */
+function numbersOf(stage: PlannedStage, { config, settings }: MemorySizes): number {
   const block = blockParameters(config);
   const upTo = (layer: number) => (layer + 1) * block + embeddingParameters(config);
   const value = valueLayer(settings);
+  // The trunk, and the vocabulary's programs for scores and for comparisons.
+  const served = upTo(config.layers - 1) + 2 * vocabularyParameters(config);
   switch (stage) {
     case 'statistics':
-      return upTo(value);
     case 'solve':
       return upTo(value);
-    case 'values':
-      // Below the value layer; the beginnings above it; the objective above it with the vocabulary. Beside them the trunk and
-      // the vocabulary, with which the base model says what is kept.
-      return (
-        upTo(value) +
-        2 * (config.layers - value - 1) * block +
-        upTo(config.layers - 1) +
-        2 * vocabularyParameters(config)
-      );
+    case 'values': {
+      const above = (config.layers - value - 1) * block;
+      const search = upTo(value) + above + vocabularyParameters(config);
+      // A large model's search holds no program for beginnings, and lets the served model go, which said what is kept.
+      return isLarge(config) ? Math.max(search, served) : search + above + served;
+    }
     case 'merge':
     case 'validate':
-      // The trunk, and the vocabulary's programs for scores and for comparisons.
-      return upTo(config.layers - 1) + 2 * vocabularyParameters(config);
+      return served;
   }
 }
 

@@ -1,9 +1,10 @@
 /** @file The work of a value search: what runs once below and above the value layer, and what every step runs. */
 import { type Hyperparameters, objectiveRowBytes, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
+import { rowsPerBatch } from '../runtime/index.js';
 import { type EditShape, type ObjectiveRows, type ObjectiveShape, objectiveShape } from './edit-shape.js';
 import { blockForward, blockStep, computedBytes, forwardRun, packedElements, type RunRows } from './forward-work.js';
-import { keyWidth, vocabularyParameters } from './model-size.js';
+import { isLarge, keyWidth, vocabularyParameters } from './model-size.js';
 import { sumWork, timesWork, type Work, workOf } from './work.js';
 
 /** A search for the values of some edits. */
@@ -16,38 +17,68 @@ export interface ValueSearchPlan {
   readonly memoryBudgetBytes: number;
 }
 
-/** Edits of one micro-batch: as many as the memory budget allows by their suffix rows. */
-export function editsPerBatch({ config, settings, shape, memoryBudgetBytes }: ValueSearchPlan): number {
-  const rows = Math.max(1, Math.floor(memoryBudgetBytes / objectiveRowBytes(config, settings)));
-  return Math.max(1, Math.floor(rows / objectiveShape(shape, settings).whole.suffixTokens));
+/** Bytes that one edit takes in work: the rows of a step, and what is kept for the next one. */
+function bytesInWork({ config, settings, shape }: ValueSearchPlan): { readonly step: number; readonly kept: number } {
+  const { whole, taught } = objectiveShape(shape, settings);
+  const above = config.layers - valueLayer(settings) - 1;
+  const { templatesPerStep } = settings;
+  const keeping = shareOf(subtractRows(whole, taught), Math.max(1, whole.sequences - taught.sequences));
+  const ofTaught = templatesPerStep === 0 ? 1 : Math.min(1, templatesPerStep / taught.sequences);
+  const rows = templatesPerStep === 0 ? whole.suffixTokens : ofTaught * taught.suffixTokens + keeping.suffixTokens;
+  const numbers =
+    2 * above * keyWidth(config) * whole.prefixTokens + whole.suffixTokens * config.dModel + whole.kept * config.vocab;
+  return { step: rows * objectiveRowBytes(config, settings), kept: computedBytes * numbers };
 }
 
-/** The search for this many edits, in micro-batches that are full except for the last. */
+/** Edits that are in work at the same time: as many as the memory budget allows. */
+export function editsAtOnce(plan: ValueSearchPlan): number {
+  const { step, kept } = bytesInWork(plan);
+  return Math.max(1, Math.floor(plan.memoryBudgetBytes / (step + kept)));
+}
+
+/** The search for this many edits. Each that is done makes room for the next, so all steps but the last ones are full. */
 export function valuesWork(plan: ValueSearchPlan, edits: number): Work {
-  const full = editsPerBatch(plan);
-  const whole = Math.floor(edits / full);
-  const rest = edits - whole * full;
-  const works = [timesWork(whole, batchWork(plan, full))];
-  if (rest > 0) works.push(batchWork(plan, rest));
-  return sumWork(...works);
-}
-
-/**
- * One micro-batch. The whole objective at `delta = 0` says what is to be kept, and leads to the first step. Before each other step,
- * one part is evaluated. After the last step every taught sequence is evaluated once more, as many at a time as a part has.
- */
-function batchWork(plan: ValueSearchPlan, edits: number): Work {
   const { settings, shape } = plan;
   const objective = objectiveShape(shape, settings);
   const { whole, taught, part } = objective;
   const looks = settings.templatesPerStep === 0 ? 1 : Math.ceil(taught.sequences / (settings.templatesPerStep + 1));
+  const atOnce = Math.min(edits, editsAtOnce(plan));
+  const perRun = Math.min(edits, Math.max(1, Math.floor(rowsPerBatch / whole.tokens)));
+  const times = edits / atOnce;
   return sumWork(
-    preparation(plan, whole, edits),
-    evaluation(plan, objective, edits, whole),
-    timesWork(plan.steps - 1, evaluation(plan, objective, edits, part)),
-    timesWork(looks, evaluation(plan, objective, edits, shareOf(taught, looks))),
+    inRuns(edits, perRun, (some) => preparation(plan, whole, some)),
+    inRuns(edits, perRun, (some) => atZero(plan, objective, some)),
+    timesWork(times * (plan.steps - 1), evaluation(plan, objective, atOnce, part)),
+    timesWork(times * looks, evaluation(plan, objective, atOnce, shareOf(taught, looks))),
   );
 }
+
+/** The work of full runs, and of a last one with the rest. */
+function inRuns(edits: number, perRun: number, workOfRun: (edits: number) => Work): Work {
+  const full = Math.floor(edits / perRun);
+  const rest = edits - full * perRun;
+  return sumWork(timesWork(full, workOfRun(perRun)), ...(rest > 0 ? [workOfRun(rest)] : []));
+}
+
+/** The whole objective at `delta = 0`, as many rows at a time as there is memory for. It says what is to be kept. */
+function atZero(plan: ValueSearchPlan, objective: ObjectiveShape, edits: number): Work {
+  const { config, settings, memoryBudgetBytes } = plan;
+  const { whole } = objective;
+  const free = memoryBudgetBytes - Math.min(edits, editsAtOnce(plan)) * bytesInWork(plan).kept;
+  const rowsPerRun = Math.max(1, free / objectiveRowBytes(config, settings));
+  const runs = Math.max(1, Math.ceil((edits * whole.suffixTokens) / rowsPerRun));
+  return timesWork(runs, evaluation(plan, objective, edits, shareOf(whole, runs)));
+}
+
+/** Rows without some of them. */
+const subtractRows = (all: ObjectiveRows, some: ObjectiveRows): ObjectiveRows => ({
+  sequences: all.sequences - some.sequences,
+  tokens: all.tokens - some.tokens,
+  prefixTokens: all.prefixTokens - some.prefixTokens,
+  suffixTokens: all.suffixTokens - some.suffixTokens,
+  targets: all.targets - some.targets,
+  kept: all.kept - some.kept,
+});
 
 /** One of `parts` equal parts of some rows. */
 const shareOf = (rows: ObjectiveRows, parts: number): ObjectiveRows => ({
@@ -74,7 +105,11 @@ function preparation(plan: ValueSearchPlan, each: ObjectiveRows, edits: number):
   const prefix = runOf(each.prefixTokens);
   // The last block computes only keys and values.
   const last = blockForward(config, { ...prefix, tokens: 0 }, 2 * config.dModel * keyWidth(config));
-  const beginnings = above === 0 ? [] : [forwardRun(config, prefix, above - 1), last];
+  // The program of a large model's objective says them, and computes a gradient with it.
+  const program = isLarge(config)
+    ? [timesWork(above, blockStep(config, prefix))]
+    : [forwardRun(config, prefix, above - 1), last];
+  const beginnings = above === 0 ? [] : program;
   const past = 2 * above * keyWidth(config) * batch * prefix.tokens;
   return sumWork(
     forwardRun(config, whole, value + 1),

@@ -5,6 +5,7 @@ import {
   type HookLayer,
   type Hyperparameters,
   hooksOf,
+  isLargeModel,
   KeyCollection,
   type KeyStatistics,
   type LayerSketch,
@@ -16,7 +17,7 @@ import {
 import { InvalidInputError } from '../errors.js';
 import type { Model, Tokenizer } from '../model/index.js';
 import type { ObjectStore } from '../registry/index.js';
-import { type Device, mostWidenedOnCpu, OnnxGemmEngine, rowsPerBatch } from '../runtime/index.js';
+import { type Device, OnnxGemmEngine, rowsPerBatch } from '../runtime/index.js';
 import { HookableModel } from '../serving/index.js';
 import { contextTemplates } from './context-templates.js';
 
@@ -80,7 +81,7 @@ export class Workbench {
     this.#values = new LazyPrograms(() => ValueSearch.compile(model, settings, device));
     this.#collection = new LazyPrograms(() => KeyCollection.compile(model, settings, device));
     this.#given = parts.edited;
-    this.#holdsOneAtATime = model.weights.numbers * Float32Array.BYTES_PER_ELEMENT > mostWidenedOnCpu;
+    this.#holdsOneAtATime = isLargeModel(model);
     this.#edited = new LazyPrograms(() => HookableModel.compile(model, { layers, gate, rowsPerBatch, ...onDevice }));
     const edited: Pick<HookableModel, 'generate'> = {
       generate: async (...request) => (await this.edited()).generate(...request),

@@ -13,7 +13,9 @@ import {
 import { partsOf } from '../../../src/editing/objective-sequence.js';
 import type { ObjectiveEvaluation } from '../../../src/editing/value-objective.js';
 import { completeEdit, readBatch } from '../../../src/evaluation/index.js';
+import { Weights } from '../../../src/model/blocks/weights.js';
 import { loadModel, loadTokenizer, type Model } from '../../../src/model/index.js';
+import { compile } from '../../../src/runtime/index.js';
 import { decodeSafetensors, encodeSafetensors, tensor } from '../../../src/tensor/index.js';
 import { PlainSearch } from '../../bench/plain-search.js';
 import { tolerances } from '../../support/matchers.js';
@@ -249,6 +251,36 @@ describe('a value search', () => {
     adams.forEach((adam, e) => {
       expect(deltas[e]).toBeAllclose(adam.parameters, { relative: 1e-3, absolute: 1e-4 });
     });
+  });
+});
+
+describe('a large model', () => {
+  it('has its values found by two programs instead of three, and they are the same', async () => {
+    const { model, subjects } = await randomWorld();
+    const { directory, opened, tensors, prefix } = model.weights;
+    const weights = new Weights(directory, opened, tensors, prefix);
+    Object.defineProperty(weights, 'numbers', { value: 2 ** 30 });
+    const overrides = { layers: [0], steps: 6 };
+    const settings = resolveHyperparameters(overrides, model.config);
+    const foundBy = async (asked: Model, budget?: number) => {
+      let programs = 0;
+      const search = await ValueSearch.compile(asked, settings, undefined, (graph, options) => {
+        programs++;
+        return compile(graph, options);
+      });
+      const found = await search.search(subjects, budget === undefined ? {} : { memoryBudgetBytes: budget });
+      await search.dispose();
+      return { programs, deltas: found.map(({ delta }) => delta) };
+    };
+    const small = await foundBy(model);
+    const large = await foundBy({ ...model, weights });
+    const inParts = await foundBy({ ...model, weights }, 1);
+    expect([small.programs, large.programs]).toEqual([3, 2]);
+    for (const [e, delta] of small.deltas.entries()) {
+      expect(euclideanNorm(delta)).toBeGreaterThan(0);
+      expect(large.deltas[e]).toBeAllclose(delta, { relative: 1e-4, absolute: 1e-6 });
+      expect(inParts.deltas[e]).toBeAllclose(delta, { relative: 1e-4, absolute: 1e-6 });
+    }
   });
 });
 

@@ -11,7 +11,7 @@ import { memorySizes, stageMemory } from '../../../src/estimate/stage-memory.js'
 import { segmentBytes } from '../../../src/estimate/stored-bytes.js';
 import { appendRound, emptyMemory, matrix, PlainGemmEngine } from '../../../src/linalg/index.js';
 import { identity } from '../../../src/linalg/matrix.js';
-import { loadModel, readModelConfig } from '../../../src/model/index.js';
+import { loadModel, type ModelConfig, readModelConfig } from '../../../src/model/index.js';
 import { elementCount, openSafetensors } from '../../../src/tensor/index.js';
 import { normal } from '../../bench/random.js';
 
@@ -125,7 +125,7 @@ describe('a plan', () => {
     const plan = estimateEdits({ ...large, machine: machineOf(defaultRates, 'p5.48xlarge') });
     const fits = Object.fromEntries(plan.stages.map((stage) => [stage.stage, stage.fits]));
     expect(fits).toEqual({ statistics: true, merge: false, values: false, solve: true, validate: false });
-    expect(plan.fittingInstances).toEqual(['r7i.48xlarge']);
+    expect(plan.fittingInstances).toEqual(['r7i.16xlarge', 'r7i.48xlarge']);
   });
 
   it('names the limits of the program itself', () => {
@@ -141,12 +141,23 @@ describe('a plan', () => {
 });
 
 describe('memory', () => {
-  it('is the weights once where a processor maps them, and a copy for each program where it widens them', () => {
+  const hostOf = (config: ModelConfig, storedBytes: number) => {
     const machine = machineOf(defaultRates, 'r7i.16xlarge');
-    const wide = stageMemory('values', memorySizes({ ...request, machine, storedBytes: 4 }));
-    const narrow = stageMemory('values', memorySizes({ ...request, machine, storedBytes: 2 }));
-    expect(wide.device).toBe(0);
-    expect(narrow.host - wide.host).toBeGreaterThan(3 * modelParameters(request.config));
+    const { device, host } = stageMemory('values', memorySizes({ ...request, config, machine, storedBytes }));
+    expect(device).toBe(0);
+    return host;
+  };
+
+  it('is the weights once where a processor maps them, and a copy for each program where it widens and holds them', async () => {
+    const small = { ...request.config, layers: 4, dModel: 512, dInner: 2048, vocab: 32_000 };
+    expect(hostOf(small, 2) - hostOf(small, 4)).toBeGreaterThan(3 * modelParameters(small));
+  });
+
+  it('is that of the checkpoint, and of its widest matrix, where a large model is widened as it is used', () => {
+    const { config } = request;
+    const saved = hostOf(config, 4) - hostOf(config, 2);
+    expect(saved).toBeGreaterThan(1.5 * modelParameters(config));
+    expect(saved).toBeLessThan(2 * modelParameters(config));
   });
 });
 
