@@ -30,6 +30,8 @@ const kinds: Readonly<Record<string, { readonly config: Record<string, unknown>;
   },
   qwen2: { config: { model_type: 'qwen2', ...llamaLike }, tokenizer: 'qwen2' },
   qwen3: { config: { model_type: 'qwen3', ...llamaLike, head_dim: 8, tie_word_embeddings: true }, tokenizer: 'qwen2' },
+  smollm3: { config: { model_type: 'smollm3', ...llamaLike, no_rope_layers: [1, 0] }, tokenizer: 'llama3' },
+  phi3: { config: { model_type: 'phi3', ...llamaLike, vocab_size: 561, sliding_window: 8 }, tokenizer: 'mistral' },
   gpt2: { config: { model_type: 'gpt2', ...gpt }, tokenizer: 'gpt2' },
   gptj: { config: { model_type: 'gptj', ...gpt, rotary_dim: 2 }, tokenizer: 'gpt2' },
   gpt_neox: {

@@ -3,9 +3,9 @@ import type { Architecture } from '../blocks/architecture.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gptj } from './gptj.js';
-import { llama, mistral, qwen2, qwen3 } from './llama.js';
+import { llama, mistral, phi3, qwen2, qwen3, smollm3 } from './llama.js';
 
-const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, gpt2, gptj, gptNeox];
+const architectures: readonly Architecture[] = [llama, mistral, qwen2, qwen3, smollm3, phi3, gpt2, gptj, gptNeox];
 
 /** Every `model_type` that can be edited. */
 const supportedModelTypes: readonly string[] = architectures.flatMap((a) => a.modelTypes);

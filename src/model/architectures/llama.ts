@@ -1,4 +1,4 @@
-import { add, gather, mul, type Value } from '../../graph/index.js';
+import { add, gather, mul, slice, type Value } from '../../graph/index.js';
 import type { Architecture, TensorShapes } from '../blocks/architecture.js';
 import { type ConfigReader, largest, type ModelConfig } from '../blocks/config.js';
 import type { FieldNames } from '../blocks/harmless-fields.js';
@@ -11,11 +11,17 @@ interface LlamaFamilyMember {
   readonly keyValueHeads?: number;
   /** Size of each head in a config that does not say it; the queries' share of the width by default. */
   readonly dHead?: number;
+  /** Whether a config that does not say it means tied embeddings; by default it does not. */
+  readonly tiedEmbeddings?: true;
   readonly readAttentionBias: (config: ConfigReader) => ModelConfig['attentionBias'];
   readonly readMlpBias?: (config: ConfigReader) => boolean;
   /** RMS norm of each query and key head before rotation (Qwen3). */
   readonly queryKeyNorm?: true;
   readonly readSlidingWindow?: (config: ConfigReader) => number | undefined;
+  /** Layers without rotary embeddings (SmolLM3). */
+  readonly readUnrotatedLayers?: (config: ConfigReader) => readonly number[];
+  /** Query, key and value are one matrix, gate and up another, and a share of each head may be rotated (Phi-3). */
+  readonly fusedProjections?: true;
   readonly harmlessFields?: FieldNames;
 }
 
@@ -38,7 +44,9 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
       const slidingWindow = member.readSlidingWindow?.(config);
       const attentionBias = member.readAttentionBias(config);
       const mlpBias = member.readMlpBias?.(config) ?? false;
-      config.require('partial_rotary_factor', [1]);
+      const unrotatedLayers = member.readUnrotatedLayers?.(config);
+      if (!member.fusedProjections) config.require('partial_rotary_factor', [1]);
+      const share = member.fusedProjections ? config.positive('partial_rotary_factor', 1, 1) : 1;
       return {
         modelType: member.modelTypes[0],
         layers: config.count('num_hidden_layers', largest.layers),
@@ -51,9 +59,10 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
         maxTokens: config.context('max_position_embeddings'),
         normEpsilon: config.positive('rms_norm_eps', 1),
         activation: config.activation('hidden_act', 'silu'),
-        tiedEmbeddings: config.boolean('tie_word_embeddings', false),
+        tiedEmbeddings: config.boolean('tie_word_embeddings', member.tiedEmbeddings ?? false),
         gatedMlp: true,
-        rotary: config.rotary(dHead, 'half'),
+        rotary: config.rotary(dHead, 'half', { share }),
+        ...(unrotatedLayers !== undefined && { unrotatedLayers }),
         ...(slidingWindow !== undefined && { slidingWindow }),
         ...(attentionBias !== undefined && { attentionBias }),
         ...(mlpBias && { mlpBias }),
@@ -70,14 +79,22 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
         trunk: { 'embed_tokens.weight': [vocab, dModel], 'norm.weight': [dModel] },
         block: {
           'input_layernorm.weight': [dModel],
-          ...projection('self_attn.q_proj', heads * dHead, dModel, hasQueryBias),
-          ...projection('self_attn.k_proj', keyValueHeads * dHead, dModel, hasQueryBias),
-          ...projection('self_attn.v_proj', keyValueHeads * dHead, dModel, hasQueryBias),
+          ...(member.fusedProjections
+            ? projection('self_attn.qkv_proj', (heads + 2 * keyValueHeads) * dHead, dModel, hasQueryBias)
+            : {
+                ...projection('self_attn.q_proj', heads * dHead, dModel, hasQueryBias),
+                ...projection('self_attn.k_proj', keyValueHeads * dHead, dModel, hasQueryBias),
+                ...projection('self_attn.v_proj', keyValueHeads * dHead, dModel, hasQueryBias),
+              }),
           ...projection('self_attn.o_proj', dModel, heads * dHead, attentionBias === 'all'),
           ...(member.queryKeyNorm && { 'self_attn.q_norm.weight': [dHead], 'self_attn.k_norm.weight': [dHead] }),
           'post_attention_layernorm.weight': [dModel],
-          ...projection('mlp.gate_proj', dInner, dModel, mlpBias),
-          ...projection('mlp.up_proj', dInner, dModel, mlpBias),
+          ...(member.fusedProjections
+            ? projection('mlp.gate_up_proj', 2 * dInner, dModel, mlpBias)
+            : {
+                ...projection('mlp.gate_proj', dInner, dModel, mlpBias),
+                ...projection('mlp.up_proj', dInner, dModel, mlpBias),
+              }),
           ...projection('mlp.down_proj', dModel, dInner, mlpBias),
         },
         head: tiedEmbeddings ? {} : { 'lm_head.weight': [vocab, dModel] },
@@ -94,21 +111,41 @@ function llamaFamily(member: LlamaFamilyMember): Architecture {
       const project = (x: Value, name: string, hasBias: boolean | undefined) =>
         linear(x, weight(name), 'out-in', hasBias ? context.weight(`layers.${layer}.${name}.bias`) : undefined);
       const normed = rmsNorm(hidden, weight('input_layernorm'), config.normEpsilon);
-      const queryKeyValue = (name: string, heads: number) =>
-        splitHeads(project(normed, `self_attn.${name}_proj`, config.attentionBias !== undefined), heads, config.dHead);
-      const turned = (x: Value, name: string) =>
-        rotate(member.queryKeyNorm ? rmsNorm(x, weight(`self_attn.${name}_norm`), config.normEpsilon) : x, context);
-      const mixed = attention(
-        context,
-        turned(queryKeyValue('q', config.heads), 'q'),
-        turned(queryKeyValue('k', config.keyValueHeads), 'k'),
-        queryKeyValue('v', config.keyValueHeads),
-      );
+      /** Several projections of one input, each with its name and width. */
+      const projections = (
+        x: Value,
+        fused: string,
+        parts: readonly (readonly [name: string, width: number])[],
+        hasBias: boolean,
+      ) => {
+        if (!member.fusedProjections) return parts.map(([name]) => project(x, name, hasBias));
+        const together = project(x, fused, hasBias);
+        let end = 0;
+        return parts.map(([, width]) => {
+          end += width;
+          return slice(together, 1, end - width, end);
+        });
+      };
+      const { heads, keyValueHeads, dHead, dInner } = config;
+      const widths = [heads, keyValueHeads, keyValueHeads] as const;
+      const [queries, keys, values] = projections(
+        normed,
+        'self_attn.qkv_proj',
+        ['q', 'k', 'v'].map((name, i) => [`self_attn.${name}_proj`, widths[i] * dHead]),
+        config.attentionBias !== undefined,
+      ).map((x, i) => splitHeads(x, widths[i], dHead));
+      const isRotated = !config.unrotatedLayers?.includes(layer);
+      const turned = (x: Value, name: string) => {
+        const headNormed = member.queryKeyNorm ? rmsNorm(x, weight(`self_attn.${name}_norm`), config.normEpsilon) : x;
+        return isRotated ? rotate(headNormed, context) : headNormed;
+      };
+      const mixed = attention(context, turned(queries, 'q'), turned(keys, 'k'), values);
       const afterAttention = add(hidden, project(mixed, 'self_attn.o_proj', config.attentionBias === 'all'));
 
       const mlpInput = rmsNorm(afterAttention, weight('post_attention_layernorm'), config.normEpsilon);
-      const gate = activate(project(mlpInput, 'mlp.gate_proj', config.mlpBias), config.activation);
-      const inner = site('mlp.inner', mul(gate, project(mlpInput, 'mlp.up_proj', config.mlpBias)));
+      const parts = ['gate', 'up'].map((name) => [`mlp.${name}_proj`, dInner] as const);
+      const [gate, up] = projections(mlpInput, 'mlp.gate_up_proj', parts, config.mlpBias ?? false);
+      const inner = site('mlp.inner', mul(activate(gate, config.activation), up));
       const out = site('mlp.out', project(inner, 'mlp.down_proj', config.mlpBias));
       return site('block.out', add(afterAttention, out));
     },
@@ -174,4 +211,39 @@ export const qwen3 = llamaFamily({
   queryKeyNorm: true,
   readSlidingWindow: readNoSlidingWindow,
   harmlessFields: unusedWindow,
+});
+
+/** SmolLM3: Llama in which some layers, every fourth unless the config says which, have no rotary embeddings. */
+export const smollm3 = llamaFamily({
+  modelTypes: ['smollm3'],
+  tiedEmbeddings: true,
+  keyValueHeads: 4,
+  readAttentionBias: attentionBiasField,
+  readMlpBias: (config) => config.boolean('mlp_bias', false),
+  readSlidingWindow: readNoSlidingWindow,
+  readUnrotatedLayers(config) {
+    const interval = config.count('no_rope_layer_interval', largest.layers, 4);
+    const layers = config.count('num_hidden_layers', largest.layers);
+    const stated =
+      config.value('no_rope_layers') ?? Array.from({ length: layers }, (_, l) => Number((l + 1) % interval !== 0));
+    if (
+      !Array.isArray(stated) ||
+      stated.length !== layers ||
+      stated.some((rotated) => rotated !== 0 && rotated !== 1)
+    ) {
+      return config.refuse('no_rope_layers', `${layers} numbers 0 or 1`, JSON.stringify(stated).slice(0, 100));
+    }
+    return stated.flatMap((rotated, layer) => (rotated === 0 ? [layer] : []));
+  },
+  harmlessFields: unusedWindow,
+});
+
+/** Phi-3 and the short form of Phi-4-mini: Llama with fused projections and a sliding window. */
+export const phi3 = llamaFamily({
+  modelTypes: ['phi3'],
+  readAttentionBias: () => undefined,
+  readSlidingWindow: (config) =>
+    config.has('sliding_window', null) ? undefined : config.count('sliding_window', largest.tokens),
+  fusedProjections: true,
+  harmlessFields: ['original_max_position_embeddings', 'attention_bias'],
 });

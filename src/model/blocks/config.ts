@@ -43,6 +43,8 @@ export interface ModelConfig {
   readonly activation: Activation;
   readonly tiedEmbeddings: boolean;
   readonly rotary?: RotaryConfig;
+  /** Layers whose queries and keys are not rotated; absent: none. */
+  readonly unrotatedLayers?: readonly number[];
   /** A token sees itself and the `slidingWindow - 1` tokens before it; absent: all. */
   readonly slidingWindow?: number;
   /** The MLP multiplies two projections of its input (Llama's SwiGLU): three matrices in place of two. */

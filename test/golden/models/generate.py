@@ -102,6 +102,8 @@ ARCHITECTURES = [
     Architecture("mistral", 300, "mistral", llama_like(head_dim=12, sliding_window=4, rope_theta=1000.0)),
     Architecture("qwen2", 400, "qwen2", llama_like(use_sliding_window=False, rope_theta=1e6, rms_norm_eps=1e-6)),
     Architecture("qwen3", 500, "qwen3", llama_like(head_dim=16, rope_theta=1e6, rms_norm_eps=1e-6)),
+    Architecture("smollm3", 1200, "smollm3", llama_like(no_rope_layers=[1, 0], rope_theta=1e6, pad_token_id=None)),
+    Architecture("phi3", 1300, "phi3", llama_like(partial_rotary_factor=0.5, sliding_window=6, pad_token_id=None)),
     Architecture("gpt2", 600, "gpt2", GPT),
     Architecture("gptj", 700, "gptj", {**GPT, "rotary_dim": 4, "tie_word_embeddings": False}),
     Architecture("gpt_neox", 800, "gpt_neox", gpt_neox(num_attention_heads=2, use_parallel_residual=True)),
@@ -128,7 +130,7 @@ def randomise(model: torch.nn.Module, seed: int, tied: bool) -> None:
             value = (0.3 if tied or "wpe" in name else 0.6) * noise
         else:
             fan_in = parameter.shape[0] if name in conv else parameter.shape[1]
-            gain = 1.6 if re.search(r"q_proj|k_proj|c_attn|query_key_value", name) else 1.2
+            gain = 1.6 if re.search(r"q_proj|k_proj|qkv_proj|c_attn|query_key_value", name) else 1.2
             value = gain * noise / fan_in**0.5
         parameter.data.copy_(value)
 

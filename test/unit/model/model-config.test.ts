@@ -15,6 +15,11 @@ describe('a published config', () => {
     expect(check(published[name])).toMatchObject({ layers: expect.any(Number) });
   });
 
+  it('means tied embeddings where its family does', () => {
+    expect(check(published['SmolLM3-3B']).tiedEmbeddings).toBe(true);
+    expect(check(published['Llama-2-7b']).tiedEmbeddings).toBe(false);
+  });
+
   it('may say what says nothing about the logits', () => {
     const harmless = {
       use_cache: false,
@@ -52,6 +57,9 @@ describe('a config that says what is not computed here', () => {
     ['Qwen2.5-0.5B', 'layer_types', ['full_attention', 'sliding_attention']],
     ['Qwen2.5-0.5B', 'mlp_bias', true],
     ['Qwen3-0.6B', 'num_experts', 128],
+    ['SmolLM3-3B', 'no_rope_layers', [1, 0]],
+    ['SmolLM3-3B', 'use_sliding_window', true],
+    ['Phi-3-mini-4k-instruct', 'sliding_window', 'all'],
     ['gpt2', 'scale_attn_by_inverse_layer_idx', true],
     ['gpt2', 'scale_attn_weights', false],
     ['gpt2', 'scale_attn_weights', null],
