@@ -1,6 +1,6 @@
 /** @file Memory and time of the product on models of real shapes, with random weights in bfloat16. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,6 +16,9 @@ const mostGibibytes: Readonly<Record<string, number>> = { 'llama-3.2-1b': 6, 'll
 
 /** Steps of the value search: more take longer, and no more memory. */
 const steps = 2;
+
+/** Bytes of the text for key statistics and for drift: some two runs of 1 024 tokens. */
+const textBytes = 8192;
 
 /** A whole run of `hookline edit` on each shape of `--shapes`, by stage. */
 export async function measureShapes({ options }: BenchContext): Promise<Measurement> {
@@ -62,10 +65,11 @@ interface StageCost {
 /** Edits one fact as a user would, in a process of its own, and looks at its memory meanwhile. */
 async function editOnce(model: string): Promise<StageCost[]> {
   const store = mkdtempSync(join(tmpdir(), 'hookline-store-'));
-  const text = (name: string) => join(bundled, name);
+  const text = join(store, 'text.txt');
+  writeFileSync(text, readFileSync(join(bundled, 'heldout.txt')).subarray(0, textBytes));
   const command = [
-    ...[join(root, 'dist/cli/main.js'), 'edit', text('batches/round-1.jsonl'), '--limit', '1'],
-    ...['--model', model, '--store', store, '--corpus', text('heldout.txt'), '--held-out', text('heldout.txt')],
+    ...[join(root, 'dist/cli/main.js'), 'edit', join(bundled, 'batches/round-1.jsonl'), '--limit', '1'],
+    ...['--model', model, '--store', store, '--corpus', text, '--held-out', text],
     ...['--no-judge', '--set', `steps=${steps}`, '--set', 'targetSteps=0'],
   ];
   const child = spawn(process.execPath, command, { stdio: ['ignore', 'ignore', 'pipe'] });
