@@ -35,13 +35,18 @@ export interface KeyRowsContext {
 /** What is left of a key's similarity to itself is rounding. */
 const exactShare = 0.98;
 
+/** First tokens of other texts that are asked whether they would open a row, spread over the vocabulary. */
+const beginningCount = 256;
+
 /**
  * Gathers each subject's forms into rows. A form joins the first row whose first form's key is similar enough to its own in
  * every hooked layer, in whitened cosine; else it begins a row. A row's key is the mean of its forms'.
  *
  * The first token of a text sees nothing but itself, and from the early layers on all first tokens have nearly the same key, as
  * have some that follow soon. A form that is one such token, or whose key is half as similar to some as would open its row, has a
- * row to itself that opens only at this very key: else it would open at the beginning of every text.
+ * row to itself that opens only at this very key: else it would open at the beginning of every text. Where even so some other
+ * first token opens it, because the gate knows the norm of a key only nearly, there is no such row, unless it is the subject's only
+ * one.
  *
  * @param hooks of any state: they are closed
  */
@@ -53,9 +58,11 @@ export async function keyRows(
   const forms = subjects.flatMap(({ forms }, subject) =>
     forms.map(({ tokenIds }) => ({ subject, text: { tokenIds, lookupIndex: tokenIds.length - 1 } })),
   );
-  // Any token will do that is not a special one, as the first often are.
-  const beginning = { tokenIds: [collection.vocab >> 1], lookupIndex: 0 };
-  const sources = [...forms.map(({ text }) => text), beginning].map((text) => ({
+  const beginnings = Array.from({ length: beginningCount }, (_, b) => ({
+    tokenIds: [Math.floor(((b + 0.5) * collection.vocab) / beginningCount)],
+    lookupIndex: 0,
+  }));
+  const sources = [...forms.map(({ text }) => text), ...beginnings].map((text) => ({
     texts: [{ ...text, weight: 1 }],
   }));
   const { keys, hidden } = await collection.collect(sources, hooks, rowsPerBatch, () => 'closed');
@@ -69,17 +76,17 @@ export async function keyRows(
       sketched: columnNorms(await engine.gemm(sketch, keys.get(layer)!)),
     });
   }
-  const groups: { readonly subject: number; readonly members: number[]; readonly isExact: boolean }[] = [];
-  let own: typeof groups = [];
+  const groups: Group[] = [];
+  let own: Group[] = [];
+  // Any token will do that is not a special one, as the first often are.
+  const middle = forms.length + (beginningCount >> 1);
   forms.forEach(({ subject, text }, f) => {
     if (f === 0 || forms[f - 1].subject !== subject) own = [];
     const isLike = (other: number, least: number) =>
       layers.every(({ whitened, norms }) => cosineOf(whitened, norms, other, f) >= least);
     const isExact =
       text.tokenIds.length === 1 ||
-      layers.some(
-        ({ whitened, norms }) => cosineOf(whitened, norms, forms.length, f) >= settings.similarityThreshold / 2,
-      );
+      layers.some(({ whitened, norms }) => cosineOf(whitened, norms, middle, f) >= settings.similarityThreshold / 2);
     const found = own.find((group) =>
       isExact || group.isExact
         ? isExact && group.isExact && forms[group.members[0]].text.tokenIds.join() === text.tokenIds.join()
@@ -93,22 +100,47 @@ export async function keyRows(
     own.push(group);
     groups.push(group);
   });
-  const rows = groups.map(({ subject, members, isExact }): KeyRow => {
-    const selfSimilarity = Math.min(...layers.map(({ norms, sketched }) => norms[members[0]] / sketched[members[0]]));
+  const thresholdOf = ({ members: [first], isExact }: Group) =>
+    isExact
+      ? exactShare * Math.min(...layers.map(({ norms, sketched }) => norms[first] / sketched[first]))
+      : settings.similarityThreshold;
+  /** Whether the beginning of some other text opens a row. */
+  const opensAtBeginnings = (group: Group) =>
+    beginnings.some(
+      ({ tokenIds }, b) =>
+        !group.members.some((f) => forms[f].text.tokenIds.join() === tokenIds.join()) &&
+        layers.some((layer) => strengthOf(layer, group.members[0], forms.length + b) >= thresholdOf(group)),
+    );
+  const written = groups.filter(
+    (group) =>
+      !group.isExact ||
+      !groups.some((other) => other.subject === group.subject && !other.isExact) ||
+      !opensAtBeginnings(group),
+  );
+  const rows = written.map((group): KeyRow => {
+    const { subject, members } = group;
     return {
       id: subjects[subject].id,
       texts: members.map((f) => ({ ...forms[f].text, weight: 1 / members.length })),
-      threshold: isExact ? exactShare * selfSimilarity : settings.similarityThreshold,
+      threshold: thresholdOf(group),
     };
   });
   return {
     rows,
-    subjects: groups.map(({ subject }) => subject),
+    subjects: written.map(({ subject }) => subject),
     hidden: selectColumns(
       hidden,
-      groups.map(({ members }) => members[0]),
+      written.map(({ members }) => members[0]),
     ),
   };
+}
+
+/** Forms of one subject that share a row. */
+interface Group {
+  readonly subject: number;
+  readonly members: number[];
+  /** Whether the row opens at the very key of its forms alone. */
+  readonly isExact: boolean;
 }
 
 /** Keys of one layer in its whitened space. */
@@ -124,6 +156,17 @@ function cosineOf({ rows, columns, data }: Matrix, norms: Float64Array, i: numbe
   let sum = 0;
   for (let r = 0; r < rows; r++) sum += data[r * columns + i] * data[r * columns + j];
   return sum / (norms[i] * norms[j]);
+}
+
+/** How strongly a key opens a row, as the gate reckons it: by the row's whitened norm, and the sketched one of the key. */
+function strengthOf(
+  { whitened: { rows, columns, data }, norms, sketched }: Directions,
+  row: number,
+  key: number,
+): number {
+  let sum = 0;
+  for (let r = 0; r < rows; r++) sum += data[r * columns + row] * data[r * columns + key];
+  return sum / (norms[row] * sketched[key]);
 }
 
 function selectColumns(a: Matrix, columns: readonly number[]): Matrix {

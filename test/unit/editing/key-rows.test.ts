@@ -198,6 +198,19 @@ describe('a form of one token, which sees nothing but itself', () => {
     }
   });
 
+  it('has no row where the beginnings of other texts would open it, unless its subject has no other', async () => {
+    const forms = [{ tokenIds: [8] }, { tokenIds: [7, 8, 21] }];
+    const lengthsOf = async (sketchOf: (factor: Matrix) => Matrix, taken: Forms['forms']) => {
+      const { rows } = await rowsOf(await contextOf([0], 0.5, sketchOf), [{ id: 'one', forms: taken }]);
+      return rows.map(({ texts: [{ tokenIds }] }) => tokenIds.length);
+    };
+    // A sketch of one number: it takes most keys for far shorter than this one.
+    const rough = ({ columns, data }: Matrix): Matrix => ({ rows: 1, columns, data: data.slice(0, columns) });
+    expect(await lengthsOf((factor) => factor, forms)).toEqual([1, 3]);
+    expect(await lengthsOf(rough, forms)).toEqual([3]);
+    expect(await lengthsOf(rough, forms.slice(0, 1))).toEqual([1]);
+  });
+
   it('is not gathered with forms of more tokens, whose threshold is that of the settings', async () => {
     const { rows } = await rowsOf(await contextOf([0], 0), [subject]);
     const [isExact, isNot] = [true, false].map((exact) =>
