@@ -36,7 +36,7 @@ export interface KeyRowsContext {
 const exactShare = 0.98;
 
 /** First tokens of other texts that are asked whether they would open a row, spread over the vocabulary. */
-const beginningCount = 256;
+export const beginningCount = 256;
 
 /**
  * Gathers each subject's forms into rows. A form joins the first row whose first form's key is similar enough to its own in

@@ -1,5 +1,5 @@
 /** @file The work of writing a round: forms and their keys, and the solve, which grows with the rows of earlier rounds. */
-import { type Hyperparameters, valueLayer } from '../editing/index.js';
+import { beginningCount, type Hyperparameters, valueLayer } from '../editing/index.js';
 import type { ModelConfig } from '../model/index.js';
 import { rowsPerBatch } from '../runtime/index.js';
 import { denseWork } from './dense-work.js';
@@ -30,28 +30,28 @@ export function writeWork(round: RoundPlanSizes): Work {
   return sumWork(gatherWork(round), timesWork(layers.length, sumWork(collectWork(round), appendWork(round))));
 }
 
-/** `keyRows`: the keys of all forms, their whitened cosines in every layer, and their norms by the sketch. */
+/** `keyRows`: the keys of all forms and of some first tokens, their whitened cosines in every layer, and their norms by the sketch. */
 function gatherWork(round: RoundPlanSizes): Work {
   const { config, settings, shape, edits } = round;
   const { dInner } = config;
-  const forms = edits * shape.forms;
+  const forms = edits * shape.forms + beginningCount;
   const compared = denseWork((dense) => {
     dense.product(dInner, forms, dInner);
     dense.product(forms, dInner, dInner);
     dense.product(sketchRank, forms, dInner);
   });
   const cosines = workOf({ hostFlops: 2 * forms * shape.rows * dInner, operandBytes: 8 * dInner ** 2 });
-  return sumWork(collectWork(round), timesWork(settings.layers.length, sumWork(compared, cosines)));
+  return sumWork(collectWork(round, beginningCount), timesWork(settings.layers.length, sumWork(compared, cosines)));
 }
 
-/** Keys and block outputs at the ends of all forms, up to the value layer. */
-function collectWork(round: RoundPlanSizes): Work {
+/** Keys and block outputs at the ends of all forms, up to the value layer. @param single sequences of one token beside them */
+function collectWork(round: RoundPlanSizes, single = 0): Work {
   const { config, settings, shape, edits } = round;
   const { rows: newRows, earlierRows } = rowsOf(round);
   const { dInner, dModel } = config;
   const count = settings.layers.length;
-  const forms = edits * shape.forms;
-  const tokens = forms * shape.formTokens;
+  const forms = edits * shape.forms + single;
+  const tokens = edits * shape.forms * shape.formTokens + single;
   const runs = Math.ceil(tokens / rowsPerBatch);
   const rows = tokens / runs;
   const batch = forms / runs;
