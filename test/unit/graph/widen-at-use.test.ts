@@ -24,6 +24,7 @@ import {
   type Tensor,
   type TensorLocation,
   tensor,
+  toBfloat16,
 } from '../../../src/tensor/index.js';
 import { gaussian } from '../../support/random-matrix.js';
 
@@ -32,7 +33,7 @@ const width = 300;
 /** A weight of random bfloat16 numbers of about 1/16. */
 function bfloat16(rows: number, seed: number): Tensor {
   const data = gaussian(rows, width, seed).data;
-  const bits = Uint16Array.from(data, (value) => new Uint32Array(Float32Array.of(value / 16).buffer)[0]! >>> 16);
+  const bits = toBfloat16(Float32Array.from(data, (value) => value / 16));
   return tensor('bfloat16', [rows, width], bits);
 }
 
