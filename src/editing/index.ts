@@ -50,8 +50,5 @@ export {
   roundSketch,
   segmentStorage,
 } from './segment-file.js';
-export {
-  defaultMemoryBudgetBytes,
-  objectiveRowBytes,
-  ValueSearch,
-} from './value-search.js';
+export { objectiveRowBytes } from './subject-sizes.js';
+export { defaultMemoryBudgetBytes, ValueSearch } from './value-search.js';
